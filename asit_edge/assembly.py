@@ -1,0 +1,80 @@
+"""Puts the parts together as the configuration says: which model, which thresholds, which pipeline."""
+
+from dataclasses import dataclass
+
+from asit_edge.bundle import Bundle, Manifest, default_bundle, load_bundle
+from asit_edge.classifier import Classifier, OnnxClassifier
+from asit_edge.config import Config, Events, LabelSettings
+from asit_edge.errors import WrongUse
+from asit_edge.events import ClassSettings, Tracker
+from asit_edge.pipeline import Pipeline, Scorer
+from asit_edge.validation import nearest
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded bundle, ready to score, and how its scores become events."""
+
+    bundle: Bundle
+    classifier: Classifier
+    classes: list[ClassSettings | None]
+    interval: int
+    """Frames between decisions."""
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.bundle.manifest
+
+    def scorer(self, rate: int) -> Scorer:
+        """For a source of that rate in Hz."""
+        spec = self.manifest
+        return Scorer(spec.front_end, spec.model.frames, self.interval, self.classifier, rate)
+
+    def pipeline(self, rate: int) -> Pipeline:
+        return Pipeline(self.scorer(rate), Tracker(self.classes))
+
+
+def load_model(config: Config) -> Model:
+    """Raises AsitEdgeError or WrongUse if the bundle or the settings for its labels cannot be used."""
+    bundle = load_bundle(config.model or default_bundle())
+    manifest = bundle.manifest
+    hop_seconds = manifest.front_end.hop / manifest.front_end.sample_rate
+    interval = manifest.model.interval
+    if config.events.interval is not None:
+        interval = max(round(config.events.interval / hop_seconds), 1)
+    classes = class_settings(config.events, manifest)
+    return Model(bundle, OnnxClassifier(bundle, config.threads), classes, interval)
+
+
+def class_settings(events: Events, manifest: Manifest) -> list[ClassSettings | None]:
+    """One entry a label of the bundle, None where it is not reported. WrongUse names a label that is not there."""
+    names = [label.name for label in manifest.labels]
+    for key, wanted in (("only", events.only or []), ("labels", list(events.labels))):
+        for name in wanted:
+            if name not in names:
+                raise WrongUse(f"events.{key}: the model has no label {name!r}{nearest(name, names)}")
+    settings: list[ClassSettings | None] = []
+    for label in manifest.labels:
+        if events.only is not None and label.name not in events.only:
+            settings.append(None)
+            continue
+        own = events.labels.get(label.name, LabelSettings())
+        on = own.on_threshold if own.on_threshold is not None else label.on_threshold
+        off = own.off_threshold if own.off_threshold is not None else min(label.off_threshold, on)
+        if off > on:
+            raise WrongUse(f"events.labels.{label.name}: off_threshold ({off}) must not be above on_threshold ({on})")
+
+        def samples(seconds: float | None, default: float) -> int:
+            return round((seconds if seconds is not None else default) * manifest.front_end.sample_rate)
+
+        settings.append(
+            ClassSettings(
+                on=on,
+                off=off,
+                min_duration=samples(own.min_duration, events.min_duration),
+                merge_gap=samples(own.merge_gap, events.merge_gap),
+                cooldown=samples(own.cooldown, events.cooldown),
+                update_every=samples(None, events.update_every),
+            )
+        )
+    return settings

@@ -1,0 +1,135 @@
+"""Model bundles: a directory with `bundle.yaml`, the weights as ONNX and a model card, checked before use.
+
+The format is the contract between the lab and the device. Weights travel as ONNX, never as pickles, and every
+file's SHA-256 is compared with the manifest at load, so that a half-copied bundle is never listened with.
+"""
+
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from asit_edge.errors import AsitEdgeError, WrongUse, one_line
+from asit_edge.frontend import FrontEnd
+from asit_edge.labels import Label, slug
+from asit_edge.validation import explain
+
+MANIFEST = "bundle.yaml"
+MODEL = "model.onnx"
+
+
+class BundleLabel(Label):
+    """A class of the model and the scores at which it is taken for heard and for over."""
+
+    on_threshold: float = Field(gt=0, lt=1, description="an event starts at this score or above")
+    off_threshold: float = Field(gt=0, lt=1, description="an event goes on until the score is below this")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "BundleLabel":
+        if self.off_threshold > self.on_threshold:
+            raise ValueError(
+                f"off_threshold ({self.off_threshold}) must not be above on_threshold ({self.on_threshold})"
+            )
+        return self
+
+
+class WindowModel(BaseModel):
+    """A model that scores one log-mel window: (batch, frames, mels) to (batch, classes), probabilities."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shape: Literal["window"] = "window"
+    frames: int = Field(gt=0, description="length of the window in frames")
+    interval: int = Field(gt=0, description="frames between decisions, unless the configuration says otherwise")
+
+
+class Manifest(BaseModel):
+    """`bundle.yaml`. The order of `labels` is the order of the model's outputs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    version: str = Field(min_length=1)
+    license: str = Field(min_length=1)
+    labels: list[BundleLabel] = Field(min_length=1)
+    front_end: FrontEnd
+    model: WindowModel
+    files: dict[str, str] = Field(description="file name to SHA-256, in hexadecimal")
+    training: dict[str, Any] = Field(default_factory=dict, description="where the weights come from")
+    metrics: dict[str, Any] = Field(default_factory=dict, description="what was measured, and how")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Manifest":
+        if MODEL not in self.files:
+            raise ValueError(f"files must list {MODEL}")
+        for name in self.files:
+            if Path(name).name != name:
+                raise ValueError(f"files: {name!r} is not a plain file name")
+        names = [label.name for label in self.labels]
+        twice = {name for name in names if sum(slug(name) == slug(other) for other in names) > 1}
+        if twice:
+            raise ValueError(f"labels that are not told apart: {', '.join(sorted(twice))}")
+        return self
+
+
+class Bundle:
+    """A bundle on disk whose manifest is valid and whose files are the ones that the manifest names."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @property
+    def model_file(self) -> Path:
+        return self.path / MODEL
+
+
+def default_bundle() -> Path:
+    """The bundle that comes with the package."""
+    return Path(str(files("asit_edge") / "models" / "default"))
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Reads and verifies a bundle.
+
+    Raises WrongUse where there is no bundle, AsitEdgeError where there is one that cannot be trusted.
+    """
+    manifest_file = path / MANIFEST
+    if not manifest_file.is_file():
+        raise WrongUse(f"{path}: not a model bundle (no {MANIFEST}); make one with python -m export.bundle")
+    try:
+        manifest = Manifest.model_validate(yaml.safe_load(manifest_file.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise AsitEdgeError(f"{manifest_file}: not readable as YAML ({one_line(error)})") from None
+    except ValidationError as error:
+        raise AsitEdgeError(f"{manifest_file}: {explain(error, Manifest)}") from None
+    for name, expected in manifest.files.items():
+        file = path / name
+        if not file.is_file():
+            raise AsitEdgeError(f"{file}: named in {MANIFEST} but missing; copy the whole bundle again")
+        actual = sha256(file)
+        if actual != expected:
+            raise AsitEdgeError(
+                f"{file}: SHA-256 is {actual[:12]}… but {MANIFEST} says {expected[:12]}…; "
+                "the file is damaged or from another bundle, copy the whole bundle again"
+            )
+    return Bundle(path, manifest)
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Writes `bundle.yaml` in the order of the fields."""
+    text = yaml.safe_dump(manifest.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    (path / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def sha256(file: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,206 @@
+"""The command line: `asit-edge listen | replay | tag | devices | demo`.
+
+Exit codes: 0 done, 1 it could not be done, 2 it was asked for wrongly. Errors are one line on stderr.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: its products here are too small to share
+
+import typer
+
+from asit_edge import __version__
+from asit_edge.clock import parse_iso
+from asit_edge.config import Config, MicrophoneSource, load_config
+from asit_edge.errors import AsitEdgeError, WrongUse
+
+app = typer.Typer(
+    help="Listens for sounds and tells over MQTT what it heard.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file; without it /etc/asit-edge/config.yaml."),
+]
+ModelOption = Annotated[Path | None, typer.Option("--model", "-m", help="Directory of a model bundle.")]
+
+
+@app.command()
+def listen(
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    microphone: Annotated[
+        str | None, typer.Option(help="Number or name of an input device, instead of the configured sources.")
+    ] = None,
+) -> None:
+    """Listen until stopped; print events as JSON lines and publish them to the configured broker."""
+    from asit_edge.memory import return_freed_memory
+
+    return_freed_memory()
+    from asit_edge.listen import listen as run
+
+    settings = _settings(config, model)
+    if microphone is not None:
+        device = int(microphone) if microphone.isdecimal() else microphone
+        settings = settings.model_copy(update={"sources": [MicrophoneSource(device=device)]})
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    run(settings, sys.stdout, stopping.is_set)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="Audio file.")],
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")] = False,
+    start: Annotated[
+        str, typer.Option(help="When the recording began, ISO 8601, UTC unless it says otherwise.")
+    ] = "1970-01-01T00:00:00Z",
+    publish: Annotated[bool, typer.Option(help="Also send the events to the configured broker.")] = False,
+) -> None:
+    """Send a recording through the pipeline; the result is the same, byte for byte, every time."""
+    from asit_edge.assembly import load_model
+    from asit_edge.replay import replay as run
+    from asit_edge.sinks.mqtt import MqttSink
+    from asit_edge.store import Store
+
+    settings = _settings(config, model)
+    try:
+        began = parse_iso(start)
+    except ValueError:
+        raise WrongUse(f"--start {start!r}: not an ISO 8601 time such as 2026-05-01T03:00:00Z") from None
+    if publish and settings.mqtt.host is None:
+        raise WrongUse("--publish needs a broker: set mqtt.host in the configuration")
+    loaded = load_model(settings)
+    store = Store(None, queue=publish)
+    sink = MqttSink(settings.mqtt, settings.device_name, store) if publish else None
+    if sink:
+        sink.start()
+        if not sink.first_attempt(15):
+            raise AsitEdgeError(sink.problem or "no connection to the broker")
+    for event in run(file, loaded, settings.device_name, store, began):
+        if sink:
+            sink.wake()
+        if as_json:
+            print(event.to_json())
+        else:
+            span = f"{event.onset} to {event.offset}" if event.offset else event.onset
+            print(f"{event.type:<6} {event.label:<30} peak {event.peak:.2f}  {span}")
+    if sink:
+        delivered = sink.drain(60)
+        sink.stop()
+        if refused := store.refusals():
+            raise AsitEdgeError(f"the broker refused {len(refused)} message(s), first {refused[0][0]}: {refused[0][1]}")
+        if not delivered:
+            raise AsitEdgeError(
+                f"{store.count_waiting()} message(s) not delivered ({sink.problem or 'no answer in time'})"
+            )
+
+
+@app.command()
+def tag(
+    files: Annotated[list[Path], typer.Argument(help="Audio files.")],
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One file a line, as JSON.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="How many labels.")] = 5,
+) -> None:
+    """Score whole clips: which labels fit, the best first. Files that cannot be read are named; the rest are scored."""
+    from asit_edge.assembly import load_model
+    from asit_edge.tag import tag as run
+
+    loaded = load_model(_settings(config, model))
+    names = [label.name for label in loaded.manifest.labels]
+    worst = 0
+    for file in files:
+        try:
+            scores = run(file, loaded)
+        except AsitEdgeError as error:
+            print(f"asit-edge: error: {error}", file=sys.stderr)
+            worst = max(worst, error.exit_code)
+            continue
+        best = sorted(range(len(names)), key=lambda index: -scores[index])[:top]
+        if as_json:
+            ranked = [{"label": names[index], "score": round(float(scores[index]), 4)} for index in best]
+            print(json.dumps({"file": str(file), "scores": ranked}, ensure_ascii=False), flush=True)
+        else:
+            print(f"{file}: " + ", ".join(f"{names[index]} {scores[index]:.2f}" for index in best), flush=True)
+    if worst:
+        raise typer.Exit(worst)
+
+
+@app.command()
+def devices(
+    as_json: Annotated[bool, typer.Option("--json", help="One device a line, as JSON.")] = False,
+) -> None:
+    """List the input devices; the default one is marked with a star."""
+    from asit_edge.sources.microphone import input_devices
+
+    found = input_devices()
+    for device in found:
+        if as_json:
+            print(json.dumps(device, ensure_ascii=False))
+        else:
+            mark = "*" if device["default"] else " "
+            facts = f"{device['api']}, {device['channels']} in, {device['rate']} Hz"
+            print(f"{mark} {device['index']:>3}  {device['name']}  ({facts})")
+    if not found and not as_json:
+        print(
+            "no input devices; is a microphone plugged in, and may this user record (group audio)?",
+            file=sys.stderr,
+        )
+
+
+@app.command()
+def demo() -> None:
+    """Hear the bundled recording and receive its events from an embedded MQTT broker."""
+    from asit_edge.demo import demo as run
+
+    run()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"asit-edge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="asit-edge: %(message)s")
+    logging.addLevelName(logging.WARNING, "warning")
+    logging.getLogger("asit_edge").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def _settings(config: Path | None, model: Path | None) -> Config:
+    settings = load_config(config)
+    return settings.model_copy(update={"model": model}) if model else settings
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except AsitEdgeError as error:
+        print(f"asit-edge: error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); nothing is wrong on this side.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,202 @@
+"""The device's configuration: every key with its type, default and meaning. `config.yaml` shows all of them."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from asit_edge.errors import WrongUse, one_line
+from asit_edge.labels import slug
+from asit_edge.validation import explain
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+"""Goes into topics and ids: letters, digits, `_` and `-`."""
+
+SYSTEM_CONFIG = Path("/etc/asit-edge/config.yaml")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MicrophoneSource(_Section):
+    """A PortAudio input device."""
+
+    type: Literal["microphone"] = "microphone"
+    name: Name = "microphone"
+    device: int | str | None = Field(None, description="number or part of the name; null: the system's default")
+    channel: int | None = Field(None, ge=1, description="which channel, from 1; null: the mean of all")
+    rate: int | None = Field(None, ge=4_000, le=384_000, description="Hz; null: the model's if the device has it")
+
+
+class FileSource(_Section):
+    """An audio file, played at the speed at which it was recorded."""
+
+    type: Literal["file"] = "file"
+    name: Name = "file"
+    path: Path
+
+
+Source = Annotated[MicrophoneSource | FileSource, Field(discriminator="type")]
+
+
+class LabelSettings(_Section):
+    """What differs for one label; null keeps what `events` says."""
+
+    on_threshold: float | None = Field(None, gt=0, lt=1)
+    off_threshold: float | None = Field(None, gt=0, lt=1)
+    min_duration: float | None = Field(None, ge=0)
+    merge_gap: float | None = Field(None, ge=0)
+    cooldown: float | None = Field(None, ge=0)
+
+
+class Events(_Section):
+    """When scores become events. Durations in seconds."""
+
+    interval: float | None = Field(None, gt=0, le=10, description="between decisions; null: the model's own")
+    min_duration: float = Field(0.0, ge=0)
+    merge_gap: float = Field(1.0, ge=0)
+    cooldown: float = Field(0.0, ge=0)
+    update_every: float = Field(5.0, ge=0, description="0: no updates")
+    only: list[str] | None = Field(None, description="labels to report; null: all of the model's")
+    labels: dict[str, LabelSettings] = Field(default_factory=dict)
+
+
+class Tls(_Section):
+    """Setting any key, or `enabled`, switches TLS on; certificates and host names are always verified."""
+
+    enabled: bool = False
+    ca_file: Path | None = Field(None, description="PEM; null: the system's certificate authorities")
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> "Tls":
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+        return self
+
+    @property
+    def wanted(self) -> bool:
+        return self.enabled or self.ca_file is not None or self.cert_file is not None
+
+
+class Mqtt(_Section):
+    """The broker. Without a host nothing is published."""
+
+    host: str | None = Field(None, min_length=1)
+    port: int | None = Field(None, ge=1, le=65_535, description="null: 1883, or 8883 with TLS")
+    username: str | None = None
+    password_file: Path | None = Field(None, description="or the environment's ASIT_EDGE_MQTT_PASSWORD")
+    client_id: str | None = Field(None, min_length=1, description="null: asit-edge-<device>")
+    prefix: str = Field("asit", pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$", description="first part of every topic")
+    keepalive: int = Field(30, ge=5, le=3_600, description="seconds")
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    tls: Tls = Tls()
+
+    @property
+    def effective_port(self) -> int:
+        if self.port is not None:
+            return self.port
+        return 8883 if self.tls.wanted else 1883
+
+    def password(self) -> str | None:
+        """From the environment, or else from `password_file` (its first line). Never from the configuration."""
+        if password := os.environ.get("ASIT_EDGE_MQTT_PASSWORD"):
+            return password
+        if self.password_file is None:
+            return None
+        try:
+            return self.password_file.read_text(encoding="utf-8").partition("\n")[0].strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise WrongUse(f"mqtt.password_file {self.password_file}: {one_line(error)}") from None
+
+
+class StoreSettings(_Section):
+    """Where events are kept until the broker has them, and after."""
+
+    path: Path | None = Field(None, description="null: events.db in the state directory")
+    keep: int = Field(100_000, ge=100, description="events; beyond it the oldest are dropped, and that is logged")
+
+    @property
+    def effective_path(self) -> Path:
+        return self.path or state_directory() / "events.db"
+
+
+class Config(_Section):
+    """All of `config.yaml`."""
+
+    device: Name | None = Field(None, description="this box in topics; null: the host name")
+    model: Path | None = Field(None, description="directory of a model bundle; null: the one in the package")
+    threads: int = Field(1, ge=1, le=64, description="for inference")
+    sources: list[Source] = Field(default=[MicrophoneSource()], min_length=1)
+    events: Events = Events()
+    mqtt: Mqtt = Mqtt()
+    store: StoreSettings = StoreSettings()
+
+    @model_validator(mode="after")
+    def _distinct_sources(self) -> "Config":
+        names = [source.name for source in self.sources]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"sources must have different names, but {twice[0]!r} is there {names.count(twice[0])} times"
+            )
+        return self
+
+    @property
+    def device_name(self) -> str:
+        return self.device or slug(socket.gethostname())[:64]
+
+
+def state_directory() -> Path:
+    """systemd's `STATE_DIRECTORY`, or else the user's XDG state home."""
+    if directory := os.environ.get("STATE_DIRECTORY"):
+        return Path(directory.partition(":")[0])
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "asit-edge"
+
+
+def load_config(path: Path | None) -> Config:
+    """The configuration in `path`, or in /etc/asit-edge/config.yaml if that exists, or else the defaults.
+
+    Raises WrongUse, naming file, line and key.
+    """
+    if path is None:
+        if not SYSTEM_CONFIG.is_file():
+            return Config()
+        path = SYSTEM_CONFIG
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except OSError as error:
+        raise WrongUse(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise WrongUse(f"{path}: not valid YAML ({one_line(error)})") from None
+    if values is None:
+        return Config()
+    if not isinstance(values, dict):
+        raise WrongUse(f"{path}: must be a mapping of keys to values, like the config.yaml that comes with asit-edge")
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        line = _line_of(root, error.errors(include_url=False)[0]["loc"])
+        raise WrongUse(f"{path}:{line}: {explain(error, Config)}") from None
+
+
+def _line_of(node: Any, location: tuple[int | str, ...]) -> int:
+    """The line on which the innermost part of a location that the file has stands."""
+    line = node.start_mark.line + 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not found:
+                continue  # a union's tag is part of the location but not of the file
+            key, node = found[0]
+            line = key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line

@@ -1,0 +1,1 @@
+"""Where events go once they are stored. A sink may fail or be away; it never delays the listening."""

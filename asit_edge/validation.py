@@ -1,0 +1,71 @@
+"""Turns a pydantic error into one sentence for the person who wrote the file: which key, what is wrong and right."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem in words, with the nearest valid key where the key is unknown."""
+    problem = error.errors(include_url=False)[0]
+    key = dotted(problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{_nearest_key(problem, model)}"
+    if problem["type"] == "missing":
+        return f"key {key!r} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if isinstance(problem["input"], (str, int, float, bool)) and problem["type"] != "value_error":
+        message += f", not {problem['input']!r}"
+    return f"{key}: {message}" if key else message
+
+
+def dotted(location: tuple[int | str, ...]) -> str:
+    """("sources", 0, "device") to "sources[0].device"."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _nearest_key(problem: ErrorDetails, model: type[BaseModel]) -> str:
+    *parents, unknown = problem["loc"]
+    return nearest(str(unknown), sorted(_keys_at(model, parents)))
+
+
+def nearest(unknown: str, valid: Sequence[str]) -> str:
+    """The remedy for an unknown name: the most similar valid one, or else all of them."""
+    close = difflib.get_close_matches(unknown, valid, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else f" (valid: {', '.join(valid)})"
+
+
+def _keys_at(model: type[BaseModel], path: list[int | str]) -> set[str]:
+    """The keys that are valid under a path; for a union, those of every member that the path fits."""
+    models = {model}
+    for part in path:
+        if isinstance(part, int) or any(part == _tag(candidate) for candidate in models):
+            continue
+        models = {
+            found
+            for candidate in models
+            if part in candidate.model_fields
+            for found in _models_in(candidate.model_fields[part].annotation)
+        }
+    tags = [part for part in path if isinstance(part, str)]
+    tagged = {candidate for candidate in models if tags and _tag(candidate) == tags[-1]}
+    return {name for candidate in tagged or models for name in candidate.model_fields}
+
+
+def _tag(model: type[BaseModel]) -> object:
+    field = model.model_fields.get("type")
+    return field.default if field else None
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)

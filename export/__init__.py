@@ -1,0 +1,1 @@
+"""The bridge from a checkpoint to what a device runs: ONNX, model bundle, TensorRT engine."""

@@ -1,0 +1,98 @@
+"""The exporter: nothing is written unless ONNX computes what the checkpoint does."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from asit_edge.bundle import load_bundle
+from asit_edge.classifier import OnnxClassifier
+from asit_edge.errors import AsitEdgeError, WrongUse
+from export.bundle import golden_windows, write_bundle
+from export.onnx import export_onnx, parity
+from trainer.checkpoint import save_classifier
+from trainer.classifier import ClipClassifier, Scores
+from trainer.esc50 import AUDIOSET_NAMES, Esc50
+from trainer.finetune_config import FinetuneConfig
+
+CONFIG = FinetuneConfig(size="nano", frames=64)
+LABELS = Esc50([], ["dog", "rain", "sea_waves"]).labels
+
+
+def random_model(seed: int = 0) -> ClipClassifier:
+    torch.manual_seed(seed)
+    model = ClipClassifier(CONFIG.backbone, len(LABELS))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return model.eval()
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    save_classifier(tmp_path / "model.pt", random_model(), CONFIG, LABELS, {"data": "none", "test_fold": None})
+    return tmp_path / "model.pt"
+
+
+def test_a_bundle_scores_like_its_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+    facts = {"metrics": {"accuracy": 0.5}, "thresholds": {"Dog": [0.8, 0.6]}}
+    write_bundle(checkpoint, tmp_path / "out", "test-model", "1.2", "Apache-2.0", facts, 0.5, 0.3)
+    bundle = load_bundle(tmp_path / "out")
+    assert [(label.name, label.on_threshold, label.off_threshold) for label in bundle.manifest.labels] == [
+        ("Dog", 0.8, 0.6),
+        ("Rain", 0.5, 0.3),
+        ("Waves, surf", 0.5, 0.3),
+    ]
+    windows = np.random.default_rng(0).standard_normal((5, 64, 128)).astype(np.float32)
+    with torch.inference_mode():
+        expected = Scores(random_model())(torch.from_numpy(windows)).numpy()
+    assert np.abs(OnnxClassifier(bundle).score(windows) - expected).max() < 1e-5
+    assert expected.std() > 0.01
+    assert "accuracy: 0.5" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_differing_model_is_refused(tmp_path: Path) -> None:
+    export_onnx(random_model(0), CONFIG, tmp_path / "model.onnx")
+    windows = golden_windows(CONFIG)
+    assert parity(random_model(0), tmp_path / "model.onnx", windows) < 1e-5
+    with pytest.raises(AsitEdgeError, match="does not compute what the checkpoint does"):
+        parity(random_model(1), tmp_path / "model.onnx", windows)
+
+
+def test_a_failed_export_leaves_the_old_bundle(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bundle(checkpoint, tmp_path / "out", "test-model", "1", "Apache-2.0", {}, 0.5, 0.3)
+    before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+    monkeypatch.setattr("export.onnx.TOLERANCE", -1.0)
+    with pytest.raises(AsitEdgeError, match="no bundle was written"):
+        write_bundle(checkpoint, tmp_path / "out", "test-model", "2", "Apache-2.0", {}, 0.5, 0.3)
+    assert before == {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_thresholds_for_unknown_labels_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="no label 'Cat'"):
+        write_bundle(checkpoint, tmp_path / "out", "m", "1", "MIT", {"thresholds": {"Cat": [0.5, 0.3]}}, 0.5, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "message"),
+    [
+        ("Has Spaces", {}, "name: string should match pattern"),
+        ("m", {"thresholds": {"Dog": [0.3, 0.5]}}, r"must not be above on_threshold \(0\.3\)"),
+    ],
+)
+def test_what_makes_no_manifest_is_refused(
+    checkpoint: Path, tmp_path: Path, name: str, facts: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(WrongUse, match=message):
+        write_bundle(checkpoint, tmp_path / "out", name, "1", "MIT", facts, 0.5, 0.3)
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_esc10_category_has_its_audioset_class() -> None:
+    labels = Esc50([], sorted(AUDIOSET_NAMES)).labels
+    assert len(labels) == 10
+    assert all(label.id.startswith(("/m/", "/t/")) for label in labels)

@@ -1,0 +1,117 @@
+"""A real mosquitto for tests: its own port and folder, with password, access rules and TLS where wanted."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import trustme
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from tests.conftest import require_programs
+
+PASSWORD = "correct horse"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Polls until the condition is true and returns it; fails by name when time is up."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.02)
+    return found
+
+
+class Mosquitto:
+    """A broker that can be started, killed and started again on the same port."""
+
+    def __init__(self, folder: Path, users: dict[str, str] | None = None, *, tls: bool = False) -> None:
+        """`users` maps a user to lines of mosquitto's access rules; None admits anyone to everything."""
+        require_programs("mosquitto", "mosquitto_passwd")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.port = free_port()
+        self.ca_file = folder / "ca.pem"
+        lines = [f"listener {self.port} 127.0.0.1", "user root", f"allow_anonymous {'false' if users else 'true'}"]
+        if users:
+            passwords, rules = folder / "passwords", folder / "rules"
+            passwords.touch()
+            for user in users:
+                subprocess.run(["mosquitto_passwd", "-b", passwords, user, PASSWORD], check=True, capture_output=True)
+            rules.write_text("".join(f"user {user}\n{lines}\n" for user, lines in users.items()), encoding="utf-8")
+            lines += [f"password_file {passwords}", f"acl_file {rules}"]
+        if tls:
+            authority = trustme.CA()
+            authority.cert_pem.write_to_path(self.ca_file)
+            certificate = authority.issue_cert("localhost", "127.0.0.1")
+            certificate.private_key_pem.write_to_path(folder / "key.pem")
+            certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+            lines += [f"certfile {folder / 'cert.pem'}", f"keyfile {folder / 'key.pem'}"]
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(["mosquitto", "-c", self._config], stdout=log, stderr=log)
+
+        def answers() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+        wait_for(answers, 10, "mosquitto answers")
+
+    def kill(self) -> None:
+        """kill -9, as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@dataclass
+class Subscriber:
+    """Collects what a broker sends to `topic`, in order."""
+
+    broker: Mosquitto
+    user: str | None = None
+    topic: str = "#"
+    tls: bool = False
+    messages: list[tuple[str, str, bool]] = field(default_factory=list)
+    """Topic, payload, retained."""
+
+    def __enter__(self) -> "Subscriber":
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        if self.user:
+            self._client.username_pw_set(self.user, PASSWORD)
+        if self.tls:
+            self._client.tls_set(str(self.broker.ca_file))
+        subscribed: list[bool] = []
+        self._client.on_connect = lambda client, *_: client.subscribe(self.topic, qos=1)
+        self._client.on_subscribe = lambda *_: subscribed.append(True)
+        self._client.on_message = lambda _client, _data, message: self.messages.append(
+            (message.topic, message.payload.decode(), message.retain)
+        )
+        self._client.reconnect_delay_set(0.1, 0.2)
+        self._client.connect("127.0.0.1", self.broker.port)
+        self._client.loop_start()
+        wait_for(lambda: subscribed, 10, "the subscription is confirmed")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def payloads(self, topic: str) -> list[str]:
+        return [payload for name, payload, _ in self.messages if name == topic]

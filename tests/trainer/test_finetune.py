@@ -1,0 +1,213 @@
+"""From a folder in the ESC-50 layout to a bundle that hears: the lab's commands on a small data set of tones."""
+
+import csv
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from asit_edge.errors import AsitEdgeError, WrongUse
+from trainer.checkpoint import load_checkpoint, load_classifier, save_checkpoint
+from trainer.crops import CropConfig
+from trainer.esc50 import load_clip, read_esc50
+from trainer.evaluate import DECISION_FRAMES, TorchClassifier, closed_set, evaluate_clips, score_clip
+from trainer.finetune import train
+from trainer.finetune_config import FinetuneConfig, learning_rate
+from trainer.vit import SIZES, ViT, vit_config
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def tone_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two folds of low hums ("rain") and high ones ("dog"), each of forty partials over two octaves."""
+    root = tmp_path_factory.mktemp("data") / "tones"
+    (root / "meta").mkdir(parents=True)
+    (root / "audio").mkdir()
+    rng = np.random.default_rng(0)
+    with (root / "meta" / "esc10.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["filename", "fold", "target", "category"])
+        for fold in (1, 2):
+            for category, frequency in (("rain", 300), ("dog", 3_000)):
+                for take in range(4):
+                    name = f"{fold}-{category}-{take}.ogg"
+                    time = np.arange(3 * RATE) / RATE
+                    partials = frequency * 2 ** rng.uniform(-1, 1, 40)
+                    hum = np.sin(2 * np.pi * partials[:, None] * time + rng.uniform(0, 6, (40, 1))).sum(axis=0)
+                    soundfile.write(root / "audio" / name, 0.01 * hum, RATE, format="OGG", subtype="VORBIS")
+                    table.writerow([name, fold, 0, category])
+    return root
+
+
+def run(module: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tone_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs")
+    done = run(
+        *["trainer.finetune", "esc50", "--data", tone_data, "--out", out, "--test-fold", "2"],
+        *["--steps", "12", "--batch", "8", "--threads", "1"],
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"fold2: accuracy [01]\.\d{3} on 8 clips", done.stdout)
+    return out / "fold2.pt"
+
+
+def test_a_checkpoint_becomes_a_bundle_that_hears_the_same(checkpoint: Path, tone_data: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "tones"
+    done = run("export.bundle", checkpoint, bundle, "--version", "0.3")
+    assert done.returncode == 0, done.stderr
+    assert "tones 0.3, 2 labels" in done.stdout
+    evaluated = [
+        run("trainer.evaluate", model, "--data", tone_data, "--fold", "2", "--json") for model in (checkpoint, bundle)
+    ]
+    reports = [json.loads(done.stdout) for done in evaluated]
+    assert reports[0] == reports[1]
+    assert np.sum(reports[0]["confusion"]) == 8
+    files = [tone_data / "audio" / f"2-{category}-0.ogg" for category in ("rain", "dog")]
+    tagged = run("asit_edge", "tag", *files, "--model", bundle, "--json")
+    tagged_scores = [
+        {entry["label"]: entry["score"] for entry in json.loads(line)["scores"]} for line in tagged.stdout.splitlines()
+    ]
+    model, config, labels, _ = load_classifier(checkpoint)
+    for file, scores in zip(files, tagged_scores, strict=True):
+        expected = score_clip(
+            load_clip(file, RATE), config.spec, config.frames, DECISION_FRAMES, TorchClassifier(model)
+        )
+        assert scores == pytest.approx(
+            {label.name: float(score) for label, score in zip(labels, expected, strict=True)}, abs=1e-3
+        )
+    card = (bundle / "README.md").read_text(encoding="utf-8")
+    assert "| Dog | `/m/0bt9lr` |" in card
+
+
+def test_it_learns_to_tell_unseen_clips_apart(tone_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIZES, "toy", (32, 2, 2))
+    crops = CropConfig(mix_probability=0.0, noise_probability=0.0)
+    config = FinetuneConfig(size="toy", frames=48, steps=150, batch=16, learning_rate=3e-3, drop_path=0.0, crops=crops)
+    dataset = read_esc50(tone_data)
+    clips, targets = dataset.load(RATE), dataset.targets
+    folds = np.array([clip.fold for clip in dataset.clips])
+    seen, unseen = np.flatnonzero(folds == 1), np.flatnonzero(folds == 2)
+    model = train([clips[index] for index in seen], targets[seen], config, torch.device("cpu"))
+    report = evaluate_clips(model, config, [clips[index] for index in unseen], targets[unseen])
+    assert report.accuracy == 1.0
+
+
+def test_it_begins_with_the_weights_that_it_is_given(
+    tone_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SIZES, "toy", (32, 2, 2))
+    given = ViT(vit_config("toy", 96))
+    torch.save(
+        {"teacher": {f"backbone.{name}": value for name, value in given.state_dict().items()}}, tmp_path / "w.pt"
+    )
+    config = FinetuneConfig(size="toy", frames=48, steps=1, batch=2, learning_rate=0.0, initial=str(tmp_path / "w.pt"))
+    dataset = read_esc50(tone_data)
+    model = train(dataset.load(RATE)[:2], dataset.targets[:2], config, torch.device("cpu"))
+    for name, value in model.backbone.state_dict().items():
+        assert name == "pos_embed" or torch.allclose(value, given.state_dict()[name]), name
+
+
+def test_the_same_seed_gives_the_same_weights(tone_data: Path, tmp_path: Path) -> None:
+    weights = []
+    for name in ("a", "b"):
+        arguments = ["--data", tone_data, "--out", tmp_path / name, "--test-fold", "1", "--steps", "2", "--batch", "2"]
+        assert run("trainer.finetune", "esc50", *arguments, "--threads", "1").returncode == 0
+        weights.append(load_checkpoint(tmp_path / name / "fold1.pt", "classifier")["model"])
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere", "--out", "x"], "no meta/esc50.csv"),
+        (["--data", "{data}", "--out", "x", "--test-fold", "4"], "--test-fold 4: the data has folds 1, 2"),
+        (["--data", "{data}", "--out", "x", "--size", "huge"], "--size huge: unknown; known are nano, tiny"),
+    ],
+)
+def test_wrong_use_is_one_line(tone_data: Path, arguments: list[str], message: str) -> None:
+    done = run("trainer.finetune", "esc50", *(argument.format(data=tone_data) for argument in arguments))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.startswith("trainer.finetune: error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_unreadable_clip_is_named(tone_data: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(tone_data, tmp_path / "broken"))
+    (broken / "audio" / "1-dog-0.ogg").write_bytes(b"no audio")
+    done = run("trainer.finetune", "esc50", "--data", broken, "--out", tmp_path / "out", "--steps", "1")
+    assert done.returncode == 1
+    assert "1-dog-0.ogg: cannot be read as audio" in done.stderr
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
+    config = FinetuneConfig(steps=1_000, learning_rate=1.0, warmup=0.1)
+    rates = [learning_rate(step, config) for step in range(1_000)]
+    assert rates[0] == pytest.approx(0.01)
+    assert max(rates) == rates[100] == pytest.approx(1.0)
+    assert rates[550] == pytest.approx(0.5)
+    assert rates[-1] < 1e-4
+    assert rates[100:] == sorted(rates[100:], reverse=True)
+    assert all(math.isfinite(learning_rate(0, FinetuneConfig(steps=steps))) for steps in (1, 2))
+
+
+def test_accuracy_and_confusion_of_a_known_case() -> None:
+    scores = np.float32([[0.9, 0.1, 0.0], [0.2, 0.1, 0.7], [0.0, 0.6, 0.5], [0.0, 0.1, 0.2]])
+    targets = np.eye(3, dtype=np.float32)[[0, 1, 1, 2]]
+    report = closed_set(scores, targets)
+    assert report.accuracy == 0.75
+    assert report.confusion.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
+
+
+def test_checkpoints_of_another_kind_or_origin_are_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "a.pt", "pretraining", {"model": {}})
+    with pytest.raises(AsitEdgeError, match="is a 'pretraining' checkpoint, not 'classifier'"):
+        load_checkpoint(tmp_path / "a.pt", "classifier")
+    torch.save({"model": {}}, tmp_path / "b.pt")
+    with pytest.raises(AsitEdgeError, match="not an asit-edge checkpoint"):
+        load_checkpoint(tmp_path / "b.pt", "classifier")
+    (tmp_path / "c.pt").write_bytes(b"x")
+    with pytest.raises(AsitEdgeError, match="not a readable checkpoint"):
+        load_checkpoint(tmp_path / "c.pt", "classifier")
+    with pytest.raises(WrongUse, match="no such checkpoint"):
+        load_checkpoint(tmp_path / "d.pt", "classifier")
+
+
+def test_a_checkpoint_with_code_in_it_is_refused(tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (print, ("attacked",))
+
+    torch.save({"format": "asit-edge/1", "kind": "classifier", "x": Attack()}, tmp_path / "evil.pt")
+    with pytest.raises(AsitEdgeError, match="not a readable checkpoint"):
+        load_checkpoint(tmp_path / "evil.pt", "classifier")
+
+
+def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.pt"
+    save_checkpoint(path, "classifier", {"step": 1})
+
+    def full(content: object, file: BinaryIO) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(AsitEdgeError, match="No space left on device"):
+        save_checkpoint(path, "classifier", {"step": 2})
+    assert load_checkpoint(path, "classifier")["step"] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]

@@ -1,0 +1,24 @@
+"""Saving a run: one file that is always whole. A save that fails leaves the one before it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asit_edge.errors import AsitEdgeError
+
+
+def save_whole(content: dict[str, Any], path: Path) -> None:
+    """Writes aside, flushes to the disk, then renames. AsitEdgeError if that fails (a full disk)."""
+    aside = path.with_name(path.name + ".part")
+    try:
+        with aside.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except (OSError, RuntimeError) as error:
+        aside.unlink(missing_ok=True)
+        kept = "; the checkpoint before it is whole" if path.exists() else ""
+        raise AsitEdgeError(f"{path}: cannot be saved ({str(error).splitlines()[0]}){kept}") from None

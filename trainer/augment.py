@@ -1,0 +1,21 @@
+"""Masking of spectrograms (SpecAugment, arXiv 1904.08779), for a whole batch on its device."""
+
+import torch
+from torch import Tensor
+
+
+def mask_axis(log_mel: Tensor, axis: int, longest: int, generator: torch.Generator) -> Tensor:
+    """Sets one run of 0 to `longest` places along `axis` to zero, the data mean, drawn anew for each example."""
+    batch, places = log_mel.shape[0], log_mel.shape[axis]
+    length = torch.randint(0, min(longest, places) + 1, (batch, 1), generator=generator)
+    start = (torch.rand(batch, 1, generator=generator) * (places - length + 1)).long()
+    position = torch.arange(places)[None]
+    masked = ((position >= start) & (position < start + length)).to(log_mel.device)
+    shape = [batch, *[1] * (log_mel.ndim - 1)]
+    shape[axis] = places
+    return log_mel.masked_fill(masked.view(shape), 0.0)
+
+
+def spec_augment(log_mel: Tensor, time: int, frequency: int, generator: torch.Generator) -> Tensor:
+    """One time mask and one frequency mask on each example of (batch, frames, mels)."""
+    return mask_axis(mask_axis(log_mel, 1, time, generator), 2, frequency, generator)

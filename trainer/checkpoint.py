@@ -1,0 +1,66 @@
+"""Checkpoints of classifiers: plain tensors, numbers and strings, whole or not there.
+
+A checkpoint says what it is (`format`, `kind`) and carries labels, configuration and results of the run that made
+it. Weights of other origins are read by `trainer.weights`.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asit_edge.errors import AsitEdgeError, one_line
+from asit_edge.labels import Label
+from trainer.atomic_save import save_whole
+from trainer.classifier import ClipClassifier
+from trainer.crops import CropConfig
+from trainer.finetune_config import FinetuneConfig
+from trainer.weights import read_file
+
+FORMAT = "asit-edge/1"
+CLASSIFIER = "classifier"
+
+
+def save_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
+    """A full disk or a kill leaves the previous file as it was. Raises AsitEdgeError if it cannot be written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_whole({"format": FORMAT, "kind": kind, **content}, path)
+
+
+def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
+    """The content of a checkpoint of that kind. Raises WrongUse or AsitEdgeError, naming the file."""
+    content = read_file(path)
+    if content.get("format") != FORMAT:
+        raise AsitEdgeError(f"{path}: not an asit-edge checkpoint (no format {FORMAT!r})")
+    if content.get("kind") != kind:
+        raise AsitEdgeError(f"{path}: is a {content.get('kind')!r} checkpoint, not {kind!r}")
+    return content
+
+
+def save_classifier(
+    path: Path, model: ClipClassifier, config: FinetuneConfig, labels: list[Label], report: dict[str, Any]
+) -> None:
+    """Weights, labels, configuration, and what was measured on which data."""
+    content = {
+        "config": asdict(config),
+        "labels": [label.model_dump() for label in labels],
+        "report": report,
+        "model": model.state_dict(),
+    }
+    save_checkpoint(path, CLASSIFIER, content)
+
+
+def load_classifier(path: Path) -> tuple[ClipClassifier, FinetuneConfig, list[Label], dict[str, Any]]:
+    """What `save_classifier` wrote, ready for evaluation.
+
+    Raises AsitEdgeError if it is from a version that differs too much.
+    """
+    content = load_checkpoint(path, CLASSIFIER)
+    try:
+        values = content["config"]
+        config = FinetuneConfig(**{**values, "crops": CropConfig(**values["crops"])})
+        labels = [Label(**label) for label in content["labels"]]
+        model = ClipClassifier(config.backbone, len(labels))
+        model.load_state_dict(content["model"])
+        return model.eval(), config, labels, content["report"]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise AsitEdgeError(f"{path}: made by another version of the trainer ({one_line(error)[:200]})") from None

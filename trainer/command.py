@@ -1,0 +1,26 @@
+"""How the lab's commands start: user errors are one line on stderr and an exit code, like the device's."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from asit_edge.errors import AsitEdgeError
+
+
+def new_app(description: str | None = None) -> typer.Typer:
+    """A Typer application in the house style."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=description)
+
+
+def run(name: str, command: typer.Typer | Callable[..., Any]) -> None:
+    """Runs an application, or a single function as one. Exit codes: 0 done, 1 failed, 2 asked for wrongly."""
+    app = command if isinstance(command, typer.Typer) else new_app()
+    if app is not command:
+        app.command()(command)
+    try:
+        app()
+    except AsitEdgeError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

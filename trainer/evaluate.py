@@ -1,0 +1,132 @@
+"""Evaluation of checkpoints and bundles on labelled clips, through the very windows that a device would score.
+
+`python -m trainer.evaluate CKPT|BUNDLE --data DIR [--fold N]`
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import typer
+
+from asit_edge.bundle import load_bundle
+from asit_edge.classifier import Classifier, OnnxClassifier
+from asit_edge.errors import WrongUse
+from asit_edge.frontend import FrontEnd
+from asit_edge.pipeline import Scorer
+from asit_edge.tag import clip_scores
+from trainer.checkpoint import load_classifier
+from trainer.classifier import ClipClassifier, Scores
+from trainer.command import run
+from trainer.crops import Samples
+from trainer.esc50 import read_esc50
+from trainer.finetune_config import FinetuneConfig
+
+DECISION_FRAMES = 48
+"""Frames between decisions where a checkpoint is evaluated; a bundle brings its own."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Results on single-label clips. `confusion[true, predicted]` counts clips."""
+
+    clips: int
+    accuracy: float
+    confusion: npt.NDArray[np.int64]
+
+
+class TorchClassifier:
+    """A checkpoint behind the device's `Classifier` protocol."""
+
+    def __init__(self, model: ClipClassifier) -> None:
+        self._scores = Scores(model).eval()
+
+    def score(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            scores: npt.NDArray[np.float32] = self._scores(torch.from_numpy(windows)).numpy()
+        return scores
+
+
+def score_clip(samples: Samples, front_end: FrontEnd, frames: int, interval: int, classifier: Classifier) -> Samples:
+    """Scores of one clip (classes,), exactly as `asit-edge tag` makes them."""
+    scorer = Scorer(front_end, frames, interval, classifier, front_end.sample_rate)
+    decisions = [*scorer.push(samples), *scorer.flush()]
+    return clip_scores(np.stack([decision.scores for decision in decisions]))
+
+
+def closed_set(scores: Samples, targets: Samples) -> Report:
+    """Accuracy of the best-scored class. `scores` and `targets` are (clips, classes), targets one-hot."""
+    predicted, true = scores.argmax(axis=1), targets.argmax(axis=1)
+    confusion = np.zeros((targets.shape[1], targets.shape[1]), np.int64)
+    np.add.at(confusion, (true, predicted), 1)
+    return Report(len(true), float((predicted == true).mean()), confusion)
+
+
+def evaluate_clips(model: ClipClassifier, config: FinetuneConfig, clips: list[Samples], targets: Samples) -> Report:
+    """Accuracy of a checkpoint on waveforms at the front end's rate."""
+    classifier = TorchClassifier(model)
+    scores = [score_clip(clip, config.spec, config.frames, DECISION_FRAMES, classifier) for clip in clips]
+    return closed_set(np.stack(scores), targets)
+
+
+def print_reports(reports: dict[str, Report]) -> None:
+    """One line a fold and the mean over folds."""
+    for name, report in reports.items():
+        print(f"{name}: accuracy {report.accuracy:.3f} on {report.clips} clips")
+    if len(reports) > 1:
+        print(f"mean: accuracy {np.mean([report.accuracy for report in reports.values()]):.3f}")
+
+
+def main(
+    model: Annotated[Path, typer.Argument(help="Checkpoint of trainer.finetune, or directory of a model bundle.")],
+    data: Annotated[Path, typer.Option(help="Folder in the ESC-50 layout.")],
+    fold: Annotated[
+        list[int] | None, typer.Option(help="Only these folds; default: the checkpoint's test fold.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a fold, with the confusion matrix.")] = False,
+) -> None:
+    """Accuracy on the folds of a data set in the ESC-50 layout."""
+    dataset = read_esc50(data)
+    if model.is_dir():
+        bundle = load_bundle(model)
+        spec, frames, interval = (
+            bundle.manifest.front_end,
+            bundle.manifest.model.frames,
+            bundle.manifest.model.interval,
+        )
+        names = [label.name for label in bundle.manifest.labels]
+        classifier: Classifier = OnnxClassifier(bundle)
+        folds = fold or dataset.folds
+    else:
+        network, config, labels, record = load_classifier(model)
+        spec, frames, interval = config.spec, config.frames, DECISION_FRAMES
+        names = [label.name for label in labels]
+        classifier = TorchClassifier(network)
+        tested = record["test_fold"]
+        folds = fold or ([tested] if tested is not None else dataset.folds)
+    wanted = [label.name for label in dataset.labels]
+    if missing := [name for name in wanted if name not in names]:
+        raise WrongUse(f"{model}: has no label {missing[0]!r}, which {data} needs")
+    columns = [names.index(name) for name in wanted]
+    clips, targets = dataset.load(spec.sample_rate), dataset.targets
+    reports: dict[str, Report] = {}
+    for number in folds:
+        chosen = [index for index, clip in enumerate(dataset.clips) if clip.fold == number]
+        if not chosen:
+            raise WrongUse(f"--fold {number}: the data has folds {', '.join(map(str, dataset.folds))}")
+        scores = np.stack([score_clip(clips[index], spec, frames, interval, classifier) for index in chosen])
+        report = closed_set(scores[:, columns], targets[chosen])
+        reports[f"fold{number}"] = report
+        if as_json:
+            row = {"fold": number, "clips": report.clips, "accuracy": report.accuracy, "labels": wanted}
+            print(json.dumps(row | {"confusion": report.confusion.tolist()}))
+    if not as_json:
+        print_reports(reports)
+
+
+if __name__ == "__main__":
+    run("trainer.evaluate", main)
