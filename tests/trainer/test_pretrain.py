@@ -1,0 +1,283 @@
+"""The loop as its users meet it: runs that end, are killed or stopped, go wrong, are spread out."""
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from asit_edge.errors import AsitEdgeError, WrongUse
+from trainer.prepare import PrepareConfig, prepare_shards
+from trainer.pretrain import CHECKPOINT, pretrain
+from trainer.pretrain_config import PretrainConfig, make_config
+from trainer.processes import Processes
+from trainer.sources import list_sources
+from trainer.stopping import StopRequest
+from trainer.weights import backbone_weights, read_file
+
+ROOT = Path(__file__).parents[2]
+ALONE = Processes(0, 1, torch.device("cpu"))
+TINY: dict[str, Any] = {
+    "size": "nano",
+    "frames": 32,
+    "local_frames": 16,
+    "mels": 32,
+    "hidden": 16,
+    "bottleneck": 8,
+    "prototypes": 12,
+    "part_size": 4,
+    "epochs": 2,
+    "warm_up": 1,
+    "learning_rate": 0.05,
+    "workers": 0,
+    "log_every": 1,
+    "save_every": 2,
+    "picture_every": 1000,
+}
+"""18 examples in batches of 4: four steps an epoch, eight in all."""
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("audio")
+    rng = np.random.default_rng(0)
+    for number in range(18):
+        noise = rng.normal(size=int(rng.integers(9_000, 24_000))) * 0.1
+        soundfile.write(folder / f"{number:02d}.wav", np.convolve(noise, rng.normal(size=8)), 16_000)
+    out = tmp_path_factory.mktemp("shards")
+    prepare_shards(list_sources(folder, None, {}), out, PrepareConfig(per_shard=7), workers=1)
+    return out
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def config(shards: Path, **settings: Any) -> PretrainConfig:
+    return make_config("2024", None, {"data": [str(shards)], **TINY, **settings})
+
+
+def train(folder: Path, config: PretrainConfig, resume: bool = False) -> dict[int, dict[str, float]]:
+    folder.mkdir(exist_ok=True)
+    with StopRequest() as stopping:
+        pretrain(config, folder, resume, ALONE, stopping)
+    return metrics(folder)
+
+
+def command(folder: Path, config: PretrainConfig, *more: str) -> list[str]:
+    file = folder.with_suffix(".json")  # JSON is YAML
+    file.write_text(json.dumps(config.model_dump()))
+    return ["-m", "trainer.pretrain", str(folder), "--config", str(file), *more]
+
+
+def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+    )  # fmt: skip
+
+
+def metrics(folder: Path) -> dict[int, dict[str, float]]:
+    """The metrics by step; of a step that was done twice, the last."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return {entry["step"]: entry for entry in map(json.loads, lines)}
+
+
+def losses(entries: dict[int, dict[str, float]], first: int = 1) -> list[list[float]]:
+    names = ("loss/total", "loss/global", "loss/local", "loss/reconstruction", "gradient norm")
+    return [[entry[name] for name in names] for step, entry in sorted(entries.items()) if step >= first]
+
+
+def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not (folder / "metrics.jsonl").exists() or step not in metrics(folder):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def whole_run(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    train(folder, config(shards))
+    return folder
+
+
+def test_a_run_leaves_metrics_tensorboard_picture_and_a_loadable_backbone(shards: Path, whole_run: Path) -> None:
+    entries = metrics(whole_run)
+    assert sorted(entries) == list(range(1, 9))
+    assert np.isfinite([list(entry.values()) for entry in entries.values()]).all()
+    assert (whole_run / "pictures" / "step-0000008.png").stat().st_size > 1000
+    events = EventAccumulator(str(whole_run / "tensorboard")).Reload()
+    assert {"loss/total", "entropy/centre class", "gradient norm", "EMA momentum", "clips per second"} <= set(
+        events.Tags()["scalars"]
+    )
+    backbone_weights(whole_run / CHECKPOINT, config(shards).backbone)
+
+
+def test_the_student_learns_to_reconstruct(shards: Path, tmp_path: Path) -> None:
+    entries = train(tmp_path, config(shards, epochs=12, global_weight=0, local_weight=0, warm_up=0, learning_rate=0.1))
+    reconstruction = [entry["loss/reconstruction"] for entry in entries.values()]
+    assert np.mean(reconstruction[-8:]) < 0.8 * np.mean(reconstruction[:8])
+
+
+def test_a_killed_run_resumes_in_mid_epoch_to_the_same_losses(shards: Path, whole_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    killed = start(*command(folder, config(shards)))
+    wait_for_step(folder, 3, killed)
+    killed.kill()
+    killed.wait()
+    saved = read_file(folder / CHECKPOINT)["step"]
+    assert 2 <= saved < 8
+    resumed = train(folder, config(shards), resume=True)
+    assert losses(resumed) == losses(metrics(whole_run))
+    ours, theirs = (read_file(run / CHECKPOINT) for run in (folder, whole_run))
+    for network in ("student", "teacher", "centre_class", "centre_patch"):
+        for name, value in ours[network].items():
+            assert torch.equal(value, theirs[network][name]), f"{network} {name}"
+
+
+def test_sigterm_to_the_whole_group_saves_and_exits_with_0(shards: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "stopped"
+    endless = config(shards, epochs=500, save_every=10_000, workers=1)
+    stopped = start(*command(folder, endless), start_new_session=True)
+    wait_for_step(folder, 2, stopped)
+    os.killpg(stopped.pid, signal.SIGTERM)
+    out, err = stopped.communicate(timeout=60)
+    assert stopped.returncode == 0, err
+    assert "asked to stop" in out
+    assert read_file(folder / CHECKPOINT)["step"] == max(metrics(folder))
+
+
+def test_workers_change_nothing(shards: Path, whole_run: Path, tmp_path: Path) -> None:
+    assert losses(train(tmp_path, config(shards, workers=2))) == losses(metrics(whole_run))
+
+
+def test_two_processes_give_the_losses_and_centres_of_one(shards: Path, tmp_path: Path) -> None:
+    # Dropped paths differ from process to process, and so may the views at hand to replace blocks with.
+    settings = {"drop_path": 0.0, "replace_probability": 0.0, "epochs": 1, "warm_up": 0, "frozen_epochs": 0}
+    two, at_once, in_parts = tmp_path / "two", tmp_path / "once", tmp_path / "parts"
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launched = start(*launcher, *command(two, config(shards, **settings)))
+    _, err = launched.communicate(timeout=120)
+    assert launched.returncode == 0, err
+    train(at_once, config(shards, part_size=8, **settings))
+    train(in_parts, config(shards, parts=2, **settings))
+    for one in (at_once, in_parts):
+        np.testing.assert_allclose(losses(metrics(two)), losses(metrics(one)), rtol=1e-4)
+        for centre in ("centre_class", "centre_patch"):
+            ours, theirs = (read_file(run / CHECKPOINT)[centre]["value"] for run in (two, one))
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_bfloat16_follows_float32(shards: Path, whole_run: Path, tmp_path: Path) -> None:
+    half = losses(train(tmp_path, config(shards, bf16=True, epochs=2)))
+    np.testing.assert_allclose([entry[:4] for entry in half], [e[:4] for e in losses(metrics(whole_run))], rtol=0.02)
+
+
+def test_variant_2023_trains(shards: Path, tmp_path: Path) -> None:
+    tiny = {**TINY, "patch_prototypes": 6, "epochs": 1}
+    folder = tmp_path / "2023"
+    entries = train(folder, make_config("2023", None, {"data": [str(shards)], **tiny}))
+    for entry in entries.values():
+        total = entry["loss/global"] + entry["loss/local"] + 2 * entry["loss/reconstruction"]
+        assert entry["loss/total"] == pytest.approx(total, rel=1e-5)
+    assert read_file(folder / CHECKPOINT)["centre_patch"]["value"].shape == (6,)
+
+
+def test_begins_with_given_weights(shards: Path, whole_run: Path, tmp_path: Path) -> None:
+    initial = str(whole_run / CHECKPOINT)
+    train(tmp_path, config(shards, initial=initial, epochs=1, learning_rate=1e-30, final_learning_rate=0.0))
+    ours, theirs = (backbone_weights(run / CHECKPOINT, config(shards).backbone) for run in (tmp_path, whole_run))
+    for name, value in ours.items():
+        torch.testing.assert_close(value, theirs[name])
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_examples_names(shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(AsitEdgeError, match="the loss is") as caught:
+        train(tmp_path, config(shards, learning_rate=1e38, warm_up=0))
+    (names,) = tmp_path.glob("not-finite-step-*-rank-0.json")
+    assert names.name in str(caught.value)
+    assert all(".tar/" in name for name in json.loads(names.read_text())[0])
+    assert len(json.loads(names.read_text())[0]) == TINY["part_size"]
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(shards: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "full"
+    train(folder, config(shards, epochs=1))
+    # Taken back two steps, so that there is something to do and to save.
+    torch.save(read_file(folder / CHECKPOINT) | {"step": 2}, folder / CHECKPOINT)
+    before = (folder / CHECKPOINT).read_bytes()
+
+    def small_files_only() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, len(before) // 2))
+
+    full = start(*command(folder, config(shards, epochs=1), "--resume"), preexec_fn=small_files_only)
+    out, err = full.communicate(timeout=60)
+    assert full.returncode == 1
+    assert err.strip().splitlines()[-1].startswith("trainer.pretrain: error: ")
+    assert "cannot be saved" in err
+    assert "the checkpoint before it is whole" in err
+    assert "Traceback" not in err
+    assert (folder / CHECKPOINT).read_bytes() == before
+    assert not list(folder.glob("*.part"))
+    assert "step 4" in out
+
+
+def test_resuming_another_run_names_the_difference(shards: Path, whole_run: Path) -> None:
+    with pytest.raises(WrongUse, match="prototypes is 12 there and 13 here"):
+        pretrain(config(shards, prototypes=13), whole_run, True, ALONE, StopRequest())
+    with pytest.raises(WrongUse, match=r"it has .*4\}, this one .*6\}"):
+        pretrain(config(shards, part_size=3, parts=2), whole_run, True, ALONE, StopRequest())
+    with pytest.raises(WrongUse, match="add --resume"):
+        pretrain(config(shards), whole_run, False, ALONE, StopRequest())
+
+
+def test_initial_weights_of_another_size_are_named(shards: Path, whole_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(AsitEdgeError, match=r"attn.proj.bias: the file has \(128,\), the model needs \(192,\)"):
+        train(tmp_path, config(shards, size="tiny", initial=str(whole_run / CHECKPOINT)))
+
+
+def test_errors_are_one_line_with_an_exit_code(tmp_path: Path) -> None:
+    wrong = start("-m", "trainer.pretrain", str(tmp_path / "run"), "--data", str(tmp_path / "absent"))
+    _, err = wrong.communicate(timeout=60)
+    assert wrong.returncode == 2
+    (line,) = err.strip().splitlines()
+    assert line.startswith("trainer.pretrain: error: ")
+    assert "trainer.prepare" in line
+
+
+def test_a_wrong_rate_found_by_a_worker_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    soundfile.write(tmp_path / "cd.wav", np.full(44_100, 0.1), 44_100)
+    with tarfile.open(tmp_path / "shards" / "a.tar", "w") as tar:
+        for number in range(4):
+            tar.add(tmp_path / "cd.wav", f"{number}.wav")
+    wrong = start(*command(tmp_path / "run", config(tmp_path / "shards", workers=1)))
+    _, err = wrong.communicate(timeout=60)
+    assert wrong.returncode == 2, err
+    assert re.fullmatch(r"trainer\.pretrain: error: a\.tar/\d\.wav: sampled at 44100 Hz, not 16000; .*\n", err)
+
+
+def test_too_few_examples_for_a_batch(shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="18 examples do not fill one batch of 64"):
+        train(tmp_path, config(shards, part_size=64))

@@ -1,0 +1,56 @@
+"""What a run says of itself: a bar or plain lines, `metrics.jsonl`, TensorBoard, pictures."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+
+class Journal:
+    """Writes into the run's folder; a process that is not the first makes none."""
+
+    def __init__(self, folder: Path, first_step: int, steps: int) -> None:
+        self._folder = folder
+        self._scalars = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+        self._lines = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+        terminal = sys.stderr.isatty()
+        self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=not terminal)
+        self._plain = not terminal
+
+    def advance(self) -> None:
+        """One step is done."""
+        self._bar.update()
+
+    def record(self, step: int, metrics: Mapping[str, float]) -> None:
+        """The scalars of a step, by name ("loss/total")."""
+        for name, value in metrics.items():
+            self._scalars.add_scalar(name, value, step)
+        self._lines.write(json.dumps({"step": step, **metrics}) + "\n")
+        self._lines.flush()
+        losses = " ".join(f"{name.split('/')[1]} {metrics[name]:.4f}" for name in metrics if name.startswith("loss/"))
+        if self._plain:
+            self.say(f"step {step}: {losses}, {metrics['clips per second']:.1f} clips/s")
+        else:
+            self._bar.set_postfix_str(losses)
+
+    def say(self, sentence: str) -> None:
+        """One line for people, now."""
+        if self._plain:
+            print(sentence, flush=True)
+        else:
+            self._bar.write(sentence)
+
+    def picture(self, step: int, figure: Figure) -> None:
+        folder = self._folder / "pictures"
+        folder.mkdir(exist_ok=True)
+        figure.savefig(folder / f"step-{step:07d}.png", dpi=80)
+        self._scalars.add_figure("reconstruction", figure, step)
+
+    def close(self) -> None:
+        self._bar.close()
+        self._scalars.close()
+        self._lines.close()

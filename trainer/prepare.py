@@ -1,0 +1,242 @@
+"""Data sets into shards: `python -m trainer.prepare`. Webdataset tars of 16 kHz mono clips, FLAC or Opus.
+
+Every example is two files in its tar, `<key>.flac` (or `.opus`) and `<key>.json` with its source and labels.
+Shards are made in parallel, each written aside and renamed when whole, so that a run that was stopped goes on
+where it was; what was left out, and why, is in `report.csv`.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import random
+import shutil
+import subprocess
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import typer
+from tqdm import tqdm
+
+from asit_edge.errors import AsitEdgeError, WrongUse
+from trainer.command import run
+from trainer.esc50 import load_clip
+from trainer.sources import Source, list_sources
+
+RATE = 16_000
+"""Hz of the audio in shards."""
+
+SILENCE = 1e-4
+"""A piece whose samples never exceed this (-80 dB of full scale) is silent."""
+
+Samples = npt.NDArray[np.float32]
+
+
+class Codec(str, Enum):
+    """How audio is stored. FLAC is lossless; Opus takes about a fifth of it."""
+
+    FLAC = "flac"
+    OPUS = "opus"
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    codec: Codec = Codec.FLAC
+    shortest: float = 0.5
+    """Seconds; shorter pieces are left out."""
+    longest: float = 10.0
+    """Seconds; longer recordings become several pieces."""
+    per_shard: int = 1000
+    """Recordings, not pieces, that one shard is made of."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Why a recording, or a piece of it, is not in the shards."""
+
+    name: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What became of one shard's recordings; saved beside the shard."""
+
+    made_from: str
+    """Fingerprint of the recordings and settings, so that a later run knows the shard as its own."""
+    examples: int
+    seconds: float
+    skipped: list[Skipped]
+
+
+class Unusable(Exception):
+    """A recording or piece that does not go into a shard; `reason` is one of a few words."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.skipped = (reason, detail)
+
+
+def prepare(
+    folder: Annotated[Path, typer.Argument(help="folder with the recordings")],
+    out: Annotated[Path, typer.Argument(help="folder for the shards")],
+    table: Annotated[Path | None, typer.Option(help="AudioSet's csv, or a manifest with a column path")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="column=value of rows to leave out")] = None,
+    codec: Annotated[Codec, typer.Option(help="how audio is stored")] = Codec.FLAC,
+    shortest: Annotated[float, typer.Option(min=0.03, help="seconds; shorter clips are left out")] = 0.5,
+    longest: Annotated[float, typer.Option(min=1.0, help="seconds; longer recordings are cut")] = 10.0,
+    per_shard: Annotated[int, typer.Option(min=1, help="recordings a shard")] = 1000,
+    workers: Annotated[int, typer.Option(min=1, help="processes")] = os.cpu_count() or 1,
+) -> None:
+    """Turns a folder of audio into webdataset shards for pre-training."""
+    config = PrepareConfig(codec, shortest, longest, per_shard)
+    sources = list_sources(folder, table, dict(_condition(text) for text in exclude or ()))
+    reports = prepare_shards(sources, out, config, workers)
+    skipped = [entry for report in reports for entry in report.skipped]
+    with (out / "report.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("name", "reason", "detail"))
+        writer.writerows((entry.name, entry.reason, entry.detail) for entry in skipped)
+    examples, seconds = sum(report.examples for report in reports), sum(report.seconds for report in reports)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(s.reason for s in skipped).most_common())
+    print(f"{examples} examples, {seconds / 3600:.2f} h, in {len(reports)} shards; skipped: {reasons or 'none'}")
+    if not examples:
+        raise AsitEdgeError(f"{folder}: nothing usable; the reasons are in {out / 'report.csv'}")
+
+
+def prepare_shards(sources: list[Source], out: Path, config: PrepareConfig, workers: int) -> list[ShardReport]:
+    """Writes `shard-NNNNNN.tar` for all sources, in an order that mixes them; skips shards that are there."""
+    out.mkdir(parents=True, exist_ok=True)
+    mixed = random.Random(0).sample(sources, len(sources))
+    parts = [mixed[first : first + config.per_shard] for first in range(0, len(mixed), config.per_shard)]
+    known = {out / f"shard-{number:06d}.tar" for number in range(len(parts))}
+    foreign = sorted(set(out.glob("*.tar")) - known)
+    if foreign:
+        raise WrongUse(f"{foreign[0]}: {out} holds shards of another data set; give a folder of its own")
+    work = partial(_make_shard, out=out, config=config)
+    if workers == 1:
+        return [work(job) for job in tqdm(enumerate(parts), total=len(parts), unit="shard", disable=None)]
+    with ProcessPoolExecutor(workers) as pool:
+        made = pool.map(work, enumerate(parts))
+        return list(tqdm(made, total=len(parts), unit="shard", disable=None))
+
+
+def _make_shard(job: tuple[int, list[Source]], out: Path, config: PrepareConfig) -> ShardReport:
+    number, sources = job
+    path, report_path = out / f"shard-{number:06d}.tar", out / f"shard-{number:06d}.json"
+    made_from = hashlib.sha256(repr((sources, config)).encode()).hexdigest()
+    if path.exists() and report_path.exists():
+        report = _read_report(report_path)
+        if report.made_from != made_from:
+            raise WrongUse(f"{path}: was made from other recordings or settings; give a new folder")
+        return report
+    skipped: list[Skipped] = []
+    examples, samples = 0, 0
+    aside = path.with_suffix(".tar.part")
+    with tarfile.open(aside, "w") as tar:
+        for index, source in enumerate(sources):
+            for piece, result in enumerate(_pieces(source, config)):
+                if isinstance(result, Unusable):
+                    skipped.append(Skipped(source.name, *result.skipped))
+                    continue
+                key = f"{number:06d}-{index:06d}-{piece:04d}"
+                about = {"source": source.name, "piece": piece, "labels": source.labels}
+                _add(tar, f"{key}.{config.codec.value}", _encoded(result, config.codec))
+                _add(tar, f"{key}.json", json.dumps(about).encode())
+                examples, samples = examples + 1, samples + len(result)
+    report = ShardReport(made_from, examples, samples / RATE, skipped)
+    report_path.write_text(json.dumps(asdict(report)), encoding="utf-8")
+    aside.replace(path)  # last: a shard that has its final name is whole and has its report
+    return report
+
+
+def _pieces(source: Source, config: PrepareConfig) -> Iterator[Samples | Unusable]:
+    """The pieces of one recording, each usable or with the reason why not."""
+    try:
+        samples = _decoded(source)
+    except Unusable as unusable:
+        yield unusable
+        return
+    longest = round(config.longest * RATE)
+    for first in range(0, max(len(samples), 1), longest):
+        piece = samples[first : first + longest]
+        if len(piece) < config.shortest * RATE:
+            if first == 0:  # the short rest of a long recording is no news
+                yield Unusable("too short", f"{len(piece) / RATE:.2f} s")
+        elif np.abs(piece).max() <= SILENCE:
+            yield Unusable("silent", f"at {first / RATE:.1f} s" if first else "")
+        else:
+            yield piece
+
+
+def _decoded(source: Source) -> Samples:
+    if source.path is None:
+        raise Unusable("missing")
+    if source.path.stat().st_size == 0:
+        raise Unusable("empty")
+    try:
+        samples = load_clip(source.path, RATE)
+    except AsitEdgeError as error:
+        samples = _decoded_by_ffmpeg(source.path, str(error))
+    except Exception as error:  # whatever a decoder says of a broken file is a line of the report
+        raise Unusable("corrupt", repr(error)) from None
+    if not np.isfinite(samples).all():
+        raise Unusable("corrupt", "samples that are not finite")
+    return samples
+
+
+def _decoded_by_ffmpeg(path: Path, why: str) -> Samples:
+    """What libsndfile does not know (m4a, webm), where ffmpeg is installed."""
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise Unusable("corrupt", f"{why}; ffmpeg, which knows more formats, is not installed")
+    command = [ffmpeg, "-v", "error", "-xerror", "-nostdin", "-i", str(path), "-map", "0:a:0"]
+    done = subprocess.run([*command, "-ac", "1", "-ar", str(RATE), "-f", "f32le", "-"], capture_output=True)
+    if done.returncode != 0 or not done.stdout:
+        raise Unusable("corrupt", f"{why}; ffmpeg: {done.stderr.decode(errors='replace').strip()[-200:]}")
+    return np.frombuffer(done.stdout[: len(done.stdout) // 4 * 4], "<f4").astype(np.float32)
+
+
+def _encoded(samples: Samples, codec: Codec) -> bytes:
+    buffer = io.BytesIO()
+    container, subtype = ("FLAC", "PCM_16") if codec is Codec.FLAC else ("OGG", "OPUS")
+    soundfile.write(buffer, np.clip(samples, -1, 1), RATE, format=container, subtype=subtype)
+    return buffer.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+def _read_report(path: Path) -> ShardReport:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["skipped"] = [Skipped(**entry) for entry in content["skipped"]]
+        return ShardReport(**content)
+    except (ValueError, KeyError, TypeError):
+        raise WrongUse(f"{path}: not a report of trainer.prepare; give a new folder") from None
+
+
+def _condition(text: str) -> tuple[str, str]:
+    column, equals, value = text.partition("=")
+    if not equals:
+        raise WrongUse(f"--exclude {text}: must be column=value")
+    return column, value
+
+
+if __name__ == "__main__":
+    run("trainer.prepare", prepare)

@@ -1,0 +1,312 @@
+"""ASiT pre-training (arXiv 2211.13189): `python -m trainer.pretrain RUN --data SHARDS`, also under torchrun.
+
+The loop of a run, top to bottom; the method is in `trainer.asit`. A step depends on the config and on its
+number alone (the order of examples, crops, corruption and dropped paths are seeded by it), so a run that was
+stopped anywhere goes on from its last checkpoint to the same losses.
+"""
+
+import contextlib
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+from asit_edge.errors import AsitEdgeError, WrongUse
+from trainer.asit import ASiT, Views
+from trainer.atomic_save import save_whole
+from trainer.collapse import CollapseWatch
+from trainer.command import run as run_command
+from trainer.corruption import CorruptionPlan, corrupt, draw_plan
+from trainer.features import BatchedLogMel
+from trainer.flops import flops_per_example, peak_flops
+from trainer.journal import Journal
+from trainer.optimisation import clip_each, freeze, parameter_groups, set_rates
+from trainer.pictures import reconstruction_picture
+from trainer.pretrain_config import PretrainConfig, make_config, parse_setting, resumed
+from trainer.processes import Processes, join_processes, leave_processes, mean_over_processes
+from trainer.shards import Batches, CropConfig, Crops, Shards
+from trainer.stopping import StopRequest
+from trainer.weights import backbone_weights, load_exactly, read_file
+
+CHECKPOINT = "last.pt"
+FORMAT = "asit-edge pre-training 1"
+GLOBAL_VIEWS = 2
+
+
+def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Processes, stopping: StopRequest) -> None:
+    """Trains to the last epoch or until SIGTERM; leaves checkpoint, metrics and pictures in `run`."""
+    device = processes.device
+    checkpoint = run / CHECKPOINT
+    saved = _read_checkpoint(checkpoint) if resume and checkpoint.exists() else None
+    if saved:
+        config = resumed(saved["config"], config, checkpoint)
+    elif checkpoint.exists():
+        raise WrongUse(f"{checkpoint}: there is a run already; add --resume to go on with it, or give another folder")
+
+    # Data: shards of recordings, crops of them as waveforms; spectrograms are made on the device.
+    shards = Shards([Path(folder) for folder in config.data])
+    first_step = int(saved["step"]) if saved else 0
+    batches = Batches(
+        shards.counts,
+        config.part_size,
+        config.parts,
+        processes.count,
+        processes.rank,
+        config.seed,
+        config.epochs,
+        first_step,
+        config.shuffle_window,
+    )
+    if batches.steps_per_epoch == 0:
+        raise WrongUse(f"{len(shards)} examples do not fill one batch of {batches.batch}; lower part_size or parts")
+    extent = {"examples": len(shards), "batch": batches.batch}
+    if saved and saved["extent"] != extent:
+        raise WrongUse(f"{checkpoint}: is another run: it has {saved['extent']}, this one {extent}")
+    spec = config.front_end
+    lengths = spec.samples_for(config.frames), spec.samples_for(config.local_frames)
+    crops = Crops(shards, CropConfig(spec.sample_rate, *lengths, GLOBAL_VIEWS, config.local_views), config.seed)
+    loader = DataLoader(
+        crops,
+        batch_sampler=batches,  # type: ignore[arg-type]  # draws, where torch's types know only indices
+        num_workers=config.workers,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=stopping.shield,
+    )
+    log_mel = BatchedLogMel(spec).to(device)
+
+    # Model: student, teacher, centres.
+    torch.manual_seed(config.seed)
+    asit = ASiT(config.asit).to(device)
+    if config.initial and not saved:
+        weights = backbone_weights(Path(config.initial), config.backbone)
+        asit.student.backbone.load_state_dict(weights)
+        asit.teacher.backbone.load_state_dict(weights)
+    optimiser = torch.optim.AdamW(parameter_groups(asit.student), fused=device.type == "cuda")
+    if saved:
+        _restore(saved, asit, optimiser, checkpoint)
+    if config.compile:
+        asit.student.compile()
+        asit.teacher.compile()
+    alone = processes.count == 1
+    student = asit.student if alone else DistributedDataParallel(asit.student)
+    bf16 = config.bf16 if config.bf16 is not None else device.type == "cuda" and torch.cuda.is_bf16_supported()
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+
+    journal = Journal(run, first_step, batches.steps) if processes.first else None
+    watch = CollapseWatch(config.prototypes)
+    model_flops = flops_per_example(config.asit, config.local_frames, config.local_views) * batches.batch
+    peak = peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+    loaded = iter(loader)
+    since, steps_since = time.perf_counter(), 0
+
+    for step in range(first_step, batches.steps):
+        rates = config.rates(step, batches.steps_per_epoch, batches.batch)
+        torch.manual_seed(_seed(config.seed, step, processes.rank))
+        plan = draw_plan(
+            config.corruption,
+            GLOBAL_VIEWS,
+            batches.batch,
+            (config.frames, config.mels),
+            _generator(config.seed, step),
+        )
+        taken = [_next_part(loaded) for _ in range(config.parts)]
+        parts = [
+            _views(crops_of_part, log_mel, plan.part(first, first + config.part_size), config, device)
+            for crops_of_part, first in zip(taken, map(batches.first_of_part, range(config.parts)), strict=True)
+        ]
+        # The reconstruction loss is a mean over the masked places of the whole batch, in whatever part.
+        masked = mean_over_processes(torch.stack([views.mask_QBFM.sum() for views in parts]).float().mean())
+
+        summed = torch.zeros(5, device=device)
+        for number, views in enumerate(parts):
+            last = number == config.parts - 1
+            with _gradients_exchanged(student, only_if=last):
+                with autocast:
+                    taught = asit.teach(views, rates.temperature)
+                    outputs = student(views.corrupted_QBFM, views.local_LBFM)
+                losses = asit.losses(views, taught, outputs, masked)
+                (losses.total / config.parts).backward()  # type: ignore[no-untyped-call]
+            summed[:4] += torch.stack(losses).detach() / config.parts
+        summed[4] = float(stopping.asked)
+        total, global_, local, reconstruction, asked = mean_over_processes(summed).tolist()
+        norms = clip_each(asit.student.parameters(), config.clip)
+        gradient_norm = norms.norm().item()
+        if not math.isfinite(total + gradient_norm):
+            where = _save_names(run, step, processes.rank, shards, taken)
+            raise AsitEdgeError(
+                f"step {step}: the loss is {total}, the norm of the gradient {gradient_norm}; the examples "
+                f"of the batch are in {where}, the weights of the last save in {checkpoint}"
+            )
+
+        if step // batches.steps_per_epoch < config.frozen_epochs:
+            freeze(asit.last_layers())
+        set_rates(optimiser, rates.learning_rate, rates.weight_decay)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        asit.close_step(rates.ema)
+
+        steps_since += 1
+        done = step + 1
+        if done % config.log_every == 0 or done == batches.steps:
+            entropies = [mean_over_processes(value).item() for value in asit.entropies(taught, outputs)]
+            seconds = (time.perf_counter() - since) / steps_since
+            since, steps_since = time.perf_counter(), 0
+            if journal:
+                metrics = {
+                    "loss/total": total,
+                    "loss/global": global_,
+                    "loss/local": local,
+                    "loss/reconstruction": reconstruction,
+                    "entropy/teacher class": entropies[0],
+                    "entropy/centre class": entropies[1],
+                    "entropy/student class": entropies[2],
+                    "entropy/teacher patch": entropies[3],
+                    "entropy/student patch": entropies[4],
+                    "gradient norm": gradient_norm,
+                    "learning rate": rates.learning_rate,
+                    "weight decay": rates.weight_decay,
+                    "EMA momentum": rates.ema,
+                    "teacher temperature": rates.temperature,
+                    "clips per second": batches.batch / seconds,
+                }
+                if peak:
+                    metrics["model FLOP utilisation"] = model_flops / seconds / (peak * processes.count)
+                journal.record(done, metrics)
+                collapse = watch.observe(entropies[0], entropies[1])
+                if collapse:
+                    journal.say(f"warning: step {done}: {collapse}")
+        if journal:
+            journal.advance()
+            if done % config.picture_every == 0 or done == batches.steps:
+                journal.picture(done, reconstruction_picture(parts[-1], outputs))
+            if asked or done % config.save_every == 0 or done == batches.steps:
+                try:
+                    save_whole(_content(config, extent, done, asit, optimiser), checkpoint)
+                except AsitEdgeError as error:
+                    if asked or done == batches.steps:
+                        raise
+                    journal.say(f"warning: step {done}: {error}")
+        if asked:
+            if journal:
+                journal.say(f"asked to stop: saved after step {done} in {checkpoint}")
+            break
+    if journal:
+        journal.close()
+
+
+def _next_part(loaded: Iterator[Any]) -> Any:
+    """The next of the loader; an error of ours in a worker comes as itself, without the worker's traceback."""
+    try:
+        return next(loaded)
+    except AsitEdgeError as error:
+        kind = type(error)
+        last_line = str(error).strip().splitlines()[-1]
+        raise kind(last_line.removeprefix(f"{kind.__module__}.{kind.__qualname__}: ")) from None
+
+
+def _gradients_exchanged(student: torch.nn.Module, only_if: bool) -> contextlib.AbstractContextManager[None]:
+    """Lets processes add up their gradients in the last part's backward only, all parts' at once."""
+    if isinstance(student, DistributedDataParallel) and not only_if:
+        return student.no_sync()  # type: ignore[no-any-return,no-untyped-call]
+    return contextlib.nullcontext()
+
+
+def _views(
+    taken: tuple[Tensor, Tensor, Tensor],
+    log_mel: BatchedLogMel,
+    plan: CorruptionPlan,
+    config: PretrainConfig,
+    device: torch.device,
+) -> Views:
+    """Waveform crops (B, views, samples) of one part as spectrograms on the device, corrupted by plan."""
+    _, global_, local = taken
+    with torch.no_grad():
+        clean = log_mel(global_.to(device, non_blocking=True).transpose(0, 1))
+        local_views = log_mel(local.to(device, non_blocking=True).transpose(0, 1))
+        return Views(clean, *corrupt(clean, plan, config.corruption), local_views)
+
+
+def _content(
+    config: PretrainConfig, extent: dict[str, int], step: int, asit: ASiT, optimiser: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """A checkpoint: plain values and tensors only, so that it loads without running any code."""
+    return {
+        "format": FORMAT,
+        "config": config.model_dump(),
+        "extent": extent,
+        "step": step,
+        "student": asit.student.state_dict(),
+        "teacher": asit.teacher.state_dict(),
+        "centre_class": asit.centre_class.state_dict(),
+        "centre_patch": asit.centre_patch.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    content = read_file(path)
+    if content.get("format") != FORMAT:
+        raise AsitEdgeError(
+            f"{path}: is no checkpoint of trainer.pretrain; to begin with its weights use --set initial="
+        )
+    return content
+
+
+def _restore(saved: dict[str, Any], asit: ASiT, optimiser: torch.optim.Optimizer, path: Path) -> None:
+    for name in ("student", "teacher", "centre_class", "centre_patch"):
+        load_exactly(getattr(asit, name), saved[name], path)
+    optimiser.load_state_dict(saved["optimiser"])
+
+
+def _save_names(run: Path, step: int, rank: int, shards: Shards, taken: list[Any]) -> Path:
+    """The names of the examples of this process's batch, for the search after what broke the loss."""
+    path = run / f"not-finite-step-{step}-rank-{rank}.json"
+    path.write_text(json.dumps([[shards.name(int(index)) for index in part[0]] for part in taken], indent=1))
+    return path
+
+
+def _seed(*place: int) -> int:
+    return int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0])
+
+
+def _generator(*place: int) -> torch.Generator:
+    return torch.Generator().manual_seed(_seed(*place))
+
+
+@contextlib.contextmanager
+def _processes() -> Iterator[Processes]:
+    try:
+        yield join_processes()
+    finally:
+        leave_processes()
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="folder for checkpoint, metrics and pictures")],
+    data: Annotated[list[str] | None, typer.Option(help="folder of shards; may be repeated")] = None,
+    variant: Annotated[str, typer.Option(help="defaults of the authors' release: 2024 or 2023")] = "2024",
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value; may be repeated")] = None,
+    resume: Annotated[bool, typer.Option(help="go on with the run in that folder, if there is one")] = False,
+) -> None:
+    """Pre-trains ASiT on shards made by trainer.prepare."""
+    logging.basicConfig(format="%(message)s")
+    settings = dict(map(parse_setting, set_ or ())) | ({"data": data} if data else {})
+    full = make_config(variant, config, settings)
+    run.mkdir(parents=True, exist_ok=True)
+    with _processes() as processes, StopRequest() as stopping:
+        pretrain(full, run, resume, processes, stopping)
+
+
+if __name__ == "__main__":
+    run_command("trainer.pretrain", main)
