@@ -183,10 +183,11 @@ def _run(streams: list[LiveStream], out: TextIO, sink: MqttSink | None, stopping
             elif ended is not None:
                 active.remove(stream)
                 _publish(stream.finish(), out, sink)
-                broken = ended
+                broken = broken or ended
         if rest:
             time.sleep(IDLE)
     for stream in active:
+        stream.source.stop()  # first: a live source would never be read to its end
         while not stream.idle:
             _publish(stream.advance(), out, sink)
         _publish(stream.finish(), out, sink)

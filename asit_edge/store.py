@@ -76,15 +76,22 @@ class Store:
             raise sqlite3.DatabaseError(f"made by another asit-edge: schema {version}, this one reads {SCHEMA_VERSION}")
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All or nothing. Raises AsitEdgeError if the disk does not take it."""
+    def _access(self) -> Iterator[None]:
+        """One thread at a time. Raises AsitEdgeError where SQLite cannot go on (disk full, file damaged)."""
         with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise AsitEdgeError(f"store.path {self._path}: cannot be used ({one_line(error)})") from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        with self._access():
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
                 self._db.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise AsitEdgeError(f"store.path {self._path}: cannot be written ({one_line(error)})") from None
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
@@ -132,7 +139,7 @@ class Store:
 
     def waiting(self, after: int, most: int) -> list[Outgoing]:
         """The oldest messages behind row `after` that the broker has not acknowledged."""
-        with self._lock:
+        with self._access():
             rows = self._db.execute(
                 "SELECT row, topic, payload FROM outbox WHERE refused IS NULL AND row > ? ORDER BY row LIMIT ?",
                 (after, most),
@@ -150,13 +157,13 @@ class Store:
             self._db.execute("UPDATE outbox SET refused = ? WHERE row = ?", (reason, row))
 
     def count_waiting(self) -> int:
-        with self._lock:
+        with self._access():
             count: int = self._db.execute("SELECT count(*) FROM outbox WHERE refused IS NULL").fetchone()[0]
         return count
 
     def refusals(self) -> list[tuple[str, str]]:
         """Topic and reason of every message that the broker refused."""
-        with self._lock:
+        with self._access():
             return self._db.execute(
                 "SELECT topic, refused FROM outbox WHERE refused IS NOT NULL ORDER BY row"
             ).fetchall()

@@ -87,7 +87,7 @@ def test_the_bound_drops_the_oldest_and_says_so(tmp_path: Path, caplog: pytest.L
 def test_a_failed_commit_leaves_nothing_behind(tmp_path: Path) -> None:
     store = Store(tmp_path / "events.db")
     broken = event().model_copy(update={"label": object()})
-    with pytest.raises(AsitEdgeError, match=r"events\.db: cannot be written"):
+    with pytest.raises(AsitEdgeError, match=r"events\.db: cannot be used"):
         store.commit([event(), broken], "t")
     assert store.count_waiting() == 0
     assert store.commit([event()], "t")[0].seq == 1

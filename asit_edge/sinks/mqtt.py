@@ -20,7 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from asit_edge.config import Mqtt
-from asit_edge.errors import WrongUse, one_line
+from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.store import Store
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,10 @@ IN_FLIGHT = 20
 REFUSED_FOR_GOOD = {135, 144, 149, 153}
 """Not authorised, topic name invalid, packet too large, payload format invalid (MQTT 5, section 3.4.2.1)."""
 
-UNSUPPORTED_PROTOCOL = {"Unsupported protocol version"}
+UNSUPPORTED_PROTOCOL = "Unsupported protocol version"
+ANSWER_SECONDS = 5.0
+"""How long a broker may take to answer a connection."""
+
 RETRY_AFTER = 5.0
 LONGEST_BACKOFF = 60.0
 
@@ -59,7 +62,9 @@ class MqttSink:
         self._connected = threading.Event()
         self._attempted = threading.Event()
         self._problem: str | None = f"MQTT broker {self._where}: not connected yet"
-        self._unsupported = False
+        self._falls_back = False
+        self._welcomed = False
+        self._unanswered = threading.Timer(ANSWER_SECONDS, lambda: None)
         self._client = self._new_client(
             MQTTProtocolVersion.MQTTv311 if settings.protocol == "3.1.1" else MQTTProtocolVersion.MQTTv5
         )
@@ -132,43 +137,56 @@ class MqttSink:
     def _connect(self) -> None:
         pause = 1.0
         while not self._stopping.is_set():
+            self._unanswered = threading.Timer(ANSWER_SECONDS, self._on_no_answer, [self._client])
+            self._unanswered.daemon = True
             try:
                 self._client.connect(self._settings.host or "", self._settings.effective_port, self._settings.keepalive)
+                self._unanswered.start()
                 self._client.loop_forever()
             except (OSError, ValueError) as error:
                 self._report(_connection_problem(self._where, error, self._settings))
+            finally:
+                self._unanswered.cancel()
             if self._connected.is_set():
                 self._connected.clear()
                 pause = 1.0
-            if self._fall_back():
+            if self._falls_back:
+                log.info("MQTT broker %s: does not speak MQTT 5, falling back to 3.1.1", self._where)
+                self._client = self._new_client(MQTTProtocolVersion.MQTTv311)
+                self._falls_back = False
                 continue
             self._stopping.wait(pause * random.uniform(0.75, 1.25))
             pause = min(2 * pause, LONGEST_BACKOFF)
 
-    def _fall_back(self) -> bool:
-        """MQTT 3.1.1 with a broker that speaks nothing newer, where the configuration leaves it open."""
-        if (
-            not self._unsupported
-            or self._settings.protocol != "auto"
-            or self._client.protocol != MQTTProtocolVersion.MQTTv5
-        ):
-            return False
-        log.info("MQTT broker %s: does not speak MQTT 5, falling back to 3.1.1", self._where)
-        self._client = self._new_client(MQTTProtocolVersion.MQTTv311)
-        return True
-
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
-        self._unsupported = str(reason) in UNSUPPORTED_PROTOCOL
+        self._unanswered.cancel()
         if reason.is_failure:
-            if not self._unsupported:
+            self._falls_back = str(reason) == UNSUPPORTED_PROTOCOL and self._may_fall_back(client)
+            if not self._falls_back:
                 self._report(_refusal(self._where, reason, self._settings))
             client.disconnect()
             return
+        self._welcomed = True
         self._report(None)
         client.publish(f"{self._root}/available", "online", qos=1, retain=True)
         self._connected.set()
         self._attempted.set()
         self.wake()
+
+    def _on_no_answer(self, client: paho.Client) -> None:
+        """The broker took the connection and says nothing: some do so when they cannot read MQTT 5."""
+        self._falls_back = self._may_fall_back(client)
+        if not self._falls_back:
+            self._report(
+                f"MQTT broker {self._where}: takes the connection but does not answer; "
+                "check mqtt.port and mqtt.protocol, and whether it expects TLS"
+            )
+        client.disconnect()
+
+    def _may_fall_back(self, client: paho.Client) -> bool:
+        """Only before the first success: after it the protocol is known, and the client holds sent messages."""
+        auto = self._settings.protocol == "auto" and not self._welcomed
+        return auto and client.protocol == MQTTProtocolVersion.MQTTv5
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if self._connected.is_set() and not self._stopping.is_set():
@@ -199,20 +217,24 @@ class MqttSink:
                 item = self._inbox.get(timeout=1.0)
             except queue.Empty:
                 item = None
-            if item is not None and (row := flying.pop(item.message, None)) is not None:
-                retry = self._settle(row, item.reason)
-                retry_at = time.monotonic() + RETRY_AFTER if retry else retry_at
-            if retry_at is not None:
-                # A message failed for now: let the others come down, then begin again with the oldest.
-                if flying or time.monotonic() < retry_at:
+            try:
+                if item is not None and (row := flying.pop(item.message, None)) is not None:
+                    retry = self._settle(row, item.reason)
+                    retry_at = time.monotonic() + RETRY_AFTER if retry else retry_at
+                if retry_at is not None:
+                    # A message failed for now: let the others come down, then begin again with the oldest.
+                    if flying or time.monotonic() < retry_at:
+                        continue
+                    sent, retry_at = 0, None
+                if not self._connected.is_set():
                     continue
-                sent, retry_at = 0, None
-            if not self._connected.is_set():
-                continue
-            for outgoing in self._store.waiting(sent, IN_FLIGHT - len(flying)):
-                info = self._client.publish(f"{self._root}/{outgoing.topic}", outgoing.payload, qos=1)
-                flying[info.mid] = outgoing.row
-                sent = outgoing.row
+                for outgoing in self._store.waiting(sent, IN_FLIGHT - len(flying)):
+                    info = self._client.publish(f"{self._root}/{outgoing.topic}", outgoing.payload, qos=1)
+                    flying[info.mid] = outgoing.row
+                    sent = outgoing.row
+            except AsitEdgeError as error:  # the store's disk is full or gone: nothing is forgotten, try again
+                log.error("%s", error)
+                retry_at = time.monotonic() + RETRY_AFTER
 
     def _settle(self, row: int, reason: ReasonCode) -> bool:
         """What an acknowledgement means for its message. True if it must be tried again."""
@@ -264,4 +286,6 @@ def _refusal(where: str, reason: ReasonCode, settings: Mqtt) -> str:
             f"MQTT broker {where}: refuses {user} ({reason}); "
             "check mqtt.username and mqtt.password_file (or ASIT_EDGE_MQTT_PASSWORD)"
         )
+    if str(reason) == UNSUPPORTED_PROTOCOL:
+        return f"MQTT broker {where}: does not speak MQTT {settings.protocol}; set mqtt.protocol to auto"
     return f"MQTT broker {where}: refuses the connection ({reason})"

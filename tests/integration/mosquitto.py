@@ -1,5 +1,6 @@
 """A real mosquitto for tests: its own port and folder, with password, access rules and TLS where wanted."""
 
+import signal
 import socket
 import subprocess
 import time
@@ -71,6 +72,15 @@ class Mosquitto:
                 return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
         wait_for(answers, 10, "mosquitto answers")
+
+    def pause(self) -> None:
+        """Its connections stay, and it says nothing any more."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """kill -9, as a power cut would."""

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,14 @@ import pytest
 import soundfile
 import yaml
 
+from asit_edge.config import Mqtt
+from asit_edge.demo import embedded_broker
+from asit_edge.errors import AsitEdgeError
+from asit_edge.sinks.mqtt import MqttSink
 from asit_edge.store import Store
 from tests.conftest import RATE, tones
-from tests.integration.mosquitto import PASSWORD, Mosquitto, Subscriber, wait_for
+from tests.integration.mosquitto import PASSWORD, Mosquitto, Subscriber, free_port, wait_for
+from tests.test_store import event
 
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("ASIT_EDGE")}
 
@@ -226,4 +232,72 @@ def test_sigterm_ends_events_and_exits_cleanly(tmp_path: Path, tone_bundle: Path
             assert story(out.splitlines())[-1] == ("end", "Low tone")
     finally:
         process.kill()
+        broker.kill()
+
+
+def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asit_edge.sinks.mqtt.ANSWER_SECONDS", 1.0)
+    port = free_port()
+    with embedded_broker(port):
+        for protocol, connects in (("auto", True), ("3.1.1", True), ("5", False)):
+            settings = Mqtt.model_validate({"host": "127.0.0.1", "port": port, "protocol": protocol})
+            sink = MqttSink(settings, "hall", Store(None))
+            sink.start()
+            assert sink.first_attempt(10) is connects
+            assert connects or "check mqtt.port and mqtt.protocol" in str(sink.problem)
+            sink.stop()
+
+
+def test_a_store_that_fails_for_a_while_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asit_edge.sinks.mqtt.RETRY_AFTER", 0.2)
+    broker = Mosquitto(tmp_path / "broker")
+    broker.start()
+    store = Store(tmp_path / "events.db")
+    failing = [True]
+    delivered = store.delivered
+
+    def sometimes(rows: list[int]) -> None:
+        if failing[0]:
+            raise AsitEdgeError("the disk is full")
+        delivered(rows)
+
+    monkeypatch.setattr(store, "delivered", sometimes)
+    sink = MqttSink(Mqtt.model_validate({"host": "127.0.0.1", "port": broker.port}), "hall", store)
+    try:
+        with Subscriber(broker, topic="asit/hall/mic/event") as subscriber:
+            sink.start()
+            store.commit([event(number) for number in range(3)], "mic/event")
+            sink.wake()
+            wait_for(lambda: len(subscriber.messages) >= 3, 10, "the events arrive")
+            assert store.count_waiting() == 3
+            failing[0] = False
+            assert sink.drain(10)
+            assert {json.loads(payload)["id"] for _, payload, _ in subscriber.messages} == {"id-0", "id-1", "id-2"}
+    finally:
+        sink.stop()
+        broker.kill()
+
+
+def test_a_broker_that_hangs_does_not_lose_what_is_in_flight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped for longer than an answer may take, with messages on their way; then it goes on."""
+    monkeypatch.setattr("asit_edge.sinks.mqtt.ANSWER_SECONDS", 0.5)
+    broker = Mosquitto(tmp_path / "broker")
+    broker.start()
+    store = Store(tmp_path / "events.db")
+    sink = MqttSink(Mqtt.model_validate({"host": "127.0.0.1", "port": broker.port}), "hall", store)
+    try:
+        sink.start()
+        assert sink.first_attempt(10)
+        broker.pause()
+        store.commit([event(number) for number in range(50)], "mic/event")
+        sink.wake()
+        time.sleep(0.5)
+        broker.kill()
+        broker.start()
+        broker.pause()
+        time.sleep(3.0)  # it takes connections and answers none
+        broker.resume()
+        assert sink.drain(30)
+    finally:
+        sink.stop()
         broker.kill()
