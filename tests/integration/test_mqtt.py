@@ -248,11 +248,23 @@ def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(monkeypatch: pytest.Monke
             sink.stop()
 
 
-def test_a_store_that_fails_for_a_while_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asit_edge.sinks.mqtt.RETRY_AFTER", 0.2)
+@pytest.fixture
+def delivery(tmp_path: Path) -> Iterator[tuple[Mosquitto, Store, MqttSink]]:
+    """A running broker, a store, and a sink between them that has not been started yet."""
     broker = Mosquitto(tmp_path / "broker")
     broker.start()
     store = Store(tmp_path / "events.db")
+    sink = MqttSink(Mqtt.model_validate({"host": "127.0.0.1", "port": broker.port}), "hall", store)
+    yield broker, store, sink
+    sink.stop()
+    broker.kill()
+
+
+def test_a_store_that_fails_for_a_while_loses_nothing(
+    delivery: tuple[Mosquitto, Store, MqttSink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asit_edge.sinks.mqtt.RETRY_AFTER", 0.2)
+    broker, store, sink = delivery
     failing = [True]
     delivered = store.delivered
 
@@ -262,42 +274,32 @@ def test_a_store_that_fails_for_a_while_loses_nothing(tmp_path: Path, monkeypatc
         delivered(rows)
 
     monkeypatch.setattr(store, "delivered", sometimes)
-    sink = MqttSink(Mqtt.model_validate({"host": "127.0.0.1", "port": broker.port}), "hall", store)
-    try:
-        with Subscriber(broker, topic="asit/hall/mic/event") as subscriber:
-            sink.start()
-            store.commit([event(number) for number in range(3)], "mic/event")
-            sink.wake()
-            wait_for(lambda: len(subscriber.messages) >= 3, 10, "the events arrive")
-            assert store.count_waiting() == 3
-            failing[0] = False
-            assert sink.drain(10)
-            assert {json.loads(payload)["id"] for _, payload, _ in subscriber.messages} == {"id-0", "id-1", "id-2"}
-    finally:
-        sink.stop()
-        broker.kill()
+    with Subscriber(broker, topic="asit/hall/mic/event") as subscriber:
+        sink.start()
+        store.commit([event(number) for number in range(3)], "mic/event")
+        sink.wake()
+        wait_for(lambda: len(subscriber.messages) >= 3, 10, "the events arrive")
+        assert store.count_waiting() == 3
+        failing[0] = False
+        assert sink.drain(10)
+        assert {json.loads(payload)["id"] for _, payload, _ in subscriber.messages} == {"id-0", "id-1", "id-2"}
 
 
-def test_a_broker_that_hangs_does_not_lose_what_is_in_flight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_hangs_does_not_lose_what_is_in_flight(
+    delivery: tuple[Mosquitto, Store, MqttSink], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stopped for longer than an answer may take, with messages on their way; then it goes on."""
     monkeypatch.setattr("asit_edge.sinks.mqtt.ANSWER_SECONDS", 0.5)
-    broker = Mosquitto(tmp_path / "broker")
+    broker, store, sink = delivery
+    sink.start()
+    assert sink.first_attempt(10)
+    broker.pause()
+    store.commit([event(number) for number in range(50)], "mic/event")
+    sink.wake()
+    time.sleep(0.5)
+    broker.kill()
     broker.start()
-    store = Store(tmp_path / "events.db")
-    sink = MqttSink(Mqtt.model_validate({"host": "127.0.0.1", "port": broker.port}), "hall", store)
-    try:
-        sink.start()
-        assert sink.first_attempt(10)
-        broker.pause()
-        store.commit([event(number) for number in range(50)], "mic/event")
-        sink.wake()
-        time.sleep(0.5)
-        broker.kill()
-        broker.start()
-        broker.pause()
-        time.sleep(3.0)  # it takes connections and answers none
-        broker.resume()
-        assert sink.drain(30)
-    finally:
-        sink.stop()
-        broker.kill()
+    broker.pause()
+    time.sleep(3.0)  # it takes connections and answers none
+    broker.resume()
+    assert sink.drain(30)
