@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from asit_edge.bundle import Bundle, Manifest, default_bundle, load_bundle
-from asit_edge.classifier import Classifier, OnnxClassifier
+from asit_edge.classifier import Classifier, OnnxWindows, SlidingWindow
 from asit_edge.config import Config, Events, LabelSettings
 from asit_edge.errors import WrongUse
 from asit_edge.events import ClassSettings, Tracker
@@ -18,8 +20,6 @@ class Model:
     bundle: Bundle
     classifier: Classifier
     classes: list[ClassSettings | None]
-    interval: int
-    """Frames between decisions."""
 
     @property
     def manifest(self) -> Manifest:
@@ -27,8 +27,7 @@ class Model:
 
     def scorer(self, rate: int) -> Scorer:
         """For a source of that rate in Hz."""
-        spec = self.manifest
-        return Scorer(spec.front_end, spec.model.frames, self.interval, self.classifier, rate)
+        return Scorer(self.manifest.front_end, self.classifier, rate)
 
     def pipeline(self, rate: int) -> Pipeline:
         return Pipeline(self.scorer(rate), Tracker(self.classes))
@@ -38,12 +37,21 @@ def load_model(config: Config) -> Model:
     """Raises AsitEdgeError or WrongUse if the bundle or the settings for its labels cannot be used."""
     bundle = load_bundle(config.model or default_bundle())
     manifest = bundle.manifest
-    hop_seconds = manifest.front_end.hop / manifest.front_end.sample_rate
-    interval = manifest.model.interval
-    if config.events.interval is not None:
-        interval = max(round(config.events.interval / hop_seconds), 1)
     classes = class_settings(config.events, manifest)
-    return Model(bundle, OnnxClassifier(bundle, config.threads), classes, interval)
+    return Model(bundle, open_classifier(bundle, config.threads, config.events.interval), classes)
+
+
+def open_classifier(bundle: Bundle, threads: int = 1, interval: float | None = None) -> Classifier:
+    """The bundle's model, deciding every `interval` seconds (None: as the bundle says).
+
+    Raises AsitEdgeError if the model cannot be loaded.
+    """
+    front_end, shape = bundle.manifest.front_end, bundle.manifest.model
+    chunk = shape.interval
+    if interval is not None:
+        chunk = max(round(interval * front_end.sample_rate / front_end.hop), 1)
+    silence = np.full(front_end.mels, front_end.silence, np.float32)
+    return SlidingWindow(OnnxWindows(bundle, threads), shape.frames, chunk, silence)
 
 
 def class_settings(events: Events, manifest: Manifest) -> list[ClassSettings | None]:

@@ -1,6 +1,5 @@
 """Live listening: sources write into their rings, this loop turns what it finds into stored, announced events."""
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from asit_edge.errors import AsitEdgeError
 from asit_edge.event import EventWriter
 from asit_edge.events import Change
 from asit_edge.pipeline import to_mono
+from asit_edge.report import Gap
 from asit_edge.ring import Block
 from asit_edge.sinks.mqtt import MqttSink
 from asit_edge.sources import Source, audio_file
@@ -75,17 +75,19 @@ class LiveStream:
         """Audio from `start` to where the pipeline is now was never heard; the world is told so."""
         clock = self._sample_clock()
         begin, end = clock.epoch(start), clock.epoch(self._pipeline.position)
-        gap = {
-            "schema": 1,
-            "device": self._device,
-            "source": self.source.name,
-            "from": iso(begin),
-            "to": iso(end),
-            "duration": round(end - begin, 3),
-            "cause": cause,
-        }
+        gap = Gap.model_validate(
+            {
+                "schema": 1,
+                "device": self._device,
+                "source": self.source.name,
+                "from": iso(begin),
+                "to": iso(end),
+                "duration": round(end - begin, 3),
+                "cause": cause,
+            }
+        )
         log.warning("%s: %.3f s of audio lost (%s); is the machine overloaded?", self.source.name, end - begin, cause)
-        self._store.post(f"{self.source.name}/gap", json.dumps(gap))
+        self._store.post(f"{self.source.name}/gap", gap.to_json())
 
     def _checked(self, block: Block) -> Block:
         if not np.isfinite(block).all():

@@ -1,4 +1,4 @@
-"""One stream from samples to changes of events: resample, log-mel, window, classify, track.
+"""One stream from samples to changes of events: resample, log-mel, classify, track.
 
 No clock, no I/O, no threads: the same samples give the same changes, whether they come from a microphone now
 or from a file at fifty times the speed. Positions are samples at the model's rate since the start of the stream.
@@ -11,15 +11,24 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from asit_edge.classifier import Classifier
+from asit_edge.classifier import Classifier, LogMels, Scores
 from asit_edge.events import Change, Tracker
 from asit_edge.frontend import FrontEnd, LogMel, Samples
 from asit_edge.ring import Block
 
 
 @dataclass(frozen=True)
+class Chunk:
+    """Log-mel (frames, mels) of the audio from `start` to `end`."""
+
+    start: int
+    end: int
+    log_mel: LogMels
+
+
+@dataclass(frozen=True)
 class Decision:
-    """The scores (classes,) of a window that ends with the audio from `start` to `end`."""
+    """The scores (classes,) of the audio from `start` to `end`, by what was heard up to there."""
 
     start: int
     end: int
@@ -33,15 +42,13 @@ def to_mono(block: Block, channel: int | None) -> Samples:
     return block[:, 0].copy() if block.shape[1] == 1 else block.mean(axis=1)
 
 
-class Scorer:
-    """Samples in, decisions out: the part of the way that needs no memory of events."""
+class Chunker:
+    """One stream from samples to the chunks of log-mel that a classifier takes."""
 
-    def __init__(self, front_end: FrontEnd, frames: int, interval: int, classifier: Classifier, rate: int) -> None:
-        """`frames` is the window's length, `interval` the frames between decisions, `rate` the source's in Hz."""
+    def __init__(self, front_end: FrontEnd, chunk: int, rate: int) -> None:
+        """`chunk` is in frames, `rate` the source's in Hz."""
         self._spec = front_end
-        self._frames = frames
-        self._interval = interval
-        self._classifier = classifier
+        self._chunk = chunk
         self._rate = rate
         self._log_mel = LogMel(front_end)
         self.position = 0
@@ -52,42 +59,83 @@ class Scorer:
         rate, model_rate = self._rate, self._spec.sample_rate
         self._resampler = soxr.ResampleStream(rate, model_rate, 1, dtype="float32") if rate != model_rate else None
         self._log_mel.reset()
-        self._window = np.full((self._frames, self._spec.mels), self._spec.silence, np.float32)
-        self._pending = 0
-        self._decided = self.position
+        self._pending = np.zeros((0, self._spec.mels), np.float32)
+        self._told = self.position
 
-    def push(self, samples: Samples) -> Iterator[Decision]:
-        """Mono samples at the source's rate to the decisions that they complete."""
-        yield from self._hear(self._resampler.resample_chunk(samples) if self._resampler else samples)
+    def push(self, samples: Samples) -> list[Chunk]:
+        """Mono samples at the source's rate to the chunks that they complete."""
+        return self._hear(self._resampler.resample_chunk(samples) if self._resampler else samples)
 
     def skip(self, lost: int) -> None:
         """Audio of that many source samples was lost after a `flush`: the time passes, nothing is heard."""
         self.position += round(lost * self._spec.sample_rate / self._rate)
         self._restart()
 
-    def flush(self) -> Iterator[Decision]:
-        """Decides on the rest, as if silence followed. `position` then is where the audio ended."""
-        if self._resampler:
-            yield from self._hear(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+    def flush(self) -> list[Chunk]:
+        """The rest, as if silence followed, and a new beginning. `position` then is where the audio ended."""
+        chunks = (
+            self._hear(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)) if self._resampler else []
+        )
         end = self.position
-        if end > self._decided:
-            until_decision = self._spec.samples_for(self._interval - self._pending) - self._log_mel.pending
-            yield from self._hear(np.zeros(until_decision, np.float32))
+        if end > self._told:
+            missing = self._spec.samples_for(self._chunk - len(self._pending)) - self._log_mel.pending
+            chunks += self._hear(np.zeros(missing, np.float32))
         self.position = end
         self._restart()
+        return chunks
 
-    def _hear(self, samples: Samples) -> Iterator[Decision]:
+    def _hear(self, samples: Samples) -> list[Chunk]:
         self.position += len(samples)
-        frames = self._log_mel.push(samples)
-        while len(frames):
-            taken, frames = np.split(frames, [self._interval - self._pending])
-            self._window = np.concatenate((self._window, taken))[-self._frames :]
-            self._pending += len(taken)
-            if self._pending == self._interval:
-                self._pending = 0
-                start = self._decided
-                self._decided += self._interval * self._spec.hop
-                yield Decision(start, self._decided, self._classifier.score(self._window[None])[0])
+        frames = np.concatenate((self._pending, self._log_mel.push(samples)))
+        whole = len(frames) // self._chunk * self._chunk
+        self._pending = frames[whole:]
+        chunks = []
+        for first in range(0, whole, self._chunk):
+            start = self._told
+            self._told += self._chunk * self._spec.hop
+            chunks.append(Chunk(start, self._told, frames[first : first + self._chunk]))
+        return chunks
+
+
+class Scorer:
+    """Samples in, decisions out: the part of the way that needs no memory of events."""
+
+    def __init__(self, front_end: FrontEnd, classifier: Classifier, rate: int) -> None:
+        """`rate` is the source's in Hz."""
+        self._chunker = Chunker(front_end, classifier.chunk, rate)
+        self._classifier = classifier
+        self._memory = classifier.open()
+
+    @property
+    def position(self) -> int:
+        """Where the stream is, in samples at the model's rate."""
+        return self._chunker.position
+
+    def push(self, samples: Samples) -> Iterator[Decision]:
+        """Mono samples at the source's rate to the decisions that they complete."""
+        yield from self._score(self._chunker.push(samples))
+
+    def skip(self, lost: int) -> None:
+        """Audio of that many source samples was lost after a `flush`: the time passes, nothing is heard."""
+        self._chunker.skip(lost)
+
+    def flush(self) -> Iterator[Decision]:
+        """Decides on the rest, as if silence followed, and forgets the stream. `position` then is where it ended."""
+        yield from self._score(self._chunker.flush())
+        self._memory = self._classifier.open()
+
+    def _score(self, chunks: list[Chunk]) -> Iterator[Decision]:
+        for chunk in chunks:
+            scores = self._classifier.step(chunk.log_mel[None], [self._memory])[0]
+            yield from decisions(chunk, scores)
+
+
+def decisions(chunk: Chunk, scores: Scores) -> Iterator[Decision]:
+    """A chunk's scores (steps, classes), each with its part of the chunk."""
+    length = (chunk.end - chunk.start) // len(scores)
+    for step, one in enumerate(scores):
+        start = chunk.start + step * length
+        yield Decision(start, start + length, one)
 
 
 class Pipeline:

@@ -13,14 +13,14 @@ import yaml
 from pydantic import ValidationError
 
 from asit_edge.bundle import MODEL, BundleLabel, Manifest, WindowModel, load_bundle, sha256, write_manifest
-from asit_edge.classifier import OnnxClassifier
+from asit_edge.classifier import OnnxWindows
 from asit_edge.errors import WrongUse, one_line
 from asit_edge.validation import explain
 from export.card import model_card
 from export.onnx import export_onnx, parity
 from trainer.checkpoint import load_classifier
 from trainer.command import run
-from trainer.evaluate import DECISION_FRAMES, TorchClassifier
+from trainer.evaluate import DECISION_FRAMES, TorchWindows
 from trainer.finetune_config import FinetuneConfig
 
 GOLDEN = "golden.npz"
@@ -53,7 +53,7 @@ def write_bundle(
         export_onnx(model, config, work / MODEL)
         windows = golden_windows(config)
         parity(model, work / MODEL, windows)
-        np.savez_compressed(work / GOLDEN, log_mel=windows, scores=TorchClassifier(model).score(windows))
+        np.savez_compressed(work / GOLDEN, log_mel=windows, scores=TorchWindows(model).score(windows))
         bundle_labels = []
         for label in labels:
             starts, ends = thresholds.get(label.name, (on, off))
@@ -71,7 +71,7 @@ def write_bundle(
         )
         (work / CARD).write_text(model_card(manifest), encoding="utf-8")
         write_manifest(work, manifest)
-        OnnxClassifier(load_bundle(work))
+        OnnxWindows(load_bundle(work))
         if out.exists():
             shutil.rmtree(out)
         work.rename(out)

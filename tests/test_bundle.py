@@ -11,7 +11,7 @@ import yaml
 
 from asit_edge.assembly import class_settings, load_model
 from asit_edge.bundle import default_bundle, load_bundle, sha256
-from asit_edge.classifier import OnnxClassifier
+from asit_edge.classifier import OnnxWindows
 from asit_edge.config import Config, Events, LabelSettings
 from asit_edge.errors import AsitEdgeError, WrongUse
 
@@ -29,7 +29,7 @@ def edit(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def test_a_good_bundle_loads_and_scores(copy: Path) -> None:
     bundle = load_bundle(copy)
-    scores = OnnxClassifier(bundle).score(np.zeros((3, 64, 128), np.float32))
+    scores = OnnxWindows(bundle).score(np.zeros((3, 64, 128), np.float32))
     assert scores.shape == (3, 2)
 
 
@@ -85,20 +85,20 @@ def test_a_label_too_many_is_refused(copy: Path) -> None:
 
     edit(copy, add_label)
     with pytest.raises(AsitEdgeError, match=r"scores of shape \(1, 2\), but bundle.yaml lists 3 labels"):
-        OnnxClassifier(load_bundle(copy))
+        OnnxWindows(load_bundle(copy))
 
 
 def test_a_window_of_another_length_is_refused(copy: Path) -> None:
     edit(copy, lambda manifest: manifest["model"].update(frames=96))
     with pytest.raises(AsitEdgeError, match=r"does not take windows of shape \(96, 128\)"):
-        OnnxClassifier(load_bundle(copy))
+        OnnxWindows(load_bundle(copy))
 
 
 def test_a_file_that_is_no_model_is_refused(copy: Path) -> None:
     (copy / "model.onnx").write_bytes(b"not a model")
     edit(copy, lambda manifest: manifest["files"].update({"model.onnx": sha256(copy / "model.onnx")}))
     with pytest.raises(AsitEdgeError, match="ONNX Runtime cannot load it"):
-        OnnxClassifier(load_bundle(copy))
+        OnnxWindows(load_bundle(copy))
 
 
 def test_labels_in_the_configuration_must_be_the_models(tone_bundle: Path) -> None:
@@ -125,7 +125,7 @@ def test_settings_come_from_label_then_events_then_bundle(tone_bundle: Path) -> 
 def test_the_bundle_in_the_package_gives_its_golden_scores() -> None:
     bundle = load_bundle(default_bundle())
     golden = np.load(bundle.path / "golden.npz")
-    scores = OnnxClassifier(bundle).score(golden["log_mel"])
+    scores = OnnxWindows(bundle).score(golden["log_mel"])
     assert np.abs(scores - golden["scores"]).max() < 1e-3
     assert golden["scores"].std() > 0.01
     size = sum(file.stat().st_size for file in bundle.path.iterdir())
@@ -136,5 +136,5 @@ def test_the_bundle_in_the_package_gives_its_golden_scores() -> None:
 
 
 def test_the_interval_can_be_configured(tone_bundle: Path) -> None:
-    assert load_model(Config(model=tone_bundle)).interval == 16
-    assert load_model(Config(model=tone_bundle, events=Events(interval=0.5))).interval == 50
+    assert load_model(Config(model=tone_bundle)).classifier.chunk == 16
+    assert load_model(Config(model=tone_bundle, events=Events(interval=0.5))).classifier.chunk == 50

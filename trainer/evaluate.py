@@ -13,8 +13,9 @@ import numpy.typing as npt
 import torch
 import typer
 
+from asit_edge.assembly import open_classifier
 from asit_edge.bundle import load_bundle
-from asit_edge.classifier import Classifier, OnnxClassifier
+from asit_edge.classifier import Classifier, SlidingWindow
 from asit_edge.errors import WrongUse
 from asit_edge.frontend import FrontEnd
 from asit_edge.pipeline import Scorer
@@ -39,8 +40,8 @@ class Report:
     confusion: npt.NDArray[np.int64]
 
 
-class TorchClassifier:
-    """A checkpoint behind the device's `Classifier` protocol."""
+class TorchWindows:
+    """A checkpoint's network as a window model of the device."""
 
     def __init__(self, model: ClipClassifier) -> None:
         self._scores = Scores(model).eval()
@@ -51,9 +52,15 @@ class TorchClassifier:
         return scores
 
 
-def score_clip(samples: Samples, front_end: FrontEnd, frames: int, interval: int, classifier: Classifier) -> Samples:
+def checkpoint_classifier(model: ClipClassifier, config: FinetuneConfig) -> Classifier:
+    """A checkpoint behind the device's `Classifier` protocol."""
+    silence = np.full(config.spec.mels, config.spec.silence, np.float32)
+    return SlidingWindow(TorchWindows(model), config.frames, DECISION_FRAMES, silence)
+
+
+def score_clip(samples: Samples, front_end: FrontEnd, classifier: Classifier) -> Samples:
     """Scores of one clip (classes,), exactly as `asit-edge tag` makes them."""
-    scorer = Scorer(front_end, frames, interval, classifier, front_end.sample_rate)
+    scorer = Scorer(front_end, classifier, front_end.sample_rate)
     decisions = [*scorer.push(samples), *scorer.flush()]
     return clip_scores(np.stack([decision.scores for decision in decisions]))
 
@@ -68,8 +75,8 @@ def closed_set(scores: Samples, targets: Samples) -> Report:
 
 def evaluate_clips(model: ClipClassifier, config: FinetuneConfig, clips: list[Samples], targets: Samples) -> Report:
     """Accuracy of a checkpoint on waveforms at the front end's rate."""
-    classifier = TorchClassifier(model)
-    scores = [score_clip(clip, config.spec, config.frames, DECISION_FRAMES, classifier) for clip in clips]
+    classifier = checkpoint_classifier(model, config)
+    scores = [score_clip(clip, config.spec, classifier) for clip in clips]
     return closed_set(np.stack(scores), targets)
 
 
@@ -93,19 +100,15 @@ def main(
     dataset = read_esc50(data)
     if model.is_dir():
         bundle = load_bundle(model)
-        spec, frames, interval = (
-            bundle.manifest.front_end,
-            bundle.manifest.model.frames,
-            bundle.manifest.model.interval,
-        )
+        spec = bundle.manifest.front_end
         names = [label.name for label in bundle.manifest.labels]
-        classifier: Classifier = OnnxClassifier(bundle)
+        classifier = open_classifier(bundle)
         folds = fold or dataset.folds
     else:
         network, config, labels, record = load_classifier(model)
-        spec, frames, interval = config.spec, config.frames, DECISION_FRAMES
+        spec = config.spec
         names = [label.name for label in labels]
-        classifier = TorchClassifier(network)
+        classifier = checkpoint_classifier(network, config)
         tested = record["test_fold"]
         folds = fold or ([tested] if tested is not None else dataset.folds)
     wanted = [label.name for label in dataset.labels]
@@ -118,7 +121,7 @@ def main(
         chosen = [index for index, clip in enumerate(dataset.clips) if clip.fold == number]
         if not chosen:
             raise WrongUse(f"--fold {number}: the data has folds {', '.join(map(str, dataset.folds))}")
-        scores = np.stack([score_clip(clips[index], spec, frames, interval, classifier) for index in chosen])
+        scores = np.stack([score_clip(clips[index], spec, classifier) for index in chosen])
         report = closed_set(scores[:, columns], targets[chosen])
         reports[f"fold{number}"] = report
         if as_json:

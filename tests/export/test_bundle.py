@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from asit_edge.bundle import load_bundle
-from asit_edge.classifier import OnnxClassifier
+from asit_edge.classifier import OnnxWindows
 from asit_edge.errors import AsitEdgeError, WrongUse
 from export.bundle import golden_windows, write_bundle
 from export.onnx import export_onnx, parity
@@ -47,7 +47,7 @@ def test_a_bundle_scores_like_its_checkpoint(checkpoint: Path, tmp_path: Path) -
     windows = np.random.default_rng(0).standard_normal((5, 64, 128)).astype(np.float32)
     with torch.inference_mode():
         expected = Scores(random_model())(torch.from_numpy(windows)).numpy()
-    assert np.abs(OnnxClassifier(bundle).score(windows) - expected).max() < 1e-5
+    assert np.abs(OnnxWindows(bundle).score(windows) - expected).max() < 1e-5
     assert expected.std() > 0.01
     assert "accuracy: 0.5" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 

@@ -19,7 +19,7 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.checkpoint import load_checkpoint, load_classifier, save_checkpoint
 from trainer.crops import CropConfig
 from trainer.esc50 import load_clip, read_esc50
-from trainer.evaluate import DECISION_FRAMES, TorchClassifier, closed_set, evaluate_clips, score_clip
+from trainer.evaluate import checkpoint_classifier, closed_set, evaluate_clips, score_clip
 from trainer.finetune import train
 from trainer.finetune_config import FinetuneConfig, learning_rate
 from trainer.vit import SIZES, ViT, vit_config
@@ -84,9 +84,7 @@ def test_a_checkpoint_becomes_a_bundle_that_hears_the_same(checkpoint: Path, ton
     ]
     model, config, labels, _ = load_classifier(checkpoint)
     for file, scores in zip(files, tagged_scores, strict=True):
-        expected = score_clip(
-            load_clip(file, RATE), config.spec, config.frames, DECISION_FRAMES, TorchClassifier(model)
-        )
+        expected = score_clip(load_clip(file, RATE), config.spec, checkpoint_classifier(model, config))
         assert scores == pytest.approx(
             {label.name: float(score) for label, score in zip(labels, expected, strict=True)}, abs=1e-3
         )
