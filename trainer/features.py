@@ -20,6 +20,8 @@ class BatchedLogMel(nn.Module):
 
     def forward(self, waveforms: Tensor) -> Tensor:
         frames = waveforms.unfold(-1, self.spec.window, self.spec.hop)
+        if frames.numel() == 0:  # no views of a kind; some FFT libraries refuse an empty batch
+            return frames.new_zeros(*frames.shape[:-1], self.spec.mels)
         frames = frames - frames.mean(dim=-1, keepdim=True)
         previous = torch.cat((frames[..., :1], frames[..., :-1]), dim=-1)
         windowed = (frames - self.spec.preemphasis * previous) * self.hann

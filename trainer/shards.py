@@ -190,6 +190,11 @@ class CropConfig:
     globals_: int = 2
     locals_: int = 4
 
+    @property
+    def sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(length, count) of the global and of the local crops."""
+        return (self.global_length, self.globals_), (self.local_length, self.locals_)
+
 
 class Crops(Dataset[tuple[int, Tensor, Tensor]]):
     """A draw to (index, global crops (Q, samples), local crops (L, samples)), float32.
@@ -205,13 +210,10 @@ class Crops(Dataset[tuple[int, Tensor, Tensor]]):
         config = self._config
         samples, index = self._readable(index)
         rng = np.random.default_rng((self._seed, epoch, draw[1]))
-        crops = [
-            np.stack([crop(samples, length, rng) for _ in range(count)])
-            for length, count in (
-                (config.global_length, config.globals_),
-                (config.local_length, config.locals_),
-            )
-        ]
+        crops = [np.empty((count, length), np.float32) for length, count in config.sizes]
+        for waveforms in crops:
+            for place in range(len(waveforms)):
+                waveforms[place] = crop(samples, waveforms.shape[1], rng)
         return index, torch.from_numpy(crops[0]), torch.from_numpy(crops[1])
 
     def _readable(self, index: int) -> tuple[Samples, int]:

@@ -190,7 +190,7 @@ def test_two_processes_give_the_losses_and_centres_of_one(shards: Path, tmp_path
 
 def test_bfloat16_follows_float32(shards: Path, whole_run: Path, tmp_path: Path) -> None:
     half = losses(train(tmp_path, config(shards, bf16=True, epochs=2)))
-    np.testing.assert_allclose([entry[:4] for entry in half], [e[:4] for e in losses(metrics(whole_run))], rtol=0.02)
+    np.testing.assert_allclose([entry[:4] for entry in half], [e[:4] for e in losses(metrics(whole_run))], rtol=0.05)
 
 
 def test_variant_2023_trains(shards: Path, tmp_path: Path) -> None:
@@ -201,6 +201,11 @@ def test_variant_2023_trains(shards: Path, tmp_path: Path) -> None:
         total = entry["loss/global"] + entry["loss/local"] + 2 * entry["loss/reconstruction"]
         assert entry["loss/total"] == pytest.approx(total, rel=1e-5)
     assert read_file(folder / CHECKPOINT)["centre_patch"]["value"].shape == (6,)
+
+
+def test_global_views_alone_train(shards: Path, tmp_path: Path) -> None:
+    entries = train(tmp_path, config(shards, local_views=0, epochs=1))
+    assert all(np.isfinite(entry["loss/total"]) for entry in entries.values())
 
 
 def test_begins_with_given_weights(shards: Path, whole_run: Path, tmp_path: Path) -> None:
