@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+METRICS = "metrics.jsonl"
+
 
 class Journal:
     """Writes into the run's folder; a process that is not the first makes none."""
@@ -16,7 +18,7 @@ class Journal:
     def __init__(self, folder: Path, first_step: int, steps: int) -> None:
         self._folder = folder
         self._scalars = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
-        self._lines = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+        self._lines = (folder / METRICS).open("a", encoding="utf-8")
         terminal = sys.stderr.isatty()
         self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=not terminal)
         self._plain = not terminal
