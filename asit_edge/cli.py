@@ -74,8 +74,9 @@ def replay(
     """Send a recording through the pipeline; the result is the same, byte for byte, every time."""
     from asit_edge.assembly import load_model
     from asit_edge.replay import replay as run
-    from asit_edge.sinks.mqtt import MqttSink
+    from asit_edge.sinks import mqtt
     from asit_edge.store import Store
+    from asit_edge.topics import Topics
 
     settings = _settings(config, model)
     try:
@@ -85,8 +86,9 @@ def replay(
     if publish and settings.mqtt.host is None:
         raise WrongUse("--publish needs a broker: set mqtt.host in the configuration")
     loaded = load_model(settings)
-    store = Store(None, queue=publish)
-    sink = MqttSink(settings.mqtt, settings.device_name, store) if publish else None
+    store = Store(None, sinks={mqtt.NAME: lambda _: True} if publish else {})
+    topics = Topics(settings.mqtt.prefix, settings.device_name)
+    sink = mqtt.MqttSink(settings.mqtt, topics, store) if publish else None
     if sink:
         sink.start()
         if not sink.first_attempt(15):
@@ -103,7 +105,9 @@ def replay(
         delivered = sink.drain(60)
         sink.stop()
         if refused := store.refusals():
-            raise AsitEdgeError(f"the broker refused {len(refused)} message(s), first {refused[0][0]}: {refused[0][1]}")
+            raise AsitEdgeError(
+                f"the broker refused {len(refused)} message(s), first {refused[0].topic}: {refused[0].reason}"
+            )
         if not delivered:
             raise AsitEdgeError(
                 f"{store.count_waiting()} message(s) not delivered ({sink.problem or 'no answer in time'})"

@@ -18,8 +18,9 @@ from asit_edge.assembly import load_model
 from asit_edge.config import Config, Mqtt
 from asit_edge.errors import AsitEdgeError
 from asit_edge.replay import replay
-from asit_edge.sinks.mqtt import MqttSink
+from asit_edge.sinks.mqtt import NAME, MqttSink
 from asit_edge.store import Store
+from asit_edge.topics import Topics
 
 HOST = "127.0.0.1"
 
@@ -42,8 +43,8 @@ def demo() -> None:
     print(f"recording  {recording().name}")
     print(f"broker     embedded, {HOST}:{port}")
     with embedded_broker(port), _subscriber(port) as received:
-        store = Store(None)
-        sink = MqttSink(Mqtt(host=HOST, port=port, protocol="3.1.1"), "demo", store)
+        store = Store(None, sinks={NAME: lambda _: True})
+        sink = MqttSink(Mqtt(host=HOST, port=port, protocol="3.1.1"), Topics("asit", "demo"), store)
         sink.start()
         try:
             if not sink.first_attempt(15):
