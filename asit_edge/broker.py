@@ -78,8 +78,10 @@ class Connection:
         availability: str | None = None,
         keep_session: bool = True,
         in_flight: int = 20,
+        waiting: str = "events wait in the store",
     ) -> None:
-        """`availability` is a topic on which `online` is said, and `offline` by the broker when we are gone.
+        """`availability` is a topic on which `online` is said, and `offline` by the broker when we are gone; `waiting`
+        is what happens to messages meanwhile, in words for the user.
 
         Raises WrongUse if certificates or the password cannot be read. Nothing is connected yet.
         """
@@ -90,12 +92,14 @@ class Connection:
         self._availability = availability
         self._keep_session = keep_session
         self._in_flight = in_flight
+        self._waiting = waiting
         self.where = f"{settings.host}:{settings.effective_port}"
         self._tls = _tls_context(settings)
         self._password = settings.password()
         self._stopping = threading.Event()
         self._up = threading.Event()
         self._attempted = threading.Event()
+        self._over = threading.Event()
         self._problem: str | None = f"MQTT broker {self.where}: not connected yet"
         self._falls_back = False
         self._welcomed = False
@@ -203,15 +207,20 @@ class Connection:
         while not self._stopping.is_set():
             self._unanswered = threading.Timer(ANSWER_SECONDS, self._on_no_answer, [self._client])
             self._unanswered.daemon = True
+            self._over.clear()
             began = time.monotonic()
             try:
                 self._open()
                 self._unanswered.start()
-                self._client.loop_forever()
+                # In paho's own thread: otherwise whoever publishes writes to the socket, beside the one who reads
+                # from it, which TLS does not survive.
+                self._client.loop_start()
+                self._over.wait()
             except (OSError, ValueError) as error:
                 self._report(_connection_problem(self.where, error, self._settings))
             finally:
                 self._unanswered.cancel()
+                self._client.loop_stop()
             if self.up:
                 self._up.clear()
                 self._callbacks.down()
@@ -274,6 +283,7 @@ class Connection:
         return self._settings.protocol == "auto" and not self._welcomed and self.speaks_5
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        self._over.set()
         if not self.up or self._stopping.is_set():
             return
         if reason.value == TAKEN_OVER:
@@ -282,7 +292,7 @@ class Connection:
                 "every device needs a name (device) or mqtt.client_id of its own"
             )
         elif self._problem is None:
-            self._report(f"MQTT broker {self.where}: connection lost ({reason}); events wait in the store")
+            self._report(f"MQTT broker {self.where}: connection lost ({reason}); {self._waiting}")
 
     def _report(self, problem: str | None) -> None:
         """Logs a change of state once, not at every attempt."""

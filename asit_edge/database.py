@@ -24,6 +24,9 @@ _WAL_LIMIT = 4 << 20
 _AT_ONCE = 1000
 """Rows held in memory while a damaged file is read."""
 
+_HOPELESS = 20_000
+"""Reads that fail one after the other before the rest of a table is given up; a page of pointers may cost 8,000."""
+
 _HISTORY = """
 CREATE TABLE event (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -233,16 +236,18 @@ def _rows(database: sqlite3.Connection, query: str) -> list[tuple[Any, ...]]:
 def _readable(database: sqlite3.Connection, table: str, key: str, columns: str) -> Iterator[tuple[object, ...]]:
     """Every row that can be read, in order: a range that cannot be read as a whole is halved until it can."""
     query = f"SELECT {columns} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key} LIMIT {_AT_ONCE}"
-    ranges = [(1, 1 << 48)]
-    while ranges:
+    ranges, failures = [(1, 1 << 48)], 0
+    while ranges and failures < _HOPELESS:
         low, high = ranges.pop()
         try:
             rows = database.execute(query, (low, high)).fetchall()
         except sqlite3.Error:
+            failures += 1
             if low < high:
                 middle = (low + high) // 2
                 ranges += [(middle + 1, high), (low, middle)]
             continue
+        failures = 0 if rows else failures
         if len(rows) == _AT_ONCE:
             ranges.append((rows[-1][0] + 1, high))
         yield from rows

@@ -138,7 +138,7 @@ class Store:
     def waiting(self, sink: str, after: int, most: int, up_to: int | None = None) -> list[Outgoing]:
         """The oldest messages of a sink behind row `after` (up to row `up_to`) that it has not taken."""
         with self._lock:
-            notes, last = self._notes, up_to if up_to is not None else self._row
+            notes, last = self._notes, up_to if up_to is not None else 1 << 62
             found = [
                 outgoing
                 for row, (owner, outgoing) in notes.outgoing.items()
@@ -159,7 +159,7 @@ class Store:
 
     def count_waiting(self, sink: str | None = None, up_to: int | None = None) -> int:
         with self._lock:
-            notes, last = self._notes, up_to if up_to is not None else self._row
+            notes, last = self._notes, up_to if up_to is not None else 1 << 62
             held = sum(
                 row not in notes.gone and row <= last
                 for row, (owner, _) in notes.outgoing.items()
@@ -254,16 +254,20 @@ class Store:
         """Brings the disk up to date. False where that is not possible now; nothing is forgotten then."""
         if self._closed:
             return False
-        while self._failed_at is None or time.monotonic() >= self._failed_at + RETRY_DISK:
-            try:
-                if self._database is None:
-                    self._open()
-                self._write_notes(tidy=tidy)
-                break
-            except (OSError, sqlite3.Error) as error:
-                self._fail(error)
-        else:
-            self._bound_notes()
+        rests = self._failed_at is not None and time.monotonic() < self._failed_at + RETRY_DISK
+        if not rests and (self._attempt(tidy=tidy) or (self._failed_at is None and self._attempt(tidy=tidy))):
+            return True
+        self._bound_notes()
+        return False
+
+    def _attempt(self, *, tidy: bool) -> bool:
+        """Opens the file if need be, and writes. After a failure, `_failed_at` is None if it was put right."""
+        try:
+            if self._database is None:
+                self._open()
+            self._write_notes(tidy=tidy)
+        except (OSError, sqlite3.Error) as error:
+            self._fail(error)
             return False
         self._failed_at = None
         if self._problem is not None:
@@ -332,14 +336,12 @@ class Store:
             "DELETE FROM dead_letter WHERE number <= (SELECT max(number) FROM dead_letter) - ?", (self._keep,)
         )
         dropped = 0
-        for sink in self._sinks:
+        for (sink,) in database.execute("SELECT DISTINCT sink FROM outbox").fetchall():
             dropped += database.execute(
                 "DELETE FROM outbox WHERE sink = ? AND row <= "
                 "(SELECT row FROM outbox WHERE sink = ? ORDER BY row DESC LIMIT 1 OFFSET ?)",
                 (sink, sink, self._keep),
             ).rowcount
-        orphans = ", ".join("?" * len(self._sinks))
-        database.execute(f"DELETE FROM outbox WHERE sink NOT IN ({orphans})", tuple(self._sinks))
         if self._max_days is not None:
             oldest = time.time() - 86_400 * self._max_days
             database.execute("DELETE FROM event WHERE onset_epoch < ? AND onset_epoch > 0", (oldest,))

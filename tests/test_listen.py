@@ -77,15 +77,17 @@ def test_an_overrun_ends_events_and_is_published_with_its_length(
     assert events[0]["duration"] == pytest.approx(2.0, abs=0.16)  # one decision
     assert events[1]["onset_epoch"] == 1_005.0
     assert "3.000 s of audio lost (overrun)" in caplog.text
-    assert [json.loads(gap.to_json()) for gap in store.gaps] == [{
-        "schema": 1,
-        "device": "hall",
-        "source": "mic",
-        "from": "1970-01-01T00:16:42.000Z",
-        "to": "1970-01-01T00:16:45.000Z",
-        "duration": 3.0,
-        "cause": "overrun",
-    }]
+    assert [json.loads(gap.to_json()) for gap in store.gaps] == [
+        {
+            "schema": 1,
+            "device": "hall",
+            "source": "mic",
+            "from": "1970-01-01T00:16:42.000Z",
+            "to": "1970-01-01T00:16:45.000Z",
+            "duration": 3.0,
+            "cause": "overrun",
+        }
+    ]
     assert [json.loads(event)["duration"] for event in live.finish()] == [pytest.approx(2.0, abs=0.16)]
 
 
