@@ -157,6 +157,18 @@ class Store:
         """The row of the newest message."""
         return self._row
 
+    def last_row_before(self, sink: str, epoch: float) -> int:
+        """The row of the newest message that has waited since then or longer; 0 if none has."""
+        with self._lock:
+            held = [
+                row
+                for row, (owner, outgoing) in self._notes.outgoing.items()
+                if owner == sink and outgoing.queued <= epoch
+            ]
+            query = "SELECT row FROM outbox WHERE sink = ? AND queued <= ? ORDER BY row DESC LIMIT 1"
+            found = self._read(query, (sink, epoch))
+            return max([0, *held, *(row[0] for row in found)])
+
     def count_waiting(self, sink: str | None = None, up_to: int | None = None) -> int:
         with self._lock:
             notes, last = self._notes, up_to if up_to is not None else 1 << 62

@@ -94,6 +94,15 @@ def test_every_sink_has_a_queue_of_its_own_and_gets_what_it_wants(tmp_path: Path
     assert (store.count_waiting("mqtt"), store.count_waiting("siren")) == (2, 0)
 
 
+def test_it_is_known_which_messages_wait_since_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "events.db", sinks=TO_MQTT)
+    assert store.last_row_before("mqtt", time.time()) == 0
+    for moment in (100.0, 200.0, 300.0):
+        monkeypatch.setattr("asit_edge.store.time.time", lambda moment=moment: moment)
+        store.commit([event()], "t")
+    assert [store.last_row_before("mqtt", moment) for moment in (50.0, 100.0, 250.0, 1e9)] == [0, 1, 2, 3]
+
+
 def test_without_sinks_only_the_history_is_kept(tmp_path: Path) -> None:
     store = Store(tmp_path / "events.db")
     assert store.commit([event()], "t")[0].seq == 1
@@ -325,7 +334,7 @@ def damaged_store(path: Path, count: int, *, spoil_at: int | None) -> None:
     """A file that was not closed, of `count` events, with a page in the middle (or the first one) spoilt."""
     store = Store(path, sinks=TO_MQTT)
     for first in range(0, count, 50):
-        store.commit([event(number) for number in range(first, first + 50)], "t")
+        store.commit([event(number) for number in range(first, first + 50)], "mic/event")
     store._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
     store._database.close()  # type: ignore[union-attr]
     spoil(path, spoil_at if spoil_at is not None else path.stat().st_size // 8192 * 4096, 4096)

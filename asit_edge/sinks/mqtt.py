@@ -4,8 +4,8 @@ One thread decides everything; all that happens reaches it through one queue. Wh
 and an acknowledgement's reason code is the only proof of delivery: paho calls a message published even when the broker
 has refused it. What was not acknowledged is sent again from the outbox, over the next connection or by the next run.
 
-New messages go first. What waited through an outage (the backlog) follows at a bounded rate, in its own order, unless
-it is so little that it goes within a second: then it goes first, and the order is that of the events.
+New messages, and those of the last minute, go first. What else waited through an outage (the backlog) follows at a
+bounded rate, in its own order, unless it is gone within a second: then it goes first, and the order is that of events.
 
 Events are queued in the store. State (availability, status, sounds, discovery) is not: its last value counts, so
 every new connection begins by saying all of it. Levels are sent if there is a connection, or else never.
@@ -44,8 +44,11 @@ RETRY_AFTER = 5.0
 ACK_SECONDS = 20.0
 """After this long without an acknowledgement the connection is given up for a new one."""
 
+FRESH_SECONDS = 60.0
+"""What is younger when the connection comes goes before the backlog."""
+
 LATE_SECONDS = 10.0
-"""A message that is older when it is sent is marked as replayed."""
+"""A message that waited longer for a connection is marked as replayed."""
 
 STRIKES = 6
 STRIKE_SECONDS = 2.0
@@ -128,7 +131,7 @@ class MqttSink:
         self._flying: dict[int, _Flight] = {}
         self._landed: list[int] = []
         self._limits: Limits | None = None
-        self._boundary = self._live_after = self._backlog_after = 0
+        self._waited = self._boundary = self._live_after = self._backlog_after = 0
         self._tokens, self._refilled = 0.0, time.monotonic()
         self._retry_at: float | None = None
         self._strikes: Counter[int] = Counter()
@@ -242,11 +245,12 @@ class MqttSink:
         self._talk_state()
 
     def _begin_anew(self) -> None:
-        """Decides what counts as backlog: what waits now, unless it is gone within a second."""
+        """Decides what is backlog: what has waited longer than the newest alarms, if it takes more than a second."""
         self._settle()
-        last = self._store.last_row
-        much = self._store.count_waiting(NAME, up_to=last) > self._settings.backlog_rate
-        self._boundary = last if much else 0
+        self._waited = self._store.last_row
+        old = self._store.last_row_before(NAME, time.time() - FRESH_SECONDS)
+        much = self._store.count_waiting(NAME, up_to=old) > self._settings.backlog_rate
+        self._boundary = old if much else 0
         self._live_after, self._backlog_after = self._boundary, 0
         self._tokens, self._refilled, self._retry_at = 0.0, time.monotonic(), None
 
@@ -338,14 +342,16 @@ class MqttSink:
         if not found and up_to is not None:
             self._boundary = 0  # the backlog is on its way
         for outgoing in found:
-            self._send_row(outgoing)
+            self._send_row(outgoing, backlog=up_to is not None)
         return found[-1].row if found else after
 
-    def _send_row(self, outgoing: Outgoing) -> None:
+    def _send_row(self, outgoing: Outgoing, *, backlog: bool) -> None:
         assert self._limits is not None
         topic, payload = f"{self._topics.root}/{outgoing.topic}", outgoing.payload
         user: list[tuple[str, str]] = []
-        if time.time() - outgoing.queued > LATE_SECONDS:
+        # Where there is a backlog, it is what is late: so the late ones keep their order, and so do the others.
+        waited = outgoing.row <= self._waited and time.time() - outgoing.queued > LATE_SECONDS
+        if backlog or (waited and not self._boundary):
             payload = late(payload)
             user = [("replayed", "true")]
         size, most = len(topic.encode()) + len(payload.encode()) + PACKET_OVERHEAD, self._limits.packet_bytes
