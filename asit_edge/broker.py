@@ -37,6 +37,9 @@ LONGEST_PAUSE = 60.0
 LASTING = 10.0
 """Seconds after which a connection counts as a success, and the next attempt may follow quickly."""
 
+MANY_BRIEF = 3
+"""So many connections in a row that did not last mean that something is wrong."""
+
 SESSION_SECONDS = 86_400
 """How long the broker keeps the session of a client that is away (MQTT 5; a 3.1.1 broker decides for itself)."""
 
@@ -103,6 +106,8 @@ class Connection:
         self._problem: str | None = f"MQTT broker {self.where}: not connected yet"
         self._falls_back = False
         self._welcomed = False
+        self._up_at = 0.0
+        self._brief = 0
         self._unanswered = threading.Timer(ANSWER_SECONDS, lambda: None)
         old = settings.protocol == "3.1.1"
         self._protocol = MQTTProtocolVersion.MQTTv311 if old else MQTTProtocolVersion.MQTTv5
@@ -208,7 +213,6 @@ class Connection:
             self._unanswered = threading.Timer(ANSWER_SECONDS, self._on_no_answer, [self._client])
             self._unanswered.daemon = True
             self._over.clear()
-            began = time.monotonic()
             try:
                 self._open()
                 self._unanswered.start()
@@ -224,7 +228,7 @@ class Connection:
             if self.up:
                 self._up.clear()
                 self._callbacks.down()
-                if time.monotonic() - began > LASTING:
+                if self._brief == 0:
                     pause = FIRST_PAUSE
             if self._falls_back:
                 log.info("MQTT broker %s: does not speak MQTT 5, falling back to 3.1.1", self.where)
@@ -257,6 +261,7 @@ class Connection:
             client.disconnect()
             return
         self._welcomed = True
+        self._up_at = time.monotonic()
         self._report(None)
         if self._availability:
             client.publish(self._availability, "online", qos=1, retain=True)
@@ -286,9 +291,12 @@ class Connection:
         self._over.set()
         if not self.up or self._stopping.is_set():
             return
-        if reason.value == TAKEN_OVER:
+        brief = time.monotonic() - self._up_at < LASTING
+        self._brief = self._brief + 1 if brief else 0
+        if reason.value == TAKEN_OVER or self._brief >= MANY_BRIEF:  # not every broker says why
+            certainly = "another client" if reason.value == TAKEN_OVER else "no connection lasts; maybe another client"
             self._report(
-                f"MQTT broker {self.where}: another client has taken the id {self._client_id!r}; "
+                f"MQTT broker {self.where}: {certainly} has taken the id {self._client_id!r}; "
                 "every device needs a name (device) or mqtt.client_id of its own"
             )
         elif self._problem is None:

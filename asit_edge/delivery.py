@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from asit_edge.assembly import Model
 from asit_edge.broker import Message
+from asit_edge.clock import iso
 from asit_edge.commands import BadCommand, Command, read_command
 from asit_edge.config import Config, Sink
 from asit_edge.discovery import discovery
@@ -85,7 +86,10 @@ class Delivery:
     def start(self) -> None:
         """Shows the state that is true before anything is heard, and begins to deliver."""
         if self._mqtt:
+            now = iso(time.time())
             for source in self._sources:
+                starting = Status(schema=1, device=self._topics.device, source=source, state="starting", since=now)
+                self._mqtt.show(self._topics.status(source), starting.to_json())
                 for label, threshold in self._thresholds.items():
                     self._mqtt.show(self._topics.sound(source, label), "OFF")
                     self._mqtt.show(self._topics.threshold(source, label), f"{threshold:g}")

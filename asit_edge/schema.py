@@ -24,11 +24,11 @@ MODELS: dict[str, type[BaseModel]] = {
 
 def schema(name: str) -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of one of MODELS; raises KeyError if it is not there."""
-    model = MODELS[name]
-    # What is written (payloads) always has every field; what users write (configuration, bundles) may leave some out.
-    mode = "validation" if name in ("bundle", "config") else "serialization"
+    described = MODELS[name].model_json_schema(by_alias=True)
+    if name not in ("bundle", "config"):  # those are written by people, who may leave keys out; a payload never does
+        described["required"] = list(described["properties"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"https://asit-edge/schema/{name}",
-        **model.model_json_schema(mode=mode, by_alias=True),  # type: ignore[arg-type]
+        **described,
     }

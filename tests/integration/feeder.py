@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import asit_edge.broker
+import asit_edge.sinks.mqtt
 from asit_edge.assembly import load_model
 from asit_edge.config import load_config
 from asit_edge.delivery import Delivery
@@ -31,6 +32,7 @@ def main() -> None:
     first, count, rate = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
     asit_edge.broker.FIRST_PAUSE = asit_edge.broker.LASTING = 0.1
     asit_edge.broker.LONGEST_PAUSE = 0.3
+    asit_edge.sinks.mqtt.FRESH_SECONDS = 0.1  # so that short outages leave a backlog
     delivery = Delivery(config, load_model(config))
     delivery.start()
     began = time.monotonic()
