@@ -67,6 +67,7 @@ class Callbacks:
     down: Callable[[], None] = lambda: None
     message: Callable[[Message], None] = lambda message: None
     acknowledged: Callable[[int, ReasonCode], None] = lambda number, reason: None
+    subscribed: Callable[[], None] = lambda: None
 
 
 class Connection:
@@ -202,6 +203,7 @@ class Connection:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = lambda _client, _data, mid, reason, _properties: self._callbacks.acknowledged(mid, reason)
+        client.on_subscribe = self._on_subscribe
         client.on_message = lambda _client, _data, message: self._callbacks.message(
             Message(message.topic, bytes(message.payload), message.retain)
         )
@@ -301,6 +303,11 @@ class Connection:
             )
         elif self._problem is None:
             self._report(f"MQTT broker {self.where}: connection lost ({reason}); {self._waiting}")
+
+    def _on_subscribe(self, _client: Any, _data: Any, _mid: Any, reasons: list[ReasonCode], _properties: Any) -> None:
+        if refused := [reason for reason in reasons if reason.is_failure]:
+            log.error("MQTT broker %s: refuses a subscription (%s); check its access rules", self.where, refused[0])
+        self._callbacks.subscribed()
 
     def _report(self, problem: str | None) -> None:
         """Logs a change of state once, not at every attempt."""

@@ -9,6 +9,7 @@ the broker keeps what comes while this client is away.
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -77,13 +78,14 @@ class Client:
         self._seen: OrderedDict[tuple[str, str, int], None] = OrderedDict()
         self._online: dict[str, bool] = {}
         self._stopped = threading.Event()
+        self._subscribed = threading.Event()
         self._failure: Exception | None = None
         self.repetitions = 0
         """Events that came again and were not given out again."""
         self.connection = Connection(
             self._settings,
             client_id or "",
-            Callbacks(up=self._on_up, message=self._on_message),
+            Callbacks(up=self._on_up, message=self._on_message, subscribed=self._subscribed.set),
             keep_session=client_id is not None,
             waiting="messages are missed" if client_id is None else "the broker keeps messages",
         )
@@ -92,9 +94,10 @@ class Client:
         self.connection.start()
         return self
 
-    def connected(self, seconds: float) -> bool:
-        """Waits for the first connection, at most so long; `problem` tells why there is none."""
-        return self.connection.first_attempt(seconds)
+    def subscribed(self, seconds: float) -> bool:
+        """Waits until nothing that comes is missed any more, at most so long; `problem` tells why it did not."""
+        deadline = time.monotonic() + seconds
+        return self.connection.first_attempt(seconds) and self._subscribed.wait(max(deadline - time.monotonic(), 0.0))
 
     @property
     def problem(self) -> str | None:

@@ -98,7 +98,7 @@ def subscribe(
         on_availability=on_availability,
     )
     with client:
-        if not client.connected(FIRST_ATTEMPT):
+        if not client.subscribed(FIRST_ATTEMPT):
             raise AsitEdgeError(client.problem or "no connection to the broker")
         while not stopping() and not enough.is_set():
             client.wait(0.1)

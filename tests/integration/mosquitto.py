@@ -38,7 +38,10 @@ class Mosquitto:
     """A broker that can be started, killed and started again on the same port."""
 
     def __init__(self, folder: Path, users: dict[str, str] | None = None, *, tls: bool = False) -> None:
-        """`users` maps a user to lines of mosquitto's access rules; None admits anyone to everything."""
+        """`users` maps a user to lines of mosquitto's access rules; None admits anyone to everything.
+
+        With `tls`, the files ca.pem, client.pem and client.key in `folder` are for its clients.
+        """
         require_programs("mosquitto", "mosquitto_passwd")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -64,6 +67,9 @@ class Mosquitto:
             certificate = authority.issue_cert("localhost", "127.0.0.1")
             certificate.private_key_pem.write_to_path(folder / "key.pem")
             certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+            client = authority.issue_cert("client@example.org")
+            client.private_key_pem.write_to_path(folder / "client.key")
+            client.cert_chain_pems[0].write_to_path(folder / "client.pem")
             lines += [f"certfile {folder / 'cert.pem'}", f"keyfile {folder / 'key.pem'}"]
         self._config = folder / "mosquitto.conf"
         self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -266,7 +266,7 @@ def test_a_client_gets_each_event_once_and_knows_who_is_away(tmp_path: Path, mod
         on_availability=seen.append,
     )
     with client:
-        assert client.connected(10)
+        assert client.subscribed(10)
         delivery = Delivery(configured(tmp_path, broker), model)
         delivery.start()
         delivery.status(status("mic", "listening"))
@@ -288,7 +288,7 @@ def test_a_clients_own_errors_reach_whoever_waits(broker: Mosquitto) -> None:
         raise RuntimeError("my own mistake")
 
     with Client(host="127.0.0.1", port=broker.port, on_event=fails) as client:
-        assert client.connected(10)
+        assert client.subscribed(10)
         threading.Timer(0.3, publish, [broker, "asit/hall/mic/event", heard(0, "mic").to_json()]).start()
         with pytest.raises(RuntimeError, match="my own mistake"):
             client.wait(10)
@@ -349,6 +349,20 @@ def test_the_commands_subscribe_and_events(tmp_path: Path, model: Model, broker:
     delivery.stop(5)
 
 
+def test_a_client_certificate_is_shown_where_the_broker_wants_one(tmp_path: Path, model: Model) -> None:
+    broker = Mosquitto(tmp_path / "secured", tls=True)
+    broker.configure("require_certificate true", f"cafile {broker.ca_file}")
+    broker.start()
+    authority = {"ca_file": str(broker.ca_file)}
+    own = {"cert_file": str(broker.folder / "client.pem"), "key_file": str(broker.folder / "client.key")}
+    for tls, welcome in ((authority, False), (authority | own, True), ({}, False)):
+        settings = Mqtt.model_validate({"host": "127.0.0.1", "port": broker.port, "tls": tls})
+        with Client(settings) as client:
+            assert client.subscribed(1.5) is welcome, client.problem
+            assert (client.problem is None) is welcome
+    broker.kill()
+
+
 def test_websockets(tmp_path: Path, model: Model) -> None:
     """mosquitto of Debian has none: the embedded broker has."""
     from tests.integration.websocket_broker import websocket_broker
@@ -357,7 +371,7 @@ def test_websockets(tmp_path: Path, model: Model) -> None:
         settings = Mqtt(host="127.0.0.1", port=port, transport="websockets", path="/", protocol="3.1.1")
         got: list[Event] = []
         with Client(settings, on_event=got.append) as client:
-            assert client.connected(10), client.problem
+            assert client.subscribed(10), client.problem
             config = Config.model_validate(
                 {"device": "hall", "mqtt": settings.model_dump(), "store": {"path": str(tmp_path / "events.db")}}
             )
