@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from asit_edge.event import Event, ModelName, late
 from asit_edge.report import CommandError, Gap, Health, Level, Status
 from asit_edge.schema import MODELS, schema
+from tests.conftest import ROOT
 
 CONTRACT = Path(__file__).parent / "data" / "contract"
 PAYLOADS = {
@@ -26,6 +27,13 @@ PAYLOADS = {
 def test_payloads_are_byte_for_byte_as_published(name: str) -> None:
     for line in (CONTRACT / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
         assert PAYLOADS[name].model_validate_json(line).to_json() == line
+
+
+def test_the_documentation_shows_the_contracts_examples() -> None:
+    published = {line for name in PAYLOADS for line in (CONTRACT / f"{name}.jsonl").read_text().splitlines()}
+    shown = [line for line in (ROOT / "docs" / "mqtt.md").read_text().splitlines() if line.startswith("{")]
+    assert len(shown) == len(PAYLOADS)
+    assert set(shown) <= published
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
