@@ -4,12 +4,13 @@ Opening is all that happens here; what the rows mean is `asit_edge.store`'s busi
 it is moved aside, and every row that can still be read goes into a new one.
 """
 
+import fcntl
 import logging
 import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from asit_edge.errors import AsitEdgeError, one_line
 
@@ -69,7 +70,26 @@ _TABLES = {
 
 
 class NotAStore(AsitEdgeError):
-    """The file belongs to somebody else, or to a newer asit-edge: it is left alone."""
+    """The file belongs to somebody else, to a newer asit-edge or to one that runs: it is left alone."""
+
+
+def lease(path: Path) -> IO[bytes]:
+    """The right to write to the store, as long as what is returned stays open; a process that dies gives it back.
+
+    Raises NotAStore if another process has it, OSError if the disk does not allow writing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.with_name(f"{path.name}.lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise NotAStore(
+            f"store.path {path}: another asit-edge listens with this store; stop it, or name another file"
+        ) from None
+    except OSError as error:  # a file system without locks is no reason not to listen
+        log.debug("%s: cannot be locked (%s)", path, one_line(error))
+    return file
 
 
 def open_database(path: Path | None) -> sqlite3.Connection:

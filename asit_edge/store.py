@@ -14,9 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
-from asit_edge.database import NotAStore, close_database, is_damage, open_database, salvage
+from asit_edge.database import NotAStore, close_database, is_damage, lease, open_database, salvage
 from asit_edge.errors import one_line
 from asit_edge.event import Event
 from asit_edge.report import Gap
@@ -84,7 +84,7 @@ class Store:
     ) -> None:
         """`path` None keeps everything in memory. `sinks` names who is to get messages, and which.
 
-        Raises NotAStore if the file is not ours to write.
+        Raises NotAStore if the file is not ours to write, or another process writes to it.
         """
         self._path, self._keep, self._max_days, self._max_mb = path, keep, max_days, max_mb
         self._sinks = dict(sinks or {})
@@ -94,6 +94,7 @@ class Store:
         self._failed_at: float | None = None
         self._problem: str | None = None
         self._seq = self._row = 0
+        self._lease: IO[bytes] | None = None
         self._closed = False
         self._untidied = 0
         self._tidied_at = time.monotonic()
@@ -101,9 +102,11 @@ class Store:
         """Messages that were given up undelivered since the start, because of a bound."""
         self.refused = 0
         """Messages that are kept because a sink refused them for good."""
+        self._starting = True
         with self._lock:
             if not self._write():
                 self._row = max(self._row, int(time.time() * 1000))  # surely behind the rows of a file not seen yet
+        self._starting = False
 
     @property
     def problem(self) -> str | None:
@@ -245,6 +248,9 @@ class Store:
             if self._database is not None:
                 close_database(self._database)
                 self._database = None
+            if self._lease is not None:
+                self._lease.close()
+                self._lease = None
 
     # The disk.
 
@@ -278,6 +284,11 @@ class Store:
             if self._database is None:
                 self._open()
             self._write_notes(tidy=tidy)
+        except NotAStore as error:
+            if self._starting:
+                raise
+            self._fail(error)  # a disk that came back with somebody else's file on it
+            return False
         except (OSError, sqlite3.Error) as error:
             self._fail(error)
             return False
@@ -288,6 +299,8 @@ class Store:
         return True
 
     def _open(self) -> None:
+        if self._path is not None and self._lease is None:
+            self._lease = lease(self._path)
         database = open_database(self._path)
         self._database = database
         last_event = _highest(database, "event", "seq")
@@ -420,6 +433,3 @@ def _used_bytes(database: sqlite3.Connection) -> int:
         database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
     return int((pages - free) * size)
-
-
-__all__ = ["NotAStore", "Outgoing", "Refusal", "Store", "Wants"]

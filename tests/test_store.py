@@ -119,6 +119,14 @@ def test_what_waits_for_a_sink_that_is_not_configured_now_waits_on_within_the_bo
     assert ids(second) == ["id-150"]
 
 
+def test_two_listeners_do_not_share_a_store(tmp_path: Path) -> None:
+    first = Store(tmp_path / "events.db")
+    with pytest.raises(NotAStore, match="another asit-edge listens with this store"):
+        Store(tmp_path / "events.db")
+    first.close()
+    Store(tmp_path / "events.db").close()
+
+
 def test_numbering_goes_on_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     first = Store(path, sinks=TO_MQTT)
