@@ -317,7 +317,8 @@ class Store:
         assert self._database is not None
         database, notes = self._database, self._notes
         untidied = self._untidied + max(len(notes.events), len(notes.outgoing))
-        tidy = tidy or untidied >= max(self._keep // 100, 1)
+        # After a failure there must be something to write, or else it would count as overcome untried.
+        tidy = tidy or untidied >= max(self._keep // 100, 1) or self._failed_at is not None
         if not (notes or tidy):
             return
         news = bool(notes.events or notes.outgoing or notes.refused)

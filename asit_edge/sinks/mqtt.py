@@ -16,7 +16,7 @@ import queue
 import random
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from asit_edge.broker import Callbacks, Connection, Limits, Message
 from asit_edge.config import Mqtt
 from asit_edge.event import late
+from asit_edge.sinks.pacing import Pace, Suspicion
 from asit_edge.store import Outgoing, Store
 from asit_edge.topics import Topics
 
@@ -52,7 +53,7 @@ LATE_SECONDS = 10.0
 
 STRIKES = 6
 STRIKE_SECONDS = 2.0
-"""A message on which so many connections in a row broke, each so soon after it was sent, is taken for the cause."""
+"""A message, sent alone, on which so many connections broke, each so soon, is taken for the cause."""
 
 PACKET_OVERHEAD = 256
 """Upper bound of what MQTT adds to topic and payload, properties included."""
@@ -132,9 +133,9 @@ class MqttSink:
         self._landed: list[int] = []
         self._limits: Limits | None = None
         self._waited = self._boundary = self._live_after = self._backlog_after = 0
-        self._tokens, self._refilled = 0.0, time.monotonic()
+        self._pace = Pace(settings.backlog_rate, time.monotonic())
         self._retry_at: float | None = None
-        self._strikes: Counter[int] = Counter()
+        self._suspicion = Suspicion(STRIKES, STRIKE_SECONDS, IN_FLIGHT)
         self._grumbled: set[str] = set()
         self._flushes: list[threading.Event] = []
 
@@ -252,7 +253,7 @@ class MqttSink:
         much = self._store.count_waiting(NAME, up_to=old) > self._settings.backlog_rate
         self._boundary = old if much else 0
         self._live_after, self._backlog_after = self._boundary, 0
-        self._tokens, self._refilled, self._retry_at = 0.0, time.monotonic(), None
+        self._pace, self._retry_at = Pace(self._settings.backlog_rate, time.monotonic()), None
 
     def _talk_state(self) -> None:
         self._talk = deque(_Say(topic, "", retain=True) for topic in sorted(self._stale))
@@ -261,15 +262,13 @@ class MqttSink:
     def _on_down(self) -> None:
         self._limits = None
         self._talk.clear()
-        rows = [(flight.at, flight.outgoing) for flight in self._flying.values() if flight.outgoing]
+        sent = {flight.outgoing.row: flight for flight in self._flying.values() if flight.outgoing}
         self._flying = {}
-        if not rows:
-            return
-        at, oldest = min(rows, key=lambda row: row[1].row)
-        if time.monotonic() - at < STRIKE_SECONDS:
-            self._strikes[oldest.row] += 1
-            if self._strikes[oldest.row] >= STRIKES:
-                self._refuse(oldest, f"the broker closed the connection on it, {STRIKES} times")
+        if sent:
+            since = time.monotonic() - max(flight.at for flight in sent.values())
+            guilty = sent.get(self._suspicion.broke(list(sent), since) or 0)
+            if guilty and guilty.outgoing:
+                self._refuse(guilty.outgoing, f"the broker closed the connection on it, {STRIKES} times")
 
     def _on_say(self, say: _Say) -> None:
         if not say.topic:
@@ -315,24 +314,25 @@ class MqttSink:
             self._send_say(self._talk.popleft())
         self._live_after = self._send_rows(self._live_after, None, self._room())
         if self._boundary:
-            self._refill(now)
-            room = min(self._room() - KEPT_FREE, int(self._tokens))
+            room = min(self._room() - (0 if self._suspicion.careful else KEPT_FREE), self._pace.allowance(now))
             before = len(self._flying)
             self._backlog_after = self._send_rows(self._backlog_after, self._boundary, room)
-            self._tokens -= len(self._flying) - before
-        if self._flushes and not (self._flying or self._talk or self._store.count_waiting(NAME)):
-            for done in self._flushes:
-                done.set()
-            self._flushes = []
+            self._pace.spend(len(self._flying) - before)
+        if not (self._flying or self._talk or self._boundary):
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is left to be sent; unless the store could not be read for a while, and something was overlooked."""
+        if self._store.count_waiting(NAME):
+            self._begin_anew()
+            return
+        for done in self._flushes:
+            done.set()
+        self._flushes = []
 
     def _room(self) -> int:
         assert self._limits is not None
-        return self._limits.in_flight - len(self._flying)
-
-    def _refill(self, now: float) -> None:
-        rate = self._settings.backlog_rate
-        self._tokens = min(self._tokens + (now - self._refilled) * rate, max(rate / 4, 1.0))
-        self._refilled = now
+        return (1 if self._suspicion.careful else self._limits.in_flight) - len(self._flying)
 
     def _send_rows(self, after: int, up_to: int | None, room: int) -> int:
         """Sends the next messages behind a row; returns the row behind which to go on."""
@@ -371,9 +371,10 @@ class MqttSink:
         flight = self._flying.pop(item.number, None)
         if flight is None:
             return
+        if flight.outgoing:
+            self._suspicion.answered(flight.outgoing.row)
         if not item.reason.is_failure:
             if flight.outgoing:
-                self._strikes.pop(flight.outgoing.row, None)
                 self._landed.append(flight.outgoing.row)
             elif flight.say and flight.say.topic in self._stale and not flight.say.payload:
                 self._stale.discard(flight.say.topic)
