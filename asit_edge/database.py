@@ -111,6 +111,16 @@ def open_database(path: Path | None) -> sqlite3.Connection:
         return salvage(path, error)
 
 
+def highest(database: sqlite3.Connection, table: str, key: str) -> int:
+    """The highest number that the table ever had; 0 if it never had any."""
+    found = database.execute(
+        f"SELECT max(ifnull((SELECT max({key}) FROM {table}), 0), "
+        "ifnull((SELECT max(seq) FROM sqlite_sequence WHERE name = ?), 0))",
+        (table,),
+    ).fetchone()[0]
+    return int(found)
+
+
 def is_damage(error: sqlite3.Error) -> bool:
     """The file's content is wrong (as opposed to a disk that is full, absent or read-only)."""
     text = str(error)

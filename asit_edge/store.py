@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from asit_edge.database import NotAStore, close_database, is_damage, lease, open_database, salvage
+from asit_edge.bounds import Bounds
+from asit_edge.database import NotAStore, close_database, highest, is_damage, lease, open_database, salvage
 from asit_edge.errors import one_line
 from asit_edge.event import Event
 from asit_edge.report import Gap
@@ -31,9 +32,6 @@ RETRY_DISK = 5.0
 
 TIDY_SECONDS = 60.0
 """Between looks at age and size while nothing is written."""
-
-SHARE_DROPPED = 0.05
-"""Of the oldest rows, when the file has grown too large."""
 
 Wants = Callable[[Event | Gap], bool]
 """Whether a sink takes a message at all."""
@@ -86,7 +84,7 @@ class Store:
 
         Raises NotAStore if the file is not ours to write, or another process writes to it.
         """
-        self._path, self._keep, self._max_days, self._max_mb = path, keep, max_days, max_mb
+        self._path, self._bounds = path, Bounds(keep, max_days, max_mb)
         self._sinks = dict(sinks or {})
         self._lock = threading.RLock()
         self._notes = _Notes()
@@ -303,8 +301,8 @@ class Store:
             self._lease = lease(self._path)
         database = open_database(self._path)
         self._database = database
-        last_event = _highest(database, "event", "seq")
-        self._row = max(self._row, _highest(database, "outbox", "row"))
+        last_event = highest(database, "event", "seq")
+        self._row = max(self._row, highest(database, "outbox", "row"))
         if self._notes.events and min(self._notes.events) <= last_event:
             # Heard before the file could be opened: told under numbers that it knows for others.
             events = enumerate(self._notes.events.values(), last_event + 1)
@@ -318,7 +316,7 @@ class Store:
         database, notes = self._database, self._notes
         untidied = self._untidied + max(len(notes.events), len(notes.outgoing))
         # After a failure there must be something to write, or else it would count as overcome untried.
-        tidy = tidy or untidied >= max(self._keep // 100, 1) or self._failed_at is not None
+        tidy = tidy or untidied >= max(self._bounds.keep // 100, 1) or self._failed_at is not None
         if not (notes or tidy):
             return
         news = bool(notes.events or notes.outgoing or notes.refused)
@@ -344,7 +342,7 @@ class Store:
             if notes.retained is not None:
                 database.execute("DELETE FROM retained")
                 database.executemany("INSERT INTO retained (topic) VALUES (?)", [(one,) for one in notes.retained])
-            dropped = self._tidy(database) if tidy else 0
+            dropped = self._bounds.apply(database, time.time()) if tidy else 0
             database.execute("COMMIT")
         finally:
             if database.in_transaction:
@@ -354,35 +352,6 @@ class Store:
         if tidy:
             self._tidied_at = time.monotonic()
         self._report_dropped(dropped, "store.keep, store.max_days or store.max_mb")
-
-    def _tidy(self, database: sqlite3.Connection) -> int:
-        """Keeps to the bounds; returns how many undelivered messages that cost."""
-        database.execute("DELETE FROM event WHERE seq <= ?", (_highest(database, "event", "seq") - self._keep,))
-        database.execute(
-            "DELETE FROM dead_letter WHERE number <= (SELECT max(number) FROM dead_letter) - ?", (self._keep,)
-        )
-        dropped = 0
-        for (sink,) in database.execute("SELECT DISTINCT sink FROM outbox").fetchall():
-            dropped += database.execute(
-                "DELETE FROM outbox WHERE sink = ? AND row <= "
-                "(SELECT row FROM outbox WHERE sink = ? ORDER BY row DESC LIMIT 1 OFFSET ?)",
-                (sink, sink, self._keep),
-            ).rowcount
-        if self._max_days is not None:
-            oldest = time.time() - 86_400 * self._max_days
-            database.execute("DELETE FROM event WHERE onset_epoch < ? AND onset_epoch > 0", (oldest,))
-            dropped += database.execute("DELETE FROM outbox WHERE queued < ?", (oldest,)).rowcount
-        if self._max_mb is not None and _used_bytes(database) > self._max_mb * 1e6:
-            for table, key in (("event", "seq"), ("dead_letter", "number"), ("outbox", "row")):
-                count = database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-                gone = database.execute(
-                    f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} ORDER BY {key} LIMIT ?)",
-                    (round(count * SHARE_DROPPED) + 1,),
-                ).rowcount
-                dropped += gone if table == "outbox" else 0
-                if _used_bytes(database) <= self._max_mb * 1e6:
-                    break
-        return dropped
 
     def _bound_notes(self) -> None:
         """The newest count: memory must not grow however long the disk is away."""
@@ -417,20 +386,3 @@ class Store:
         if self._problem != problem:
             log.error("%s; listening goes on, the newest %d events are kept in memory", problem, HELD)
             self._problem = problem
-
-
-def _highest(database: sqlite3.Connection, table: str, key: str) -> int:
-    """The highest number that the table ever had."""
-    found = database.execute(
-        f"SELECT max(ifnull((SELECT max({key}) FROM {table}), 0), "
-        "ifnull((SELECT max(seq) FROM sqlite_sequence WHERE name = ?), 0))",
-        (table,),
-    ).fetchone()[0]
-    return int(found)
-
-
-def _used_bytes(database: sqlite3.Connection) -> int:
-    pages, free, size = (
-        database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * size)
