@@ -1,4 +1,4 @@
-"""The command line: `asit-edge listen | replay | tag | devices | demo`.
+"""The command line: `asit-edge listen | replay | subscribe | events | tag | devices | schema | demo`.
 
 Exit codes: 0 done, 1 it could not be done, 2 it was asked for wrongly. Errors are one line on stderr.
 """
@@ -6,9 +6,13 @@ Exit codes: 0 done, 1 it could not be done, 2 it was asked for wrongly. Errors a
 import json
 import logging
 import os
+import re
+import shlex
+import shutil
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +24,7 @@ from asit_edge import __version__
 from asit_edge.clock import parse_iso
 from asit_edge.config import Config, MicrophoneSource, load_config
 from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.validation import nearest
 
 app = typer.Typer(
     help="Listens for sounds and tells over MQTT what it heard.",
@@ -54,9 +59,7 @@ def listen(
     if microphone is not None:
         device = int(microphone) if microphone.isdecimal() else microphone
         settings = settings.model_copy(update={"sources": [MicrophoneSource(device=device)]})
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = _stopping()
     run(settings, sys.stdout, stopping.is_set)
 
 
@@ -74,8 +77,9 @@ def replay(
     """Send a recording through the pipeline; the result is the same, byte for byte, every time."""
     from asit_edge.assembly import load_model
     from asit_edge.replay import replay as run
-    from asit_edge.sinks.mqtt import MqttSink
+    from asit_edge.sinks import mqtt
     from asit_edge.store import Store
+    from asit_edge.topics import Topics
 
     settings = _settings(config, model)
     try:
@@ -85,8 +89,9 @@ def replay(
     if publish and settings.mqtt.host is None:
         raise WrongUse("--publish needs a broker: set mqtt.host in the configuration")
     loaded = load_model(settings)
-    store = Store(None, queue=publish)
-    sink = MqttSink(settings.mqtt, settings.device_name, store) if publish else None
+    store = Store(None, sinks={mqtt.NAME: lambda _: True} if publish else {})
+    topics = Topics(settings.mqtt.prefix, settings.device_name)
+    sink = mqtt.MqttSink(settings.mqtt, topics, store) if publish else None
     if sink:
         sink.start()
         if not sink.first_attempt(15):
@@ -103,7 +108,9 @@ def replay(
         delivered = sink.drain(60)
         sink.stop()
         if refused := store.refusals():
-            raise AsitEdgeError(f"the broker refused {len(refused)} message(s), first {refused[0][0]}: {refused[0][1]}")
+            raise AsitEdgeError(
+                f"the broker refused {len(refused)} message(s), first {refused[0].topic}: {refused[0].reason}"
+            )
         if not delivered:
             raise AsitEdgeError(
                 f"{store.count_waiting()} message(s) not delivered ({sink.problem or 'no answer in time'})"
@@ -140,6 +147,99 @@ def tag(
             print(f"{file}: " + ", ".join(f"{names[index]} {scores[index]:.2f}" for index in best), flush=True)
     if worst:
         raise typer.Exit(worst)
+
+
+@app.command()
+def subscribe(
+    config: ConfigOption = None,
+    host: Annotated[str | None, typer.Option(help="The broker; without it, that of the configuration.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Its port.")] = None,
+    device: Annotated[str, typer.Option(help="Only this device.")] = "+",
+    source: Annotated[str, typer.Option(help="Only this source.")] = "+",
+    label: Annotated[list[str] | None, typer.Option(help="Only this label; may be repeated.")] = None,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Only events whose peak reaches this.")] = 0.0,
+    command: Annotated[
+        str | None, typer.Option("--exec", help="Run this for every event, with its JSON on standard input.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many events.")] = None,
+    client_id: Annotated[
+        str | None, typer.Option(help="With a name, the broker keeps what comes while this subscriber is away.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")] = False,
+) -> None:
+    """Follow events over MQTT: each once, reconnecting as needed, told what was not heard and who is away."""
+    from asit_edge.subscribe import Filter
+    from asit_edge.subscribe import subscribe as run
+
+    mqtt = load_config(config).mqtt
+    if host is not None or port is not None:
+        mqtt = mqtt.model_copy(update={"host": host or mqtt.host, "port": port})
+    if mqtt.host is None:
+        raise WrongUse("which broker? give --host, or set mqtt.host in the configuration")
+    for name, given in (("--device", device), ("--source", source)):
+        if given != "+" and not re.fullmatch(r"[A-Za-z0-9_-]+", given):
+            raise WrongUse(f"{name} {given!r}: letters, digits, _ and - only")
+    try:
+        arguments = shlex.split(command) if command else []
+    except ValueError as error:
+        raise WrongUse(f"--exec {command!r}: {error}") from None
+    if arguments and shutil.which(arguments[0]) is None:
+        raise WrongUse(f"--exec: no program {arguments[0]!r} that can be executed")
+    stopping = _stopping()
+    run(
+        mqtt,
+        Filter(frozenset(one.casefold() for one in label or []), min_score),
+        sys.stdout,
+        stopping.is_set,
+        device=device,
+        source=source,
+        command=arguments,
+        as_json=as_json,
+        count=count,
+        client_id=client_id,
+    )
+
+
+@app.command()
+def events(
+    config: ConfigOption = None,
+    since: Annotated[str | None, typer.Option(help="30m, 12h, 7d ago, or an ISO 8601 time.")] = None,
+    label: Annotated[str | None, typer.Option(help="Only this label.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")] = False,
+) -> None:
+    """Read the events that are stored on this device."""
+    from asit_edge.history import history, parse_since
+    from asit_edge.subscribe import describe
+
+    path = load_config(config).store.effective_path
+    start = parse_since(since, time.time()) if since is not None else None
+    stopping = _stopping() if follow else None
+    going_on = (lambda: not stopping.is_set()) if stopping else None
+    for event in history(path, since=start, label=label, source=source, follow=going_on):
+        print(event.to_json() if as_json else describe(event), flush=follow)
+
+
+@app.command()
+def schema(
+    name: Annotated[str, typer.Argument(help="event, bundle, config, gap, status, level, health or error.")],
+) -> None:
+    """Print the JSON Schema of a payload, of bundle.yaml or of config.yaml."""
+    from asit_edge.schema import MODELS
+    from asit_edge.schema import schema as of
+
+    if name not in MODELS:
+        raise WrongUse(f"no schema {name!r}{nearest(name, list(MODELS))}")
+    print(json.dumps(of(name), indent=2, ensure_ascii=False))
+
+
+def _stopping() -> threading.Event:
+    """Set when somebody wants this process to end."""
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
 
 
 @app.command()

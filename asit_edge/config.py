@@ -88,20 +88,27 @@ class Mqtt(_Section):
     """The broker. Without a host nothing is published."""
 
     host: str | None = Field(None, min_length=1)
-    port: int | None = Field(None, ge=1, le=65_535, description="null: 1883, or 8883 with TLS")
+    port: int | None = Field(None, ge=1, le=65_535, description="null: 1883 or 8883 (TLS); websockets: 80 or 443 (TLS)")
+    transport: Literal["tcp", "websockets"] = "tcp"
+    path: str = Field("/mqtt", pattern=r"^/\S*$", description="of the broker's websocket")
     username: str | None = None
     password_file: Path | None = Field(None, description="or the environment's ASIT_EDGE_MQTT_PASSWORD")
     client_id: str | None = Field(None, min_length=1, description="null: asit-edge-<device>")
     prefix: str = Field("asit", pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$", description="first part of every topic")
     keepalive: int = Field(30, ge=5, le=3_600, description="seconds")
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    expiry: int = Field(
+        604_800, ge=1, le=4_294_967_295, description="seconds for which the broker keeps events for absent subscribers"
+    )
+    backlog_rate: float = Field(100.0, ge=1, description="messages a second, at most, of what waited for the broker")
     tls: Tls = Tls()
 
     @property
     def effective_port(self) -> int:
         if self.port is not None:
             return self.port
-        return 8883 if self.tls.wanted else 1883
+        plain, encrypted = (1883, 8883) if self.transport == "tcp" else (80, 443)
+        return encrypted if self.tls.wanted else plain
 
     def password(self) -> str | None:
         """From the environment, or else from `password_file` (its first line). Never from the configuration."""
@@ -115,11 +122,59 @@ class Mqtt(_Section):
             raise WrongUse(f"mqtt.password_file {self.password_file}: {one_line(error)}") from None
 
 
+class HomeAssistant(_Section):
+    """Discovery: entities appear in Home Assistant without configuration there."""
+
+    discovery: bool = True
+    prefix: str = Field("homeassistant", pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$", description="as set in Home Assistant")
+
+
+class _Filtered(_Section):
+    """A sink beside MQTT, and which events it gets."""
+
+    types: list[Literal["new", "update", "end"]] = Field(default=["new", "end"], min_length=1)
+    labels: list[str] | None = Field(None, description="null: all")
+
+
+class WebhookSink(_Filtered):
+    """An HTTP server that gets every event as a POST request of its JSON."""
+
+    type: Literal["webhook"]
+    name: Name = "webhook"
+    url: str = Field(pattern=r"^https?://[^/\s]+\S*$")
+    token_file: Path | None = Field(None, description="its first line is sent as `Authorization: Bearer`")
+    ca_file: Path | None = Field(None, description="PEM; null: the system's certificate authorities")
+    timeout: float = Field(10.0, gt=0, le=300, description="seconds")
+
+
+class CommandSink(_Filtered):
+    """A program that is run for every event, with its JSON on standard input."""
+
+    type: Literal["command"]
+    name: Name = "command"
+    run: list[str] = Field(min_length=1, description="program and arguments; no shell is involved")
+    timeout: float = Field(30.0, gt=0, le=3_600, description="seconds after which it is killed")
+
+
+class FileSink(_Filtered):
+    """A file of JSON lines."""
+
+    type: Literal["file"]
+    name: Name = "file"
+    path: Path
+    max_mb: float = Field(100.0, gt=0, description="then it becomes <path>.1 and a new one begins")
+
+
+Sink = Annotated[WebhookSink | CommandSink | FileSink, Field(discriminator="type")]
+
+
 class StoreSettings(_Section):
     """Where events are kept until the broker has them, and after."""
 
     path: Path | None = Field(None, description="null: events.db in the state directory")
-    keep: int = Field(100_000, ge=100, description="events; beyond it the oldest are dropped, and that is logged")
+    keep: int = Field(100_000, ge=100, description="events; beyond it the oldest are dropped, and that is said")
+    max_days: float | None = Field(None, gt=0, description="older events are dropped; null: however old")
+    max_mb: float = Field(500.0, ge=1, description="size of the file beyond which the oldest are dropped")
 
     @property
     def effective_path(self) -> Path:
@@ -135,6 +190,8 @@ class Config(_Section):
     sources: list[Source] = Field(default=[MicrophoneSource()], min_length=1)
     events: Events = Events()
     mqtt: Mqtt = Mqtt()
+    home_assistant: HomeAssistant = HomeAssistant()
+    sinks: list[Sink] = Field(default_factory=list)
     store: StoreSettings = StoreSettings()
 
     @model_validator(mode="after")
@@ -144,6 +201,13 @@ class Config(_Section):
             raise ValueError(
                 f"sources must have different names, but {twice[0]!r} is there {names.count(twice[0])} times"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _distinct_sinks(self) -> "Config":
+        names = ["mqtt", *(sink.name for sink in self.sinks)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"sinks must have different names (mqtt is the broker's), but {twice[0]!r} is there twice")
         return self
 
     @property

@@ -1,7 +1,6 @@
 """The demonstration: a broker in this process, the bundled recording, and a subscriber that prints what arrives."""
 
 import asyncio
-import json
 import logging
 import socket
 import threading
@@ -9,17 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
 from asit_edge.assembly import load_model
+from asit_edge.client import Client
 from asit_edge.config import Config, Mqtt
 from asit_edge.errors import AsitEdgeError
+from asit_edge.event import Event
 from asit_edge.replay import replay
-from asit_edge.sinks.mqtt import MqttSink
+from asit_edge.sinks.mqtt import NAME, MqttSink
 from asit_edge.store import Store
+from asit_edge.topics import Topics
 
 HOST = "127.0.0.1"
 
@@ -41,9 +39,10 @@ def demo() -> None:
     print(f"model      {manifest.name} {manifest.version}: {'; '.join(label.name for label in manifest.labels)}")
     print(f"recording  {recording().name}")
     print(f"broker     embedded, {HOST}:{port}")
-    with embedded_broker(port), _subscriber(port) as received:
-        store = Store(None)
-        sink = MqttSink(Mqtt(host=HOST, port=port, protocol="3.1.1"), "demo", store)
+    settings = Mqtt(host=HOST, port=port, protocol="3.1.1")
+    with embedded_broker(port), _subscriber(settings) as received:
+        store = Store(None, sinks={NAME: lambda _: True})
+        sink = MqttSink(settings, Topics("asit", "demo"), store)
         sink.start()
         try:
             if not sink.first_attempt(15):
@@ -71,16 +70,13 @@ class Received:
         self.labels: set[str] = set()
         self._changed = threading.Condition()
 
-    def add(self, topic: str, payload: bytes | bytearray) -> None:
-        event: dict[str, Any] = json.loads(payload)
-        span = f"{event['onset'][14:23]} to {event['offset'][14:23]}" if event["offset"] else f"{event['onset'][14:23]}"
+    def add(self, event: Event) -> None:
+        span = f"{event.onset[14:23]} to {event.offset[14:23]}" if event.offset else event.onset[14:23]
+        topic = f"asit/{event.device}/{event.source}/event"
         with self._changed:
-            print(
-                f"{topic:<24} {event['type']:<6} {event['label']:<28} peak {event['peak']:.2f}  {span}",
-                flush=True,
-            )
+            print(f"{topic:<24} {event.type:<6} {event.label:<28} peak {event.peak:.2f}  {span}", flush=True)
             self.count += 1
-            self.labels.add(event["label"])
+            self.labels.add(event.label)
             self._changed.notify_all()
 
     def wait_for(self, count: int, seconds: float) -> None:
@@ -90,22 +86,12 @@ class Received:
 
 
 @contextmanager
-def _subscriber(port: int) -> Iterator[Received]:
+def _subscriber(settings: Mqtt) -> Iterator[Received]:
     received = Received()
-    subscribed = threading.Event()
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="demo-subscriber", protocol=paho.MQTTv311)
-    client.on_connect = lambda client, *_: client.subscribe("asit/+/+/event", qos=1)
-    client.on_subscribe = lambda *_: subscribed.set()
-    client.on_message = lambda _client, _data, message: received.add(message.topic, message.payload)
-    client.connect(HOST, port)
-    client.loop_start()
-    try:
-        if not subscribed.wait(10):
-            raise AsitEdgeError("the embedded broker did not take the subscription")
+    with Client(settings, client_id="demo-subscriber", device="demo", on_event=received.add) as client:
+        if not client.subscribed(10):
+            raise AsitEdgeError(client.problem or "the embedded broker did not take the subscription")
         yield received
-    finally:
-        client.disconnect()
-        client.loop_stop()
 
 
 @contextmanager

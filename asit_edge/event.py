@@ -3,7 +3,7 @@
 import uuid
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asit_edge.bundle import Manifest
 from asit_edge.clock import SampleClock, iso
@@ -39,13 +39,22 @@ class Event(BaseModel):
     onset_epoch: float = Field(description="seconds since 1970-01-01T00:00:00Z")
     latency_ms: int = Field(ge=0, description="from the onset to this message; in a replay, of the audio heard by then")
     seq: int = Field(ge=0, description="counts this device's messages")
-    replayed: bool = Field(description="from a recording, not from a live source")
+    replayed: bool = Field(description="not told as it happened: sent late after an outage, or from a recording")
     clip: str | None = Field(description="recording of the event, if one was kept")
     model: ModelName
 
     def to_json(self) -> str:
         """One line, always in the order above."""
         return self.model_dump_json(by_alias=True)
+
+
+def late(payload: str) -> str:
+    """A stored event as it is told afterwards: marked as replayed. Other payloads stay as they are."""
+    try:
+        event = Event.model_validate_json(payload)
+    except ValidationError:
+        return payload
+    return event.model_copy(update={"replayed": True}).to_json()
 
 
 class EventWriter:

@@ -10,16 +10,15 @@ import numpy as np
 from asit_edge.assembly import Model, load_model
 from asit_edge.clock import SampleClock, iso
 from asit_edge.config import Config, FileSource, MicrophoneSource
+from asit_edge.delivery import Delivery
 from asit_edge.errors import AsitEdgeError
 from asit_edge.event import EventWriter
 from asit_edge.events import Change
 from asit_edge.pipeline import to_mono
-from asit_edge.report import Gap
+from asit_edge.report import Gap, State, Status
 from asit_edge.ring import Block
-from asit_edge.sinks.mqtt import MqttSink
 from asit_edge.sources import Source, audio_file
 from asit_edge.sources.audio_file import CLIPPED_SHARE, FULL_SCALE
-from asit_edge.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +32,12 @@ DRAIN_SECONDS = 5.0
 class LiveStream:
     """One source on its way through the pipeline."""
 
-    def __init__(self, source: Source, channel: int | None, model: Model, device: str, store: Store) -> None:
+    def __init__(self, source: Source, channel: int | None, model: Model, device: str, delivery: Delivery) -> None:
         self.source = source
         self._channel = channel
         self._model = model
         self._device = device
-        self._store = store
+        self._delivery = delivery
         self._pipeline = model.pipeline(source.rate)
         self._clock: SampleClock | None = None
         self._writer: EventWriter | None = None
@@ -69,7 +68,7 @@ class LiveStream:
             return []
         now = time.time()
         events = [self._event_writer().write(change, now) for change in changes]
-        return [event.to_json() for event in self._store.commit(events, f"{self.source.name}/event")]
+        return [event.to_json() for event in self._delivery.events(self.source.name, events)]
 
     def _report_gap(self, start: int, cause: str) -> None:
         """Audio from `start` to where the pipeline is now was never heard; the world is told so."""
@@ -87,7 +86,7 @@ class LiveStream:
             }
         )
         log.warning("%s: %.3f s of audio lost (%s); is the machine overloaded?", self.source.name, end - begin, cause)
-        self._store.post(f"{self.source.name}/gap", gap.to_json())
+        self._delivery.gap(gap)
 
     def _checked(self, block: Block) -> Block:
         if not np.isfinite(block).all():
@@ -136,37 +135,36 @@ def listen(config: Config, out: TextIO, stopping: Callable[[], bool]) -> None:
     """
     model = load_model(config)
     sources = [(open_source(entry, model.manifest.front_end.sample_rate), entry) for entry in config.sources]
-    store = Store(config.store.effective_path, config.store.keep, queue=config.mqtt.host is not None)
-    sink = MqttSink(config.mqtt, config.device_name, store) if config.mqtt.host else None
+    delivery = Delivery(config, model)
     streams = [
-        LiveStream(source, getattr(entry, "channel", None), model, config.device_name, store)
+        LiveStream(source, getattr(entry, "channel", None), model, config.device_name, delivery)
         for source, entry in sources
     ]
-    if sink:
-        sink.start()
+    delivery.start()
     try:
         for stream in streams:
             stream.source.start()
-        broken = _run(streams, out, sink, stopping)
+            delivery.status(_status(config, stream, "listening"))
+        broken = _run(streams, out, stopping)
     finally:
         for stream in streams:
             stream.source.stop()
-        delivered = sink.drain(DRAIN_SECONDS if sink.first_attempt(5.0) else 0.0) if sink else True
-        problem = sink.problem if sink else None
-        waiting = store.count_waiting()
-        if sink:
-            sink.stop()
-        store.close()
+            delivery.status(_status(config, stream, "stopped"))
+        remains = delivery.stop(DRAIN_SECONDS)
     if broken:
         raise AsitEdgeError(broken)
-    if not delivered:
-        message = f"{waiting} message(s) not delivered yet, kept in {config.store.effective_path}"
+    if remains.waiting:
+        message = f"{remains.waiting} message(s) not delivered yet, kept in {config.store.effective_path}"
         if not stopping():
-            raise AsitEdgeError(f"{problem}; {message}" if problem else message)
+            raise AsitEdgeError(f"{remains.problem}; {message}" if remains.problem else message)
         log.warning("%s", message)
 
 
-def _run(streams: list[LiveStream], out: TextIO, sink: MqttSink | None, stopping: Callable[[], bool]) -> str:
+def _status(config: Config, stream: LiveStream, state: State) -> Status:
+    return Status(schema=1, device=config.device_name, source=stream.source.name, state=state, since=iso(time.time()))
+
+
+def _run(streams: list[LiveStream], out: TextIO, stopping: Callable[[], bool]) -> str:
     """The listening loop. Returns why a source broke off, or "" if it ended as it should."""
     active = list(streams)
     heard: set[str] = set()
@@ -176,7 +174,7 @@ def _run(streams: list[LiveStream], out: TextIO, sink: MqttSink | None, stopping
         for stream in list(active):
             source = stream.source
             ended = source.ended  # asked before reading, so that the last samples are not missed
-            _publish(stream.advance(), out, sink)
+            _publish(stream.advance(), out)
             if source.ring.written and source.name not in heard:
                 heard.add(source.name)
                 log.info("%s: listening at %d Hz, %d channel(s)", source.name, source.rate, source.ring.channels)
@@ -184,20 +182,18 @@ def _run(streams: list[LiveStream], out: TextIO, sink: MqttSink | None, stopping
                 rest = False
             elif ended is not None:
                 active.remove(stream)
-                _publish(stream.finish(), out, sink)
+                _publish(stream.finish(), out)
                 broken = broken or ended
         if rest:
             time.sleep(IDLE)
     for stream in active:
         stream.source.stop()  # first: a live source would never be read to its end
         while not stream.idle:
-            _publish(stream.advance(), out, sink)
-        _publish(stream.finish(), out, sink)
+            _publish(stream.advance(), out)
+        _publish(stream.finish(), out)
     return broken
 
 
-def _publish(messages: list[str], out: TextIO, sink: MqttSink | None) -> None:
+def _publish(messages: list[str], out: TextIO) -> None:
     for message in messages:
         print(message, file=out, flush=True)
-    if messages and sink:
-        sink.wake()

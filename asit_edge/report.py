@@ -49,3 +49,27 @@ class Gap(_Report):
     end: str = Field(alias="to", description="ISO 8601 with milliseconds and Z")
     duration: float = Field(ge=0, description="seconds")
     cause: str = Field(description="overrun, lost, stalled, suspend, overload, restart, ...")
+
+
+class CommandError(_Report):
+    """The answer to a command that makes no sense. Nothing was changed."""
+
+    command: str = Field(description="what followed `set/` in the topic")
+    payload: str = Field(description="its payload, at most 100 characters of it")
+    error: str = Field(description="what was wrong, and what would be right")
+
+
+class Health(BaseModel):
+    """How this device's store and sinks are doing, told whenever a problem comes or goes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    device: str
+    problem: str = Field(description="what is wrong at the moment; empty if nothing is")
+    dropped: int = Field(ge=0, description="messages given up undelivered since the start, because a bound was reached")
+    refused: int = Field(ge=0, description="messages that a sink refused for good and that the store keeps")
+
+    def to_json(self) -> str:
+        """One line, the fields always in the same order."""
+        return self.model_dump_json(by_alias=True)

@@ -38,30 +38,66 @@ class Mosquitto:
     """A broker that can be started, killed and started again on the same port."""
 
     def __init__(self, folder: Path, users: dict[str, str] | None = None, *, tls: bool = False) -> None:
-        """`users` maps a user to lines of mosquitto's access rules; None admits anyone to everything."""
+        """`users` maps a user to lines of mosquitto's access rules; None admits anyone to everything.
+
+        With `tls`, the files ca.pem, client.pem and client.key in `folder` are for its clients.
+        """
         require_programs("mosquitto", "mosquitto_passwd")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
         self.ca_file = folder / "ca.pem"
         lines = [f"listener {self.port} 127.0.0.1", "user root", f"allow_anonymous {'false' if users else 'true'}"]
+        self._users = dict(users or {})
+        self._admitted: dict[str, str] = {}
+        self._process: subprocess.Popen[bytes] | None = None
         if users:
-            passwords, rules = folder / "passwords", folder / "rules"
+            passwords = folder / "passwords"
             passwords.touch()
             for user in users:
                 subprocess.run(["mosquitto_passwd", "-b", passwords, user, PASSWORD], check=True, capture_output=True)
-            rules.write_text("".join(f"user {user}\n{lines}\n" for user, lines in users.items()), encoding="utf-8")
-            lines += [f"password_file {passwords}", f"acl_file {rules}"]
+            self._admitted = {
+                line.partition(":")[0]: line for line in passwords.read_text(encoding="utf-8").splitlines()
+            }
+            self._write_rules()
+            lines += [f"password_file {passwords}", f"acl_file {folder / 'rules'}"]
         if tls:
             authority = trustme.CA()
             authority.cert_pem.write_to_path(self.ca_file)
             certificate = authority.issue_cert("localhost", "127.0.0.1")
             certificate.private_key_pem.write_to_path(folder / "key.pem")
             certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+            client = authority.issue_cert("client@example.org")
+            client.private_key_pem.write_to_path(folder / "client.key")
+            client.cert_chain_pems[0].write_to_path(folder / "client.pem")
             lines += [f"certfile {folder / 'cert.pem'}", f"keyfile {folder / 'key.pem'}"]
         self._config = folder / "mosquitto.conf"
         self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        self._process: subprocess.Popen[bytes] | None = None
+
+    def _write_rules(self) -> None:
+        rules = "".join(f"user {user}\n{lines}\n" for user, lines in self._users.items())
+        (self.folder / "rules").write_text(rules, encoding="utf-8")
+
+    def rule(self, user: str, lines: str) -> None:
+        """Changes what a user may do, at once."""
+        self._users[user] = lines
+        self._write_rules()
+        self._reload()
+
+    def admit(self, *users: str) -> None:
+        """Takes only these users' passwords from now on."""
+        lines = "".join(f"{self._admitted[user]}\n" for user in users)
+        (self.folder / "passwords").write_text(lines, encoding="utf-8")
+        self._reload()
+
+    def configure(self, *lines: str) -> None:
+        """Adds to the configuration, for the next start."""
+        with self._config.open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+    def _reload(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
 
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
@@ -98,6 +134,7 @@ class Subscriber:
     user: str | None = None
     topic: str = "#"
     tls: bool = False
+    qos: int = 1
     messages: list[tuple[str, str, bool]] = field(default_factory=list)
     """Topic, payload, retained."""
 
@@ -107,17 +144,22 @@ class Subscriber:
             self._client.username_pw_set(self.user, PASSWORD)
         if self.tls:
             self._client.tls_set(str(self.broker.ca_file))
-        subscribed: list[bool] = []
-        self._client.on_connect = lambda client, *_: client.subscribe(self.topic, qos=1)
-        self._client.on_subscribe = lambda *_: subscribed.append(True)
+        self._subscriptions: list[bool] = []
+        self._client.on_connect = lambda client, *_: client.subscribe(self.topic, qos=self.qos)
+        self._client.on_subscribe = lambda *_: self._subscriptions.append(True)
         self._client.on_message = lambda _client, _data, message: self.messages.append(
             (message.topic, message.payload.decode(), message.retain)
         )
         self._client.reconnect_delay_set(0.1, 0.2)
         self._client.connect("127.0.0.1", self.broker.port)
         self._client.loop_start()
-        wait_for(lambda: subscribed, 10, "the subscription is confirmed")
+        self.resubscribed()
         return self
+
+    def resubscribed(self) -> None:
+        """Waits for the confirmation of the next subscription."""
+        wait_for(lambda: self._subscriptions, 10, "the subscription is confirmed")
+        self._subscriptions.clear()
 
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()

@@ -1,0 +1,48 @@
+"""Commands that come over MQTT: from topic and payload to something the listening loop can do, or what is wrong."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from asit_edge.validation import nearest
+
+
+class Command(NamedTuple):
+    """A command that makes sense. `listen`: value True or False. `threshold`: the score at which `label` starts."""
+
+    source: str
+    name: str
+    label: str | None
+    value: bool | float
+
+
+class BadCommand(Exception):
+    """What was wrong with it, and what would be right."""
+
+
+def read_command(
+    source: str, name: str, payload: bytes, sources: Collection[str], labels: Mapping[str, str]
+) -> Command:
+    """`labels` maps slugs to names. Raises BadCommand."""
+    if source not in sources:
+        raise BadCommand(f"no source {source!r}{nearest(source, sorted(sources))}")
+    text = payload.decode("utf-8", errors="replace").strip()
+    if name == "listen":
+        if text not in ("ON", "OFF"):
+            raise BadCommand(f"listen must be ON or OFF, not {_short(text)}")
+        return Command(source, "listen", None, text == "ON")
+    kind, _, slug = name.partition("/")
+    if kind != "threshold":
+        raise BadCommand(f"no command {_short(name)} (valid: listen, threshold/<label>)")
+    if slug not in labels:
+        raise BadCommand(f"no label {_short(slug)}{nearest(slug, sorted(labels))}")
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise BadCommand(f"a threshold must be a number between 0 and 1, not {_short(text)}")
+    return Command(source, "threshold", labels[slug], value)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "...")

@@ -1,0 +1,55 @@
+"""How fast the backlog flows, and which message a broker cannot stand. Pure: time comes in as seconds of any clock."""
+
+from collections import Counter
+
+
+class Pace:
+    """A token bucket: at most `rate` messages a second, and at most a quarter of a second's worth at once."""
+
+    def __init__(self, rate: float, now: float) -> None:
+        self._rate, self._most = rate, max(rate / 4, 1.0)
+        self._tokens, self._at = 0.0, now
+
+    def allowance(self, now: float) -> int:
+        """How many messages may go now."""
+        self._tokens = min(self._tokens + (now - self._at) * self._rate, self._most)
+        self._at = now
+        return int(self._tokens)
+
+    def spend(self, count: int) -> None:
+        self._tokens -= count
+
+
+class Suspicion:
+    """Finds the message at which a broker hangs up (MQTT 3.1.1 has no other way to say that one is too large).
+
+    After a connection broke soon after messages were sent, they are sent singly for a while; one on which `strikes`
+    connections broke, with nothing else on its way, is the cause.
+    """
+
+    def __init__(self, strikes: int, soon: float, singly: int) -> None:
+        """`soon` in seconds; `singly` is how many messages must pass alone before all is well again."""
+        self._needed, self._soon, self._singly = strikes, soon, singly
+        self._strikes: Counter[int] = Counter()
+        self._left = 0
+
+    @property
+    def careful(self) -> bool:
+        """Send one message at a time."""
+        return self._left > 0
+
+    def broke(self, on_their_way: list[int], seconds_ago: float) -> int | None:
+        """A connection ended with these rows unanswered, the last sent so long ago. The row that is convicted."""
+        if not on_their_way or seconds_ago > self._soon:
+            return None
+        self._left = self._singly
+        if len(on_their_way) > 1:
+            return None
+        row = on_their_way[0]
+        self._strikes[row] += 1
+        return row if self._strikes[row] >= self._needed else None
+
+    def answered(self, row: int) -> None:
+        """The broker has spoken about this row, whatever it said."""
+        self._left = max(self._left - 1, 0)
+        self._strikes.pop(row, None)

@@ -1,0 +1,138 @@
+"""Sinks that take one event after the other: each with a thread and a queue of its own, so that none delays another.
+
+A sink is a function: it returns when it has the message, raises `Unavailable` if it may have it later (the queue waits,
+with growing pauses) and `Refused` if it never will (the message is kept with the reason, the queue goes on).
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from asit_edge.config import CommandSink, FileSink, Sink, WebhookSink
+from asit_edge.errors import AsitEdgeError
+from asit_edge.event import late
+from asit_edge.sinks.mqtt import LATE_SECONDS
+from asit_edge.store import Outgoing, Store
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 100
+"""Messages read from the store at a time."""
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+
+
+class Unavailable(AsitEdgeError):
+    """Not now."""
+
+
+class Refused(AsitEdgeError):
+    """Never."""
+
+
+Send = Callable[[str], None]
+"""Takes the JSON of one event."""
+
+
+class Worker:
+    """Takes one sink's messages from the outbox to it, in order."""
+
+    def __init__(self, name: str, send: Send, store: Store) -> None:
+        self._name, self._send, self._store = name, send, store
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        self._problem: str | None = None
+        self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is delivered at the moment, in words for the user."""
+        return self._problem
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something new in the outbox."""
+        self._news.set()
+
+    def drain(self, seconds: float) -> bool:
+        """Waits until the sink has everything, at most so long, and not at all while it is away."""
+        deadline = time.monotonic() + seconds
+        while self._store.count_waiting(self._name):
+            if time.monotonic() > deadline or self._problem:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def stop(self) -> None:
+        """Ends after the message that is on its way. What is still in the outbox stays there."""
+        self._stopping.set()
+        self._news.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            self._news.clear()
+            try:
+                if not self._deliver():
+                    self._news.wait(1.0)
+                pause = FIRST_PAUSE
+            except Unavailable as problem:
+                self._report(str(problem))
+                self._stopping.wait(pause * random.uniform(0.75, 1.25))
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _deliver(self) -> bool:
+        """Takes over what waits now. False if that was nothing. Raises Unavailable."""
+        waiting = self._store.waiting(self._name, 0, AT_ONCE)
+        for outgoing in waiting:
+            if self._stopping.is_set():
+                break
+            self._hand_over(outgoing)
+        return bool(waiting)
+
+    def _hand_over(self, outgoing: Outgoing) -> None:
+        overdue = time.time() - outgoing.queued > LATE_SECONDS
+        try:
+            self._send(late(outgoing.payload) if overdue else outgoing.payload)
+        except Refused as reason:
+            log.error("%s: refuses an event for good: %s", self._name, reason)
+            self._store.refuse(outgoing.row, str(reason))
+        else:
+            self._report(None)
+            self._store.delivered([outgoing.row])
+
+    def _report(self, problem: str | None) -> None:
+        """Logs a change of state once, not at every attempt."""
+        if problem == self._problem:
+            return
+        if problem is None:
+            log.info("%s: takes events again", self._name)
+        else:
+            log.error("%s: %s; events wait in the store", self._name, problem)
+        self._problem = problem
+
+
+def open_worker(sink: Sink, store: Store) -> Worker:
+    """Raises WrongUse if what the configuration names cannot be used."""
+    send: Send
+    if isinstance(sink, WebhookSink):
+        from asit_edge.sinks.webhook import open_webhook  # loads http.client, which only this sink needs
+
+        send = open_webhook(sink)
+    elif isinstance(sink, CommandSink):
+        from asit_edge.sinks.command import open_command
+
+        send = open_command(sink)
+    else:
+        assert isinstance(sink, FileSink)
+        from asit_edge.sinks.file import open_file
+
+        send = open_file(sink)
+    return Worker(sink.name, send, store)

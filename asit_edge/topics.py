@@ -1,0 +1,104 @@
+"""The names under which the world finds things: MQTT topics, and Home Assistant's ids. Pure; tells what is where.
+
+Names of devices and sources are letters, digits, `_` and `-` (the configuration sees to that); labels are anything and
+become slugs. Two different things never share a topic or an id, and the same thing keeps its own over restarts.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asit_edge.labels import Label, slug
+
+
+def label_slugs(labels: Sequence[Label]) -> dict[str, str]:
+    """What stands for each label (by its id) in topics: its slug, with a digest of its id where slugs coincide."""
+    counts = Counter(slug(label.name) for label in labels)
+    return {
+        label.id: slug(label.name)
+        if counts[slug(label.name)] == 1
+        else f"{slug(label.name)}_{hashlib.sha256(label.id.encode()).hexdigest()[:8]}"
+        for label in labels
+    }
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The topics of one device."""
+
+    prefix: str
+    device: str
+
+    @property
+    def root(self) -> str:
+        return f"{self.prefix}/{self.device}"
+
+    @property
+    def available(self) -> str:
+        return f"{self.root}/available"
+
+    @property
+    def health(self) -> str:
+        return f"{self.root}/health"
+
+    def event(self, source: str) -> str:
+        return f"{self.root}/{source}/event"
+
+    def gap(self, source: str) -> str:
+        return f"{self.root}/{source}/gap"
+
+    def level(self, source: str) -> str:
+        return f"{self.root}/{source}/level"
+
+    def status(self, source: str) -> str:
+        return f"{self.root}/{source}/status"
+
+    def error(self, source: str) -> str:
+        return f"{self.root}/{source}/error"
+
+    def sound(self, source: str, label: str) -> str:
+        """`label` is a slug, as everywhere here."""
+        return f"{self.root}/{source}/sound/{label}"
+
+    def threshold(self, source: str, label: str) -> str:
+        return f"{self.root}/{source}/threshold/{label}"
+
+    def command(self, source: str, name: str) -> str:
+        """`name` is `listen` or `threshold/<label>`."""
+        return f"{self.root}/{source}/set/{name}"
+
+    @property
+    def commands(self) -> str:
+        """The filter under which every command of this device arrives."""
+        return f"{self.root}/+/set/#"
+
+    def parse_command(self, topic: str) -> tuple[str, str] | None:
+        """Source and name of a command's topic; None if it is not one."""
+        if not topic.startswith(f"{self.root}/"):
+            return None
+        source, slash, name = topic[len(self.root) + 1 :].partition("/set/")
+        return (source, name) if slash and source and "/" not in source and name else None
+
+
+@dataclass(frozen=True)
+class HomeAssistantIds:
+    """Ids of one device's entities. A component is `<kind>-<slug>-<source>`: neither kind nor slug has a `-`."""
+
+    device: str
+
+    @property
+    def identifier(self) -> str:
+        return f"asit_edge_{self.device}"
+
+    def component(self, kind: str, source: str, label: str = "") -> str:
+        return "-".join(part for part in (kind, label, source) if part)
+
+    def unique_id(self, component: str) -> str:
+        return f"asit_edge-{component}@{self.device}"
+
+    def entity_id(self, platform: str, *parts: str) -> str:
+        """The entity id that Home Assistant takes for a new entity if it is free."""
+        name = "_".join(part for part in (self.device, *parts) if part)
+        return f"{platform}.{re.sub(r'[^a-z0-9_]+', '_', name.lower())}"
