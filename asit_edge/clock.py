@@ -125,16 +125,20 @@ class Pace:
             self._window, self._earliest = at, zero
         self._earliest = min(self._earliest, zero)
 
+    def restart(self) -> None:
+        """What arrives from now on is compared with what was before."""
+        self._window = None
+        self._earlier.clear()
+
     def settle(self) -> float:
-        """Seconds lost since the last look, for a moment when enough has arrived to judge; begins a new window.
+        """Seconds lost before what arrived since `restart`, for a moment when enough has arrived to judge.
 
         Below `JUMP` it counts as drift, and 0.0 is returned.
         """
         if self.begin is None or self._window is None:
             return 0.0
         behind = self._earliest - self.begin
-        self._window = None
-        self._earlier.clear()
+        self.restart()
         return behind if behind > JUMP else 0.0
 
     def anchor(self) -> None:

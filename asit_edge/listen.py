@@ -37,6 +37,12 @@ DRAIN_SECONDS = 5.0
 BEHIND = 2.0
 """Seconds of waiting audio from which on the model is behind, unless it catches up within as many seconds."""
 
+CALM = 60.0
+"""Seconds without waiting audio after which decisions are made more often again."""
+
+LEAST = 8
+"""At least one chunk in so many is decided on, and more if windows would not overlap."""
+
 
 def open_source(settings: SourceSettings, model_rate: int) -> Source:
     """Nothing is opened yet but a file. Raises AsitEdgeError or WrongUse for what can never work."""
@@ -115,7 +121,7 @@ class Hearing:
         self._device = config.device_name
         self._rooms = Rooms(config.events.same_room, config.events.same_within, self._rate)
         self._voices: dict[str, Voice] = {}
-        self._behind_since: float | None = None
+        self._behind_since = self._calm_since = clock.steady()
         self._every = 1
         self._looked_at = -1.0
         labels = [label.name for label in model.manifest.labels]
@@ -288,23 +294,27 @@ class Hearing:
                 ear.mute(reason)
 
     def _weigh_load(self) -> None:
-        """How often to decide, by how far behind the model has been, and for how long."""
+        """How often to decide: half as often for every while that audio has had to wait, back after a calm time."""
         now = self._time.steady()
         backlog = max((ear.backlog for ear in self.ears), default=0.0)
-        if backlog < BEHIND / (2 if self._every > 1 else 1):
-            self._behind_since = None
-        elif self._behind_since is None:
+        if backlog < BEHIND:
             self._behind_since = now
-        behind = now - self._behind_since if self._behind_since is not None else 0.0
-        every = 1 if behind < BEHIND else 2 if behind < 2 * BEHIND else 4 if behind < 4 * BEHIND else 8
-        if every != self._every:
-            self._every = every
-            if every == 1:
-                log.info("the model keeps up again")
-            else:
-                log.warning("the model cannot keep up: %.1f s of audio wait; deciding less often", backlog)
-            for ear in self.ears:
-                ear.burden = "overloaded: deciding less often" if every > 1 else ""
+        if backlog > BEHIND / 2:
+            self._calm_since = now
+        every = self._every
+        if now - self._behind_since > BEHIND:
+            every, self._behind_since = min(2 * every, LEAST), now
+        elif now - self._calm_since > CALM:
+            every, self._calm_since = max(every // 2, 1), now
+        if every == self._every:
+            return
+        if every == 1:
+            log.info("the model keeps up again")
+        elif self._every == 1:
+            log.warning("the model cannot keep up: %.1f s of audio wait; deciding less often", backlog)
+        self._every = every
+        for ear in self.ears:
+            ear.burden = "overloaded: deciding less often" if every > 1 else ""
 
 
 class Voice:

@@ -173,7 +173,7 @@ class Pipeline:
     def __init__(self, chunker: Chunker, classifier: Classifier, tracker: Tracker, gate: SilenceGate | None = None):
         self.tracker = tracker
         self.decided = 0
-        """Decisions so far."""
+        """Decisions of the model so far."""
         self.gated = 0
         """Chunks for which the silence gate was closed."""
         self.skimmed = 0
@@ -255,7 +255,7 @@ class Pipeline:
         """Nothing in it: the model begins anew, from silence, when there is something again."""
         self.gated += 1
         self._memory = self._classifier.open()
-        return self.track(chunk, np.zeros((1, self.tracker.classes), np.float32))
+        return self._track(chunk, np.zeros((1, self.tracker.classes), np.float32))
 
     def skim(self, chunk: Chunk, every: int) -> bool:
         """True if no decision need be made on this chunk alone, but only on every so many: the next will cover it."""
@@ -269,6 +269,9 @@ class Pipeline:
     def track(self, chunk: Chunk, scores: Scores) -> list[Change]:
         """The chunk's scores (steps, classes), and what was skimmed before it, to what they change."""
         self.decided += len(scores)
+        return self._track(chunk, scores)
+
+    def _track(self, chunk: Chunk, scores: Scores) -> list[Change]:
         changes: list[Change] = []
         for decision in decisions(chunk, scores):
             start = decision.start if self._since is None else self._since

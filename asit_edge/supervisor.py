@@ -198,6 +198,7 @@ class Ear:
         self._first: float | None = None
         self._begin = 0.0
         self._anchored = False
+        self._noticed: tuple[int, float] | None = None
         self._handled: tuple[int, float] | None = None
         self._stalled = self._silent = False
         self._flat = Flatness()
@@ -358,6 +359,10 @@ class Ear:
         if pause is not None and pause != self._handled:
             # Up to the pause, audio belongs to what was before. What came after it waits until it has shown whether
             # the device had kept it for us, or lost some.
+            if pause != self._noticed:
+                self._noticed = pause
+                self._pace.restart()
+                self._pace.arrive(*ring.last)
             most = min(most, pause[0] - self._index)
             if most <= 0:
                 if not ending and now - pause[1] < SETTLE:

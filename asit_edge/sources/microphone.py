@@ -1,8 +1,9 @@
 """Microphones through PortAudio. The callback copies into the ring and returns; it decides nothing and never waits.
 
-PortAudio knows only the devices that were there when it was initialised, and is not made for being opened from several
-threads. So everything but the callbacks happens under one lock, in threads that may hang (a sound server that is
-stopped does not answer) without anything else waiting for them, and PortAudio is initialised again where that can help.
+PortAudio knows only the devices that were there when it was initialised, and is not made for being used from several
+threads. So devices are opened and closed under one lock, in threads that may hang (a sound server that is stopped does
+not answer) without the listening loop waiting for them, and PortAudio is initialised again where that can help. While
+the closing of a device hangs, others can be opened, but PortAudio cannot be initialised anew.
 """
 
 import atexit
@@ -35,6 +36,8 @@ class _PortAudio:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.open: set[MicrophoneCapture] = set()
+        self.hanging = 0
+        """Devices whose closing does not return."""
         self._module: Any = None
         self._cards = ""
 
@@ -55,7 +58,7 @@ class _PortAudio:
 
     def may_refresh(self) -> bool:
         """Whether new devices can be looked for: nothing else is open, or there is reason to interrupt it."""
-        return not self.open or card_list() != self._cards
+        return not self.hanging and (not self.open or card_list() != self._cards)
 
     def refresh(self) -> None:
         """Looks for devices anew. What is open breaks off and is opened again by whoever watches it."""
@@ -143,7 +146,7 @@ class Microphone:
         with _portaudio.lock:
             fresh = not self._attempted
             self._attempted = True
-            if not fresh and not _portaudio.open:
+            if not fresh and not _portaudio.open and not _portaudio.hanging:
                 _portaudio.refresh()
                 fresh = True
             try:
@@ -222,9 +225,17 @@ class MicrophoneCapture:
 
     def _close(self) -> None:
         with _portaudio.lock:
-            if self in _portaudio.open:
-                _portaudio.open.discard(self)
-                self._stream.close(ignore_errors=True)
+            if self not in _portaudio.open:
+                return
+            _portaudio.open.discard(self)
+            _portaudio.hanging += 1
+            closer = threading.Thread(target=self._close_stream, name="portaudio-close", daemon=True)
+            closer.start()
+            closer.join(timeout=CLOSING_SECONDS)
+
+    def _close_stream(self) -> None:
+        self._stream.close(ignore_errors=True)
+        _portaudio.hanging -= 1
 
     @property
     def ended(self) -> str | None:
