@@ -157,7 +157,6 @@ class Pace:
             return 0.0, 0.0
         behind = min(self._earlier) - self.begin
         if behind > JUMP:
-            self._earlier.clear()
             return behind, 0.0
         return 0.0, behind
 

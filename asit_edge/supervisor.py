@@ -25,7 +25,7 @@ from asit_edge.frontend import Samples
 from asit_edge.level import Flatness, Loudness, Meter
 from asit_edge.pipeline import Pipeline, to_mono
 from asit_edge.report import State
-from asit_edge.ring import Block
+from asit_edge.ring import PAUSE, Block
 from asit_edge.sources import Capture, Source
 from asit_edge.sources.audio_file import CLIPPED_SHARE, FULL_SCALE
 
@@ -42,6 +42,9 @@ DRIFT = 0.1
 
 NEGLIGIBLE = 0.005
 """Seconds; a shorter gap is rounding."""
+
+FIRST_AUDIO = 10.0
+"""Seconds that an opened source has at least until its first audio: a stream is connected to and looked into first."""
 
 FIRST_PAUSE = 0.5
 """Seconds before the first attempt to open a source again; doubled up to its longest."""
@@ -248,6 +251,8 @@ class Ear:
             self._interrupt("muted")
         if self._muted and not why:
             self._flat.reset()
+            if self._capture:  # what was recorded meanwhile is not listened to afterwards
+                self._index += self._capture.ring.skip(self._capture.ring.unread)
         self._muted = why
 
     @property
@@ -264,6 +269,9 @@ class Ear:
             self._anchor_if_due(capture, self._time.steady(), ending=True)
             while capture.ring.unread and self._anchored:
                 self._read(capture, capture.rate // 2)
+            silent_for = self._time.steady() - self._begin - self._index / capture.rate
+            if self.source.live and self._anchored and silent_for > PAUSE:
+                self._interrupt("stalled")
         if not self.over:
             self._finish("stopped")
 
@@ -495,7 +503,7 @@ class Ear:
             self._read(self._capture, self._capture.rate // 2)
             if not self._capture.ring.unread:
                 self._interrupt("stalled")
-        if waiting > self._watch.reopen_after:
+        if waiting > (self._watch.reopen_after if self._anchored else max(self._watch.reopen_after, FIRST_AUDIO)):
             self._lose(now, f"nothing arrived for {waiting:.0f} s", "stalled")
 
     def _lose(self, now: float, why: str, cause: str = "lost") -> None:
@@ -503,6 +511,7 @@ class Ear:
         capture, self._capture = self._capture, None
         assert capture is not None
         self._close_capture(capture)
+        self._note = ""
         if why == "" or self.source.longest_pause is None:
             self.broken = why
             self._finish("failed" if why else "stopped", why)
