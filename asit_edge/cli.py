@@ -108,7 +108,7 @@ def replay(
         sink.start()
         if not sink.first_attempt(15):
             raise AsitEdgeError(sink.problem or "no connection to the broker")
-    for event in run(file, loaded, settings.device_name, store, began):
+    for event in run(file, loaded, settings.device_name, store, began, settings.events.quiet_hours):
         if sink:
             sink.wake()
         if as_json:

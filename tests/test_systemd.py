@@ -2,12 +2,17 @@
 
 import os
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from asit_edge.systemd import Systemd
+from tests.conftest import tones
+from tests.integration.mosquitto import wait_for
 
 
 class Manager:
@@ -74,3 +79,45 @@ def test_a_watchdog_that_is_meant_for_another_process_is_not_fed(manager: Manage
 
 def test_a_manager_that_is_gone_disturbs_nothing(tmp_path: Path) -> None:
     Systemd({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
+
+
+def test_a_listener_tells_its_manager_and_starves_the_watchdog_when_audio_stops(
+    tmp_path: Path, tone_bundle: Path, manager: Manager
+) -> None:
+    listener = subprocess.Popen(
+        [sys.executable, "-m", "asit_edge", "listen", "--stdin", "--model", str(tone_bundle)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={
+            **os.environ,
+            "XDG_STATE_HOME": str(tmp_path),
+            "NOTIFY_SOCKET": str(manager.path),
+            "WATCHDOG_USEC": "200000",
+        },
+    )
+    assert listener.stdin is not None
+    messages: list[str] = []
+
+    def hears(message: str) -> bool:
+        messages.extend(manager.heard())
+        return message in messages
+
+    try:
+        wait_for(lambda: hears("READY=1"), 20, "READY=1")
+        assert "WATCHDOG=1" not in messages, "no audio has come yet"
+        for _ in range(100):
+            listener.stdin.write(tones((0, 0.02)).astype("<f4").tobytes())  # as s16le, some noise
+            listener.stdin.flush()
+            time.sleep(0.02)
+        wait_for(lambda: hears("WATCHDOG=1"), 20, "WATCHDOG=1")
+        assert "STATUS=stdin: listening" in messages
+        wait_for(lambda: hears("STATUS=stdin: stalled"), 20, "the stall")
+        messages.clear()
+        time.sleep(0.5)
+        assert not hears("WATCHDOG=1")
+        listener.stdin.close()
+        assert listener.wait(20) == 0
+        assert hears("STOPPING=1")
+    finally:
+        listener.kill()
