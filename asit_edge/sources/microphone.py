@@ -66,7 +66,8 @@ class _PortAudio:
             capture.interrupt("the sound system was scanned for devices")
         self._cards = card_list()
         module = self.module()
-        module._terminate()
+        while module._initialized:
+            module._terminate()
         module._initialize()
 
 

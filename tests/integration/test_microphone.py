@@ -262,6 +262,29 @@ def test_a_microphone_that_is_unplugged_and_plugged_in_again(
     assert parse_iso(gap["from"]) == pytest.approx(unplugged, abs=0.2)
 
 
+def test_eight_microphones_in_one_process(tmp_path: Path, tone_bundle: Path, pulse: Pulse) -> None:
+    sound, path = tmp_path / "tone.wav", tmp_path / "config.yaml"
+    soundfile.write(sound, tones((0, 0.5), (500, 1.0), (0, 0.5)), RATE)
+    names = [f"mic{number}" for number in range(8)]
+    config = {
+        "model": str(tone_bundle),
+        "sources": [{"type": "microphone", "name": name, "device": "pulse"} for name in names],
+        "store": {"path": str(tmp_path / "events.db")},
+    }
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    listening = Listening(pulse, path)
+    try:
+        listening.says("listening at 16000 Hz", times=8)
+        pulse.play(sound)
+        listening.hears(16)
+        assert listening.stop() == 0
+        begun = {event["source"]: event["onset_epoch"] for event in listening.events if event["type"] == "new"}
+        assert set(begun) == set(names)
+        assert max(begun.values()) - min(begun.values()) < 0.5, "they agree on when it was"
+    finally:
+        listening.process.kill()
+
+
 def test_a_machine_without_its_microphone_waits_for_it(tmp_path: Path, tone_bundle: Path) -> None:
     pulse = Pulse(tmp_path / "pulse")
     listening = Listening(pulse, write_config(tmp_path, tone_bundle, "pulse", "127.0.0.1"))
