@@ -78,6 +78,7 @@ def listen(config: Config, out: TextIO, stopping: Callable[[], bool], rest: Call
     systemd = Systemd()
     hearing = Hearing(config, model, sources, announcer, out, SystemClock())
     announcer.start()
+    hearing.start()
     systemd.ready()
     broken = ""
     try:
@@ -135,6 +136,10 @@ class Hearing:
             ear = Ear(source, watch, pipeline, self._rate, self, clock, attempt)
             quiet = QuietTimes(config.events.quiet_hours, source.name, labels)
             self._voices[source.name] = Voice(ear, quiet, self._time.wall())
+
+    def start(self) -> None:
+        """Says that sources are about to be opened; the announcer must be ready."""
+        for ear in self.ears:
             self.became(ear, "starting", "")
 
     @property

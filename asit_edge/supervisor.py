@@ -40,6 +40,9 @@ ABSENT = 2.0
 DRIFT = 0.1
 """Seconds by which a device's samples may run ahead of or behind the steady clock before times are corrected."""
 
+AWAKE = 0.5
+"""Seconds within which a block came if the machine has not just slept."""
+
 NEGLIGIBLE = 0.005
 """Seconds; a shorter gap is rounding."""
 
@@ -198,6 +201,7 @@ class Ear:
     def _reset_capture(self) -> None:
         self._index = 0
         self._arrived = self._time.steady()
+        self._arrived_awake = self._arrived - self._time.asleep()
         self._first: float | None = None
         self._begin = 0.0
         self._anchored = False
@@ -264,16 +268,17 @@ class Ear:
         if self._attempt:
             self._attempt.abandon()
         capture = self._capture
+        now = self._time.steady()
         if capture and not self.over:
             capture.stop()
-            self._anchor_if_due(capture, self._time.steady(), ending=True)
+            self._anchor_if_due(capture, now, ending=True)
             while capture.ring.unread and self._anchored:
                 self._read(capture, capture.rate // 2)
-            silent_for = self._time.steady() - self._begin - self._index / capture.rate
-            if self.source.live and self._anchored and silent_for > PAUSE:
+            waited = now - self._begin - self._index / capture.rate
+            if self.source.live and self._anchored and waited > PAUSE:
                 self._interrupt("stalled")
         if not self.over:
-            self._finish("stopped")
+            self._finish(now, "stopped")
 
     # Opening.
 
@@ -300,7 +305,7 @@ class Ear:
         longest = self.source.longest_pause
         if longest is None:
             self.broken = str(error)
-            self._finish("failed", self.broken)
+            self._finish(now, "failed", self.broken)
             return
         self._error = error
         if isinstance(error, WrongUse):
@@ -317,7 +322,8 @@ class Ear:
         ended = capture.ended  # asked before reading, so that the last samples are not missed
         written, at = capture.ring.last
         if written:
-            self._arrived = at
+            if at != self._arrived:
+                self._arrived, self._arrived_awake = at, at - self._time.asleep()
             if self.source.live:
                 self._pace.arrive(written, at)
         self._anchor_if_due(capture, now, ending=ended is not None)
@@ -383,7 +389,8 @@ class Ear:
             if lost:
                 self._account_for(lost, "stalled" if self._stalled else "overrun")
             else:
-                self._asleep = self._time.asleep()
+                if now - ring.last[1] < AWAKE:
+                    self._asleep = self._time.asleep()
                 self._follow_drift(drifted)
         if self.source.live and ring.unread > ring.capacity - MARGIN * rate:
             self._give_up_oldest(capture)
@@ -497,7 +504,7 @@ class Ear:
 
     def _watch_arrivals(self, now: float) -> None:
         """Ends what sounds when nothing comes, and gives up a device from which nothing comes for long."""
-        waiting = now - self._arrived
+        waiting = now - self._time.asleep() - self._arrived_awake  # while the machine slept nobody waited
         self._stalled = waiting > self._watch.stall_after
         if self._stalled and self._anchored and self._capture is not None:
             self._read(self._capture, self._capture.rate // 2)
@@ -514,17 +521,16 @@ class Ear:
         self._note = ""
         if why == "" or self.source.longest_pause is None:
             self.broken = why
-            self._finish("failed" if why else "stopped", why)
+            self._finish(now, "failed" if why else "stopped", why)
             return
         self._interrupt(cause)
         self._failed(now, AsitEdgeError(why))
 
-    def _finish(self, state: State, detail: str = "") -> None:
+    def _finish(self, now: float, state: State, detail: str = "") -> None:
         """Nothing more will come of this source: ends what sounds, tells what was missed until now."""
         if self.clock is not None:
             if self._gap is not None:
-                until = round((self._time.steady() - self._origin) * self._rate)
-                self.pipeline.resume(until, self._rate)
+                self.pipeline.resume(round((now - self._origin) * self._rate), self._rate)
                 self._close_gap()
             self._tell(self.pipeline.finish())
         self.over = True

@@ -63,7 +63,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     own = parser.parse_args()
     logging.disable(logging.INFO)
-    config = Config.model_validate({"device": "bench", "sources": [{"type": "microphone", "device": own.device}]})
+    config = Config.model_validate(
+        {"device": "bench", "sources": [{"type": "microphone", "device": own.device, "silent_after": 0}]}
+    )
     model = load_model(config)
     none = NoModel(model.classifier.chunk, len(model.classes))
     object.__setattr__(model, "classifier", none)
@@ -78,6 +80,7 @@ def main() -> None:
     MicrophoneCapture._on_audio = timed  # type: ignore[method-assign]
     source = open_source(config.sources[0], model.manifest.front_end.sample_rate)
     hearing = Hearing(config, model, [source], Nobody(), io.StringIO(), SystemClock())
+    hearing.start()
     settled = time.monotonic() + 3
     while time.monotonic() < settled:
         if not hearing.tick():

@@ -264,6 +264,7 @@ def soak(hours: float, sources: int, seed: int, calm: float = 1.0) -> Outcome:
     devices = [Device(name, rng, clock, calm) for name in names]
     ledger = Ledger()
     hearing = Hearing(config, model, list(devices), ledger, io.StringIO(), clock, Instantly)  # type: ignore[arg-type]
+    hearing.start()
     began = clock.steady()
     outcome = Outcome(devices, ledger, 0.0, [], dict.fromkeys(names, 0.0))
     trouble_at, normal_at, read_at, off = began + 600 * calm, 0.0, 0.0, ""

@@ -108,6 +108,7 @@ class Scene:
     def make(self) -> None:
         arguments = (self.config, self.model, self.sources, self.notes, io.StringIO(), self.clock, Instantly)
         self.hearing = Hearing(*arguments)  # type: ignore[arg-type]
+        self.hearing.start()
 
     @property
     def mic(self) -> HandFed:
@@ -284,6 +285,16 @@ def test_a_suspended_machine_is_a_gap_with_that_cause(scene: Callable[..., Scene
     story.play(tones((0, 3)))
     assert story.gaps() == [("suspend", pytest.approx(5, abs=0.05), pytest.approx(3_600, abs=0.05))]
     assert story.ends()[0][3] == pytest.approx(5, abs=0.17)
+
+
+def test_a_device_that_needs_a_moment_after_a_suspend_is_left_alone(scene: Callable[..., Scene]) -> None:
+    story = scene()
+    story.noise(5)
+    story.clock.sleep(600)
+    story.wait(1)
+    story.noise(3)
+    assert story.gaps() == [("suspend", pytest.approx(5, abs=0.05), pytest.approx(601, abs=0.05))]
+    assert story.mic.opened == 1
 
 
 def test_digital_silence_is_not_taken_for_quiet(scene: Callable[..., Scene]) -> None:
@@ -486,9 +497,11 @@ def overloaded(story: Scene, kind: type[Slow], seconds: float, minutes: float) -
     story.model = replace(story.model, classifier=slow)
     story.make()
     pattern = tones((0, 4), (500, 1))
-    written = 0
     began = story.clock.steady()
-    while story.clock.steady() - began < 60 * minutes:
+    written = 0
+
+    def record() -> None:
+        nonlocal written
         capture = story.mic.capture
         due = round((story.clock.steady() - began) * RATE)
         while capture and written < due:
@@ -496,8 +509,12 @@ def overloaded(story: Scene, kind: type[Slow], seconds: float, minutes: float) -
             part = pattern[place : place + min(BLOCK, due - written)][:, None]
             capture.ring.write(part, began + written / RATE)
             written += len(part)
+
+    while story.clock.steady() - began < 60 * minutes:
+        record()
         if not story.hearing.tick():
             story.clock.advance(0.02)
+    record()
     story.stop()
     return slow
 

@@ -116,6 +116,7 @@ class Running:
         self.hearing.stop()
 
     def __enter__(self) -> "Running":
+        self.hearing.start()
         self._thread.start()
         return self
 
