@@ -579,7 +579,7 @@ class Ear:
             return ("lost", why) if troubled else ("starting", "")
         if self._stalled:
             return "stalled", f"no audio for more than {self._watch.stall_after:g} s"
-        if not self._anchored:
+        if self._first is None and not self._anchored:
             return ("recovering", why) if troubled else ("starting", "")
         if self._muted:
             return "muted", self._muted

@@ -34,7 +34,7 @@ CLICK = 0.25
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clicks", type=int, default=200)
-    parser.add_argument("--interval", type=float, default=0.16, help="between decisions, seconds")
+    parser.add_argument("--interval", type=float, default=0.16, help="between decisions, seconds, up to 0.16")
     own = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         pulse = Pulse(Path(folder) / "pulse")
