@@ -1,16 +1,21 @@
 """Puts the parts together as the configuration says: which model, which thresholds, which pipeline."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from asit_edge.bundle import Bundle, Manifest, default_bundle, load_bundle
+from asit_edge.bundle import Bundle, BundleLabel, Manifest, default_bundle, load_bundle
 from asit_edge.classifier import Classifier, OnnxWindows, SlidingWindow
-from asit_edge.config import Config, Events, LabelSettings
+from asit_edge.config import Config, Events, SourceEvents
 from asit_edge.errors import WrongUse
-from asit_edge.events import ClassSettings, Tracker
-from asit_edge.pipeline import Pipeline, Scorer
+from asit_edge.events import ClassSettings, Tracker, lineage
+from asit_edge.level import rms_of
+from asit_edge.pipeline import Chunker, Pipeline, Scorer, SilenceGate
 from asit_edge.validation import nearest
+
+GATE_HOLD = 2.0
+"""Seconds for which the silence gate stays open after the last sound above it."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,8 @@ class Model:
     bundle: Bundle
     classifier: Classifier
     classes: list[ClassSettings | None]
+    parents: Mapping[int, int] = field(default_factory=dict)
+    gate: SilenceGate | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -29,8 +36,10 @@ class Model:
         """For a source of that rate in Hz."""
         return Scorer(self.manifest.front_end, self.classifier, rate)
 
-    def pipeline(self, rate: int) -> Pipeline:
-        return Pipeline(self.scorer(rate), Tracker(self.classes))
+    def pipeline(self, rate: int, classes: list[ClassSettings | None] | None = None) -> Pipeline:
+        """For a source of that rate in Hz; `classes` where the source's own settings differ."""
+        chunker = Chunker(self.manifest.front_end, self.classifier.chunk, rate)
+        return Pipeline(chunker, self.classifier, Tracker(classes or self.classes, self.parents), self.gate)
 
 
 def load_model(config: Config) -> Model:
@@ -38,7 +47,12 @@ def load_model(config: Config) -> Model:
     bundle = load_bundle(config.model or default_bundle())
     manifest = bundle.manifest
     classes = class_settings(config.events, manifest)
-    return Model(bundle, open_classifier(bundle, config.threads, config.events.interval), classes)
+    parents = class_parents(config.events, manifest)
+    gate = None
+    if config.events.silence_gate is not None:
+        rate = manifest.front_end.sample_rate
+        gate = SilenceGate(rms_of(config.events.silence_gate), round(GATE_HOLD * rate))
+    return Model(bundle, open_classifier(bundle, config.threads, config.events.interval), classes, parents, gate)
 
 
 def open_classifier(bundle: Bundle, threads: int = 1, interval: float | None = None) -> Classifier:
@@ -54,35 +68,77 @@ def open_classifier(bundle: Bundle, threads: int = 1, interval: float | None = N
     return SlidingWindow(OnnxWindows(bundle, threads), shape.frames, chunk, silence)
 
 
-def class_settings(events: Events, manifest: Manifest) -> list[ClassSettings | None]:
-    """One entry a label of the bundle, None where it is not reported. WrongUse names a label that is not there."""
+def label_index(name: str, where: str, manifest: Manifest) -> int:
+    """The class with that display name. WrongUse, naming `where` it was asked for, if the model has none."""
     names = [label.name for label in manifest.labels]
-    for key, wanted in (("only", events.only or []), ("labels", list(events.labels))):
+    if name not in names:
+        raise WrongUse(f"{where}: the model has no label {name!r}{nearest(name, names)}")
+    return names.index(name)
+
+
+def class_parents(events: Events, manifest: Manifest) -> dict[int, int]:
+    """`events.parents` by class. WrongUse names a label that is not there, and one that is its own ancestor."""
+    parents = {
+        label_index(child, "events.parents", manifest): label_index(parent, "events.parents", manifest)
+        for child, parent in events.parents.items()
+    }
+    for child in parents:
+        try:
+            lineage(child, parents)
+        except ValueError:
+            raise WrongUse(f"events.parents: {manifest.labels[child].name!r} is an ancestor of itself") from None
+    return parents
+
+
+def class_settings(
+    events: Events, manifest: Manifest, source: SourceEvents | None = None, where: str = ""
+) -> list[ClassSettings | None]:
+    """One entry a label of the bundle, None where it is not reported. WrongUse names a label that is not there.
+
+    `source` is what differs for one source, of which `where` says which key of the configuration it is.
+    """
+    special = source or SourceEvents()
+    only = special.only if special.only is not None else events.only
+    for key, wanted in (
+        ("events.only", events.only or []),
+        ("events.labels", list(events.labels)),
+        (f"{where}.only", special.only or []),
+        (f"{where}.labels", list(special.labels)),
+    ):
         for name in wanted:
-            if name not in names:
-                raise WrongUse(f"events.{key}: the model has no label {name!r}{nearest(name, names)}")
-    settings: list[ClassSettings | None] = []
-    for label in manifest.labels:
-        if events.only is not None and label.name not in events.only:
-            settings.append(None)
-            continue
-        own = events.labels.get(label.name, LabelSettings())
-        on = own.on_threshold if own.on_threshold is not None else label.on_threshold
-        off = own.off_threshold if own.off_threshold is not None else min(label.off_threshold, on)
-        if off > on:
-            raise WrongUse(f"events.labels.{label.name}: off_threshold ({off}) must not be above on_threshold ({on})")
+            label_index(name, key, manifest)
+    return [
+        None if only is not None and label.name not in only else _settings_of(label, events, manifest, special, where)
+        for label in manifest.labels
+    ]
 
-        def samples(seconds: float | None, default: float) -> int:
-            return round((seconds if seconds is not None else default) * manifest.front_end.sample_rate)
 
-        settings.append(
-            ClassSettings(
-                on=on,
-                off=off,
-                min_duration=samples(own.min_duration, events.min_duration),
-                merge_gap=samples(own.merge_gap, events.merge_gap),
-                cooldown=samples(own.cooldown, events.cooldown),
-                update_every=samples(None, events.update_every),
-            )
-        )
-    return settings
+def _settings_of(
+    label: BundleLabel, events: Events, manifest: Manifest, special: SourceEvents, where: str
+) -> ClassSettings:
+    """From the most particular to the most general: the source's label, the source, the label, everything."""
+    layers = [special.labels.get(label.name), special, events.labels.get(label.name), events]
+
+    def wanted(key: str) -> float | None:
+        values = (getattr(layer, key, None) for layer in layers)
+        return next((value for value in values if value is not None), None)
+
+    def samples(key: str) -> int:
+        return round((wanted(key) or 0.0) * manifest.front_end.sample_rate)
+
+    on = wanted("on_threshold")
+    on = label.on_threshold if on is None else on
+    off = wanted("off_threshold")
+    off = min(label.off_threshold, on) if off is None else off
+    if off > on:
+        key = f"{where}.labels" if special.labels.get(label.name) else "events.labels"
+        raise WrongUse(f"{key}.{label.name}: off_threshold ({off}) must not be above on_threshold ({on})")
+    return ClassSettings(
+        on=on,
+        off=off,
+        min_duration=samples("min_duration"),
+        merge_gap=samples("merge_gap"),
+        cooldown=samples("cooldown"),
+        update_every=samples("update_every"),
+        max_duration=samples("max_duration"),
+    )

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ import typer
 
 from asit_edge import __version__
 from asit_edge.clock import parse_iso
-from asit_edge.config import Config, MicrophoneSource, load_config
+from asit_edge.config import Config, MicrophoneSource, StdinSource, load_config
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.validation import nearest
 
@@ -41,6 +42,13 @@ ConfigOption = Annotated[
 ModelOption = Annotated[Path | None, typer.Option("--model", "-m", help="Directory of a model bundle.")]
 
 
+class PcmFormat(str, Enum):
+    s16le = "s16le"
+    s32le = "s32le"
+    f32le = "f32le"
+    u8 = "u8"
+
+
 @app.command()
 def listen(
     config: ConfigOption = None,
@@ -48,6 +56,10 @@ def listen(
     microphone: Annotated[
         str | None, typer.Option(help="Number or name of an input device, instead of the configured sources.")
     ] = None,
+    stdin: Annotated[bool, typer.Option("--stdin", help="Raw samples on standard input, instead.")] = False,
+    rate: Annotated[int, typer.Option(min=4_000, max=384_000, help="Of standard input, in Hz.")] = 16_000,
+    channels: Annotated[int, typer.Option(min=1, max=64, help="Of standard input.")] = 1,
+    form: Annotated[PcmFormat, typer.Option("--format", help="Of standard input.")] = PcmFormat.s16le,
 ) -> None:
     """Listen until stopped; print events as JSON lines and publish them to the configured broker."""
     from asit_edge.memory import return_freed_memory
@@ -56,11 +68,16 @@ def listen(
     from asit_edge.listen import listen as run
 
     settings = _settings(config, model)
+    if stdin and microphone is not None:
+        raise WrongUse("--stdin and --microphone exclude each other: name one source")
+    if stdin:
+        pipe = {"rate": rate, "channels": channels, "format": form.value}
+        settings = settings.model_copy(update={"sources": [StdinSource.model_validate(pipe)]})
     if microphone is not None:
         device = int(microphone) if microphone.isdecimal() else microphone
         settings = settings.model_copy(update={"sources": [MicrophoneSource(device=device)]})
     stopping = _stopping()
-    run(settings, sys.stdout, stopping.is_set)
+    run(settings, sys.stdout, stopping.is_set, stopping.wait)
 
 
 @app.command()
@@ -96,7 +113,7 @@ def replay(
         sink.start()
         if not sink.first_attempt(15):
             raise AsitEdgeError(sink.problem or "no connection to the broker")
-    for event in run(file, loaded, settings.device_name, store, began):
+    for event in run(file, loaded, settings.device_name, store, began, settings.events.quiet_hours):
         if sink:
             sink.wake()
         if as_json:
@@ -256,6 +273,7 @@ def devices(
         else:
             mark = "*" if device["default"] else " "
             facts = f"{device['api']}, {device['channels']} in, {device['rate']} Hz"
+            facts += f", {device['usb']}" if device["usb"] else ""
             print(f"{mark} {device['index']:>3}  {device['name']}  ({facts})")
     if not found and not as_json:
         print(
@@ -283,7 +301,9 @@ def _options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="asit-edge: %(message)s")
+    # On a descriptor of its own: PortAudio's initialisation points standard error at /dev/null for as long as it takes.
+    stream = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
+    logging.basicConfig(stream=stream, level=logging.INFO, format="asit-edge: %(message)s")
     logging.addLevelName(logging.WARNING, "warning")
     logging.getLogger("asit_edge").setLevel(logging.DEBUG if verbose else logging.INFO)
 

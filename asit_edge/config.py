@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from asit_edge.errors import WrongUse, one_line
 from asit_edge.labels import slug
-from asit_edge.validation import explain
+from asit_edge.validation import explain, nearest
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """Goes into topics and ids: letters, digits, `_` and `-`."""
@@ -22,27 +22,6 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class MicrophoneSource(_Section):
-    """A PortAudio input device."""
-
-    type: Literal["microphone"] = "microphone"
-    name: Name = "microphone"
-    device: int | str | None = Field(None, description="number or part of the name; null: the system's default")
-    channel: int | None = Field(None, ge=1, description="which channel, from 1; null: the mean of all")
-    rate: int | None = Field(None, ge=4_000, le=384_000, description="Hz; null: the model's if the device has it")
-
-
-class FileSource(_Section):
-    """An audio file, played at the speed at which it was recorded."""
-
-    type: Literal["file"] = "file"
-    name: Name = "file"
-    path: Path
-
-
-Source = Annotated[MicrophoneSource | FileSource, Field(discriminator="type")]
-
-
 class LabelSettings(_Section):
     """What differs for one label; null keeps what `events` says."""
 
@@ -51,6 +30,93 @@ class LabelSettings(_Section):
     min_duration: float | None = Field(None, ge=0)
     merge_gap: float | None = Field(None, ge=0)
     cooldown: float | None = Field(None, ge=0)
+    max_duration: float | None = Field(None, ge=0)
+
+
+class SourceEvents(_Section):
+    """What differs for one source; null, and labels that are left out, keep what `events` says."""
+
+    min_duration: float | None = Field(None, ge=0)
+    merge_gap: float | None = Field(None, ge=0)
+    cooldown: float | None = Field(None, ge=0)
+    max_duration: float | None = Field(None, ge=0)
+    only: list[str] | None = None
+    labels: dict[str, LabelSettings] = Field(default_factory=dict)
+
+
+class _Source(_Section):
+    events: SourceEvents = SourceEvents()
+
+
+class _LiveSource(_Source):
+    stall_after: float = Field(3.0, ge=1, le=600, description="seconds without audio until it counts as stalled")
+    reopen_after: float = Field(10.0, ge=2, le=3_600, description="seconds without audio until it is opened again")
+    silent_after: float = Field(
+        30.0, ge=0, description="seconds of digital silence until it counts as silent; 0: never"
+    )
+
+
+class MicrophoneSource(_LiveSource):
+    """A PortAudio input device."""
+
+    type: Literal["microphone"] = "microphone"
+    name: Name = "microphone"
+    device: int | str | None = Field(
+        None, description="number, part of the name, or usb:VENDOR:PRODUCT[:SERIAL]; null: the system's default"
+    )
+    channel: int | None = Field(None, ge=1, description="which channel, from 1; null: the mean of all")
+    rate: int | None = Field(None, ge=4_000, le=384_000, description="Hz; null: the model's if the device has it")
+
+
+class StreamSource(_LiveSource):
+    """Anything that ffmpeg opens: RTSP, HTTP, Icecast, UDP, ALSA."""
+
+    type: Literal["stream"] = "stream"
+    name: Name = "stream"
+    url: str = Field(min_length=1)
+    options: list[str] = Field(default_factory=list, description='ffmpeg\'s, for its input: ["-rtsp_transport", "tcp"]')
+    channel: int | None = Field(None, ge=1, le=64, description="which channel, from 1; null: all mixed")
+    once: bool = Field(False, description="it is over when it ends; otherwise it is opened again")
+    reopen_after: float = Field(15.0, ge=2, le=3_600)
+
+
+class StdinSource(_LiveSource):
+    """Raw PCM on standard input."""
+
+    type: Literal["stdin"] = "stdin"
+    name: Name = "stdin"
+    rate: int = Field(16_000, ge=4_000, le=384_000, description="Hz")
+    channels: int = Field(1, ge=1, le=64)
+    format: Literal["s16le", "s32le", "f32le", "u8"] = "s16le"
+
+
+class FileSource(_Source):
+    """An audio file, played at the speed at which it was recorded."""
+
+    type: Literal["file"] = "file"
+    name: Name = "file"
+    path: Path
+
+
+Source = Annotated[MicrophoneSource | StreamSource | StdinSource | FileSource, Field(discriminator="type")]
+
+TimeOfDay = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+"""Local time, "22:30"."""
+
+
+class QuietHours(_Section):
+    """When nothing is reported. Begin and end may lie on both sides of midnight."""
+
+    begin: TimeOfDay
+    end: TimeOfDay
+    labels: list[str] | None = Field(None, description="null: all, the source counts as muted")
+    sources: list[Name] | None = Field(None, description="null: all")
+
+    @model_validator(mode="after")
+    def _some_time(self) -> "QuietHours":
+        if self.begin == self.end:
+            raise ValueError(f"begin and end must differ, both are {self.begin}")
+        return self
 
 
 class Events(_Section):
@@ -60,9 +126,19 @@ class Events(_Section):
     min_duration: float = Field(0.0, ge=0)
     merge_gap: float = Field(1.0, ge=0)
     cooldown: float = Field(0.0, ge=0)
+    max_duration: float = Field(0.0, ge=0, description="a longer event ends and goes on as another; 0: no limit")
     update_every: float = Field(5.0, ge=0, description="0: no updates")
     only: list[str] | None = Field(None, description="labels to report; null: all of the model's")
     labels: dict[str, LabelSettings] = Field(default_factory=dict)
+    parents: dict[str, str] = Field(
+        default_factory=dict, description="label to the more general one: their sounds together are one event"
+    )
+    same_room: list[list[Name]] = Field(
+        default_factory=list, description="sources that hear the same sounds: the first to hear one reports it"
+    )
+    same_within: float = Field(1.0, ge=0, le=10, description="between onsets of what is one sound in a room")
+    quiet_hours: list[QuietHours] = Field(default_factory=list)
+    silence_gate: float | None = Field(None, ge=-120, le=0, description="dBFS; below it the model is not asked")
 
 
 class Tls(_Section):
@@ -201,6 +277,21 @@ class Config(_Section):
             raise ValueError(
                 f"sources must have different names, but {twice[0]!r} is there {names.count(twice[0])} times"
             )
+        if sum(source.type == "stdin" for source in self.sources) > 1:
+            raise ValueError("there is only one standard input, but more than one source of type stdin")
+        return self
+
+    @model_validator(mode="after")
+    def _known_sources(self) -> "Config":
+        names = [source.name for source in self.sources]
+        rooms = [name for room in self.events.same_room for name in room]
+        hours = [name for entry in self.events.quiet_hours for name in entry.sources or []]
+        for key, wanted in (("same_room", rooms), ("quiet_hours", hours)):
+            for name in wanted:
+                if name not in names:
+                    raise ValueError(f"events.{key}: there is no source {name!r}{nearest(name, names)}")
+        if twice := sorted({name for name in rooms if rooms.count(name) > 1}):
+            raise ValueError(f"events.same_room: source {twice[0]!r} can be in one room only")
         return self
 
     @model_validator(mode="after")

@@ -42,10 +42,13 @@ class Event(BaseModel):
     replayed: bool = Field(description="not told as it happened: sent late after an outage, or from a recording")
     clip: str | None = Field(description="recording of the event, if one was kept")
     model: ModelName
+    also: list[str] = Field(default_factory=list, description="other labels of the same sound; left out if none")
+    continues: str | None = Field(None, description="id of the event that was ended for its length; left out if none")
 
     def to_json(self) -> str:
         """One line, always in the order above."""
-        return self.model_dump_json(by_alias=True)
+        absent = {name for name in ("also", "continues") if not getattr(self, name)}
+        return self.model_dump_json(by_alias=True, exclude=absent)
 
 
 def late(payload: str) -> str:
@@ -74,11 +77,10 @@ class EventWriter:
         onset = self._clock.epoch(change.onset)
         told = now if now is not None else self._clock.epoch(change.decided)
         offset = self._clock.epoch(change.offset) if change.offset is not None else None
-        name = f"{self._device}|{self._source}|{label.id}|{self._stream}|{change.onset}"
         return Event(
             schema=1,
             type=change.kind.value,
-            id=str(uuid.uuid5(_NAMESPACE, name)),
+            id=self._id(change.label, change.onset),
             device=self._device,
             source=self._source,
             label=label.name,
@@ -94,4 +96,10 @@ class EventWriter:
             replayed=self._replayed,
             clip=None,
             model=self._model,
+            also=[self._manifest.labels[other].name for other in change.also],
+            continues=self._id(change.label, change.continues) if change.continues is not None else None,
         )
+
+    def _id(self, label: int, onset: int) -> str:
+        name = f"{self._device}|{self._source}|{self._manifest.labels[label].id}|{self._stream}|{onset}"
+        return str(uuid.uuid5(_NAMESPACE, name))

@@ -1,158 +1,97 @@
-"""Live listening: sources write into their rings, this loop turns what it finds into stored, announced events."""
+"""Live listening: every source under supervision, all of them in one batch, what they find announced.
+
+Under overload, when audio waits because the model cannot keep up, this is given up in this order: first the rate of
+decisions, where the model can take in audio without deciding on it (`Skimming`), down to where windows would no longer
+overlap; then the oldest audio, as a gap with cause `overload`. Memory stays what it is: audio waits in the rings only.
+"""
 
 import logging
-import time
 from collections.abc import Callable
 from typing import TextIO
 
-import numpy as np
-
-from asit_edge.assembly import Model, load_model
-from asit_edge.clock import SampleClock, iso
-from asit_edge.config import Config, FileSource, MicrophoneSource
+from asit_edge.announce import Announcer
+from asit_edge.assembly import Model, class_settings, label_index, load_model
+from asit_edge.clock import Clock, SystemClock, iso
+from asit_edge.config import Config, FileSource, MicrophoneSource, StdinSource, StreamSource
+from asit_edge.config import Source as SourceSettings
 from asit_edge.delivery import Delivery
 from asit_edge.errors import AsitEdgeError
 from asit_edge.event import EventWriter
 from asit_edge.events import Change
-from asit_edge.pipeline import to_mono
-from asit_edge.report import Gap, State, Status
-from asit_edge.ring import Block
-from asit_edge.sources import Source, audio_file
-from asit_edge.sources.audio_file import CLIPPED_SHARE, FULL_SCALE
+from asit_edge.level import Loudness
+from asit_edge.pipeline import Pipeline, decide
+from asit_edge.quiet import QuietTimes
+from asit_edge.report import Gap, Level, State, Status
+from asit_edge.rooms import Heard, Rooms
+from asit_edge.sources import Source
+from asit_edge.supervisor import Attempt, Ear, Missed, Watch
+from asit_edge.systemd import Systemd
 
 log = logging.getLogger(__name__)
 
-IDLE = 0.01
+IDLE = 0.02
 """Seconds to rest when no source has anything new."""
 
 DRAIN_SECONDS = 5.0
 """How long the broker gets, when listening ends, to take what is still waiting."""
 
+BEHIND = 2.0
+"""Seconds of waiting audio from which on the model is behind, unless it catches up within as many seconds."""
 
-class LiveStream:
-    """One source on its way through the pipeline."""
+CALM = 60.0
+"""Seconds without waiting audio after which decisions are made more often again."""
 
-    def __init__(self, source: Source, channel: int | None, model: Model, device: str, delivery: Delivery) -> None:
-        self.source = source
-        self._channel = channel
-        self._model = model
-        self._device = device
-        self._delivery = delivery
-        self._pipeline = model.pipeline(source.rate)
-        self._clock: SampleClock | None = None
-        self._writer: EventWriter | None = None
-        self._warned: set[str] = set()
-
-    def advance(self) -> list[str]:
-        """Takes what the ring holds, at most half a second; returns the events as stored, one JSON object each."""
-        read = self.source.ring.read(self.source.rate // 2)
-        changes: list[Change] = []
-        if read.lost:
-            start = self._pipeline.position
-            changes += self._pipeline.gap(read.lost)
-            self._report_gap(start, "overrun")
-        if len(read.samples):
-            changes += self._pipeline.push(to_mono(self._checked(read.samples), self._channel))
-        return self._store_changes(changes)
-
-    @property
-    def idle(self) -> bool:
-        return self.source.ring.unread == 0
-
-    def finish(self) -> list[str]:
-        """The source is over: ends what is still sounding."""
-        return self._store_changes(self._pipeline.finish())
-
-    def _store_changes(self, changes: list[Change]) -> list[str]:
-        if not changes:
-            return []
-        now = time.time()
-        events = [self._event_writer().write(change, now) for change in changes]
-        return [event.to_json() for event in self._delivery.events(self.source.name, events)]
-
-    def _report_gap(self, start: int, cause: str) -> None:
-        """Audio from `start` to where the pipeline is now was never heard; the world is told so."""
-        clock = self._sample_clock()
-        begin, end = clock.epoch(start), clock.epoch(self._pipeline.position)
-        gap = Gap.model_validate(
-            {
-                "schema": 1,
-                "device": self._device,
-                "source": self.source.name,
-                "from": iso(begin),
-                "to": iso(end),
-                "duration": round(end - begin, 3),
-                "cause": cause,
-            }
-        )
-        log.warning("%s: %.3f s of audio lost (%s); is the machine overloaded?", self.source.name, end - begin, cause)
-        self._delivery.gap(gap)
-
-    def _checked(self, block: Block) -> Block:
-        if not np.isfinite(block).all():
-            self._warn("delivers samples that are not numbers; they are taken as silence")
-            block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
-        if float((np.abs(block) >= FULL_SCALE).mean()) > CLIPPED_SHARE:
-            self._warn("is clipped (over 1 % of its samples are at full scale); lower its gain")
-        return block
-
-    def _warn(self, problem: str) -> None:
-        if problem not in self._warned:
-            self._warned.add(problem)
-            log.warning("%s: the audio %s", self.source.name, problem)
-
-    def _sample_clock(self) -> SampleClock:
-        if self._clock is None:
-            anchor = self.source.started_at
-            self._clock = SampleClock(
-                anchor if anchor is not None else time.time(), self._model.manifest.front_end.sample_rate
-            )
-        return self._clock
-
-    def _event_writer(self) -> EventWriter:
-        if self._writer is None:
-            clock = self._sample_clock()
-            self._writer = EventWriter(
-                self._device, self.source.name, iso(clock.anchor), clock, self._model.manifest, replayed=False
-            )
-        return self._writer
+LEAST = 8
+"""At least one chunk in so many is decided on, and more if windows would not overlap."""
 
 
-def open_source(settings: MicrophoneSource | FileSource, model_rate: int) -> Source:
-    """Raises AsitEdgeError or WrongUse if there is no such device or file."""
+def open_source(settings: SourceSettings, model_rate: int) -> Source:
+    """Nothing is opened yet but a file. Raises AsitEdgeError or WrongUse for what can never work."""
     if isinstance(settings, FileSource):
+        from asit_edge.sources import audio_file
+
         return audio_file.FileSource(settings.name, settings.path)
-    from asit_edge.sources.microphone import Microphone  # loads PortAudio, which a file does not need
+    if isinstance(settings, StreamSource):
+        from asit_edge.sources.stream import LONGEST_PAUSE, Stream
+
+        pause = None if settings.once else LONGEST_PAUSE
+        return Stream(settings.name, settings.url, settings.options, settings.channel, model_rate, pause)
+    if isinstance(settings, StdinSource):
+        from asit_edge.sources.standard_input import StandardInput
+
+        return StandardInput(settings.name, settings.rate, settings.channels, settings.format)
+    from asit_edge.sources.microphone import Microphone  # loads PortAudio, which the others do not need
 
     return Microphone(settings.name, settings.device, settings.channel, settings.rate, model_rate)
 
 
-def listen(config: Config, out: TextIO, stopping: Callable[[], bool]) -> None:
+def listen(config: Config, out: TextIO, stopping: Callable[[], bool], rest: Callable[[float], object]) -> None:
     """Listens until `stopping()`, or until every source has ended; writes events to `out`, one JSON object a line.
 
-    Raises AsitEdgeError if nothing can be listened to, a source breaks off, or, when sources have come to their
-    end, the broker has not taken every message (they stay in the store).
+    `rest` waits so many seconds, less when it is time to stop. Raises AsitEdgeError if nothing can be listened to, a
+    source that is not opened again breaks off, or, when sources have come to their end, the broker has not taken every
+    message (they stay in the store).
     """
     model = load_model(config)
-    sources = [(open_source(entry, model.manifest.front_end.sample_rate), entry) for entry in config.sources]
+    rate = model.manifest.front_end.sample_rate
+    sources = [open_source(entry, rate) for entry in config.sources]
     delivery = Delivery(config, model)
-    streams = [
-        LiveStream(source, getattr(entry, "channel", None), model, config.device_name, delivery)
-        for source, entry in sources
-    ]
+    systemd = Systemd()
+    hearing = Hearing(config, model, sources, delivery, out, SystemClock())
     delivery.start()
+    hearing.start()
+    systemd.ready()
     try:
-        for stream in streams:
-            stream.source.start()
-            delivery.status(_status(config, stream, "listening"))
-        broken = _run(streams, out, stopping)
+        while not hearing.over and not stopping():
+            if not hearing.tick():
+                rest(IDLE)
+            systemd.watch(hearing.progress, hearing.summary)
     finally:
-        for stream in streams:
-            stream.source.stop()
-            delivery.status(_status(config, stream, "stopped"))
+        systemd.stopping()
+        hearing.stop()
         remains = delivery.stop(DRAIN_SECONDS)
-    if broken:
-        raise AsitEdgeError(broken)
+    if hearing.broken:
+        raise AsitEdgeError(hearing.broken)
     if remains.waiting:
         message = f"{remains.waiting} message(s) not delivered yet, kept in {config.store.effective_path}"
         if not stopping():
@@ -160,40 +99,228 @@ def listen(config: Config, out: TextIO, stopping: Callable[[], bool]) -> None:
         log.warning("%s", message)
 
 
-def _status(config: Config, stream: LiveStream, state: State) -> Status:
-    return Status(schema=1, device=config.device_name, source=stream.source.name, state=state, since=iso(time.time()))
+class Hearing:
+    """All sources, the model, and what they have to say; `tick` does what is to be done now."""
+
+    def __init__(
+        self,
+        config: Config,
+        model: Model,
+        sources: list[Source],
+        announcer: Announcer,
+        out: TextIO,
+        clock: Clock,
+        attempt: Callable[[Source], Attempt] = Attempt,
+    ) -> None:
+        """`sources` in the order of `config.sources`. Raises WrongUse where settings do not fit the model."""
+        self._model = model
+        self._announcer = announcer
+        self._out = out
+        self._time = clock
+        self._rate = model.manifest.front_end.sample_rate
+        self._device = config.device_name
+        self._rooms = Rooms(config.events.same_room, config.events.same_within, self._rate)
+        self._voices: dict[str, Voice] = {}
+        self._behind_since = self._calm_since = clock.steady()
+        self._every = 1
+        self._looked_at = -1.0
+        labels = [label.name for label in model.manifest.labels]
+        for position, hours in enumerate(config.events.quiet_hours):
+            for name in hours.labels or []:
+                label_index(name, f"events.quiet_hours[{position}].labels", model.manifest)
+        for position, (source, entry) in enumerate(zip(sources, config.sources, strict=True)):
+            where = f"sources[{position}].events"
+            pipeline = model.pipeline(self._rate, class_settings(config.events, model.manifest, entry.events, where))
+            watch = Watch() if isinstance(entry, FileSource) else _watch(entry)
+            ear = Ear(source, watch, pipeline, self._rate, self, clock, attempt)
+            quiet = QuietTimes(config.events.quiet_hours, source.name, labels)
+            self._voices[source.name] = Voice(ear, quiet, self._time.wall())
+
+    def start(self) -> None:
+        """Says that sources are about to be opened; the announcer must be ready."""
+        for ear in self.ears:
+            self.became(ear, "starting", "")
+
+    @property
+    def over(self) -> bool:
+        """Every source has come to its end."""
+        return all(voice.ear.over for voice in self._voices.values())
+
+    @property
+    def broken(self) -> str:
+        """Why a source broke off that is not opened again; "" if none did."""
+        return next((voice.ear.broken for voice in self._voices.values() if voice.ear.broken), "")
+
+    @property
+    def ears(self) -> list[Ear]:
+        return [voice.ear for voice in self._voices.values()]
+
+    @property
+    def progress(self) -> dict[str, int]:
+        """Of every source from which audio comes: a number that grows as long as decisions come too."""
+        return {ear.source.name: ear.progress for ear in self.ears if ear.flowing and not ear.over}
+
+    @property
+    def summary(self) -> str:
+        """One line for whoever asks the service manager."""
+        return ", ".join(f"{voice.ear.source.name}: {voice.ear.state}" for voice in self._voices.values())
+
+    def tick(self) -> bool:
+        """False if there was nothing to do."""
+        self._obey()
+        self._keep_quiet()
+        busy = [voice.ear.tick() for voice in self._voices.values()]
+        self._weigh_load()
+        waiting = [ear for ear in self.ears if ear.pipeline.due]
+        if waiting:
+            owners: dict[int, Ear] = {id(ear.pipeline): ear for ear in waiting}
+            pipelines: list[Pipeline] = [ear.pipeline for ear in waiting]
+            for pipeline, changes in decide(self._model.classifier, pipelines, self._every):
+                if changes:
+                    self.changed(owners[id(pipeline)], changes)
+        return any(busy) or bool(waiting)
+
+    def stop(self) -> None:
+        """Closes every source and ends everything that sounds."""
+        for ear in self.ears:
+            ear.stop()
+
+    # What ears have to say.
+
+    def changed(self, ear: Ear, changes: list[Change]) -> None:
+        told: dict[str, list[Change]] = {}
+        assert ear.clock is not None
+        for change in changes:
+            until = change.decided if change.offset is None else change.offset
+            heard = Heard(ear.source.name, change, ear.clock.epoch(change.onset), ear.clock.epoch(until))
+            for one in self._rooms.take(heard):
+                told.setdefault(one.source, []).append(one.change)
+        for source, some in told.items():
+            voice = self._voices[source]
+            writer, now = self._writer(voice), voice.ear.epoch_now()
+            for event in self._announcer.events(source, [writer.write(change, now) for change in some]):
+                print(event.to_json(), file=self._out, flush=True)
+
+    def missed(self, ear: Ear, gap: Missed) -> None:
+        assert ear.clock is not None
+        begin, end = ear.clock.epoch(gap.begin), ear.clock.epoch(gap.end)
+        log.warning("%s: %.3f s were not heard (%s)", ear.source.name, end - begin, gap.cause)
+        values = {"from": iso(begin), "to": iso(end), "duration": round(end - begin, 3), "cause": gap.cause}
+        self._announcer.gap(
+            Gap.model_validate({"schema": 1, "device": self._device, "source": ear.source.name, **values})
+        )
+
+    def became(self, ear: Ear, state: State, detail: str) -> None:
+        voice = self._voices[ear.source.name]
+        if state != voice.state:
+            voice.state, voice.since = state, ear.epoch_now()
+        self._log_state(ear, state, detail)
+        totals = ear.totals
+        self._announcer.status(
+            Status(
+                schema=1,
+                device=self._device,
+                source=ear.source.name,
+                state=state,
+                since=iso(voice.since),
+                detail=detail,
+                heard=round(max(totals.heard, 0.0), 3),
+                lost=round(totals.lost, 3),
+                gaps=totals.gaps,
+            )
+        )
+
+    def loud(self, ear: Ear, loudness: Loudness) -> None:
+        self._announcer.level(Level(schema=1, device=self._device, source=ear.source.name, **loudness._asdict()))
+
+    def _log_state(self, ear: Ear, state: State, detail: str) -> None:
+        name = ear.source.name
+        if state == "listening" and not detail and ear.capture is not None:
+            log.info("%s: listening at %d Hz, %d channel(s)", name, ear.capture.rate, ear.capture.ring.channels)
+        elif state in ("lost", "stalled", "failed", "silent_device") or detail:
+            log.warning("%s: %s%s", name, state.replace("_", " "), f" ({detail})" if detail else "")
+
+    def _writer(self, voice: "Voice") -> EventWriter:
+        if voice.writer is None:
+            clock = voice.ear.clock
+            assert clock is not None
+            # The anchor may move later; the stream keeps the name that it got at its beginning.
+            stream = iso(clock.anchor)
+            manifest = self._model.manifest
+            voice.writer = EventWriter(self._device, voice.ear.source.name, stream, clock, manifest, replayed=False)
+        return voice.writer
+
+    # What others have to say.
+
+    def _obey(self) -> None:
+        """Does what was commanded."""
+        while not self._announcer.commands.empty():
+            command = self._announcer.commands.get()
+            voice = self._voices[command.source]
+            if command.label is None:
+                voice.switched_off = not command.value
+            else:
+                label = label_index(command.label, f"{command.source}: threshold", self._model.manifest)
+                voice.ear.pipeline.tracker.set_threshold(label, float(command.value))
+
+    def _keep_quiet(self) -> None:
+        """Mutes what is switched off, and what has its quiet hours."""
+        now = self._time.steady()
+        look = now - self._looked_at >= 1.0
+        if look:
+            self._looked_at = now
+        for voice in self._voices.values():
+            ear = voice.ear
+            if look:
+                epoch = ear.epoch_now()
+                hours = voice.quiet.muted(epoch)
+                voice.quiet_reason = f"quiet hours until {hours.end}" if hours else ""
+                hushed = voice.quiet.hushed(epoch)
+                if hushed != voice.hushed:
+                    voice.hushed = hushed
+                    if changes := ear.pipeline.tracker.hush(hushed):
+                        self.changed(ear, changes)
+            reason = "switched off" if voice.switched_off else voice.quiet_reason
+            if reason != ear.muted and not ear.over:
+                ear.mute(reason)
+
+    def _weigh_load(self) -> None:
+        """How often to decide: half as often for every while that audio has had to wait, back after a calm time."""
+        now = self._time.steady()
+        backlog = max((ear.backlog for ear in self.ears), default=0.0)
+        if backlog < BEHIND:
+            self._behind_since = now
+        if backlog > BEHIND / 2:
+            self._calm_since = now
+        every = self._every
+        if now - self._behind_since > BEHIND:
+            every, self._behind_since = min(2 * every, LEAST), now
+        elif now - self._calm_since > CALM:
+            every, self._calm_since = max(every // 2, 1), now
+        if every == self._every:
+            return
+        if every == 1:
+            log.info("the model keeps up again")
+        elif self._every == 1:
+            log.warning("the model cannot keep up: %.1f s of audio wait; deciding less often", backlog)
+        self._every = every
+        for ear in self.ears:
+            ear.burden = "overloaded: deciding less often" if every > 1 else ""
 
 
-def _run(streams: list[LiveStream], out: TextIO, stopping: Callable[[], bool]) -> str:
-    """The listening loop. Returns why a source broke off, or "" if it ended as it should."""
-    active = list(streams)
-    heard: set[str] = set()
-    broken = ""
-    while active and not broken and not stopping():
-        rest = True
-        for stream in list(active):
-            source = stream.source
-            ended = source.ended  # asked before reading, so that the last samples are not missed
-            _publish(stream.advance(), out)
-            if source.ring.written and source.name not in heard:
-                heard.add(source.name)
-                log.info("%s: listening at %d Hz, %d channel(s)", source.name, source.rate, source.ring.channels)
-            if not stream.idle:
-                rest = False
-            elif ended is not None:
-                active.remove(stream)
-                _publish(stream.finish(), out)
-                broken = broken or ended
-        if rest:
-            time.sleep(IDLE)
-    for stream in active:
-        stream.source.stop()  # first: a live source would never be read to its end
-        while not stream.idle:
-            _publish(stream.advance(), out)
-        _publish(stream.finish(), out)
-    return broken
+class Voice:
+    """A source, and what the loop keeps about it."""
+
+    def __init__(self, ear: Ear, quiet: QuietTimes, since: float) -> None:
+        self.ear = ear
+        self.quiet = quiet
+        self.state: State = "stopped"
+        self.since = since
+        self.writer: EventWriter | None = None
+        self.switched_off = False
+        self.quiet_reason = ""
+        self.hushed: frozenset[int] = frozenset()
 
 
-def _publish(messages: list[str], out: TextIO) -> None:
-    for message in messages:
-        print(message, file=out, flush=True)
+def _watch(entry: MicrophoneSource | StreamSource | StdinSource) -> Watch:
+    return Watch(entry.stall_after, entry.reopen_after, entry.silent_after)

@@ -1,25 +1,29 @@
 """Recordings through the same pipeline as live audio, at any speed, with the same result every time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asit_edge.assembly import Model
 from asit_edge.bundle import sha256
 from asit_edge.clock import SampleClock
+from asit_edge.config import QuietHours
 from asit_edge.errors import AsitEdgeError
 from asit_edge.event import Event, EventWriter
 from asit_edge.events import Change
 from asit_edge.labels import slug
 from asit_edge.pipeline import to_mono
+from asit_edge.quiet import QuietTimes
 from asit_edge.sources.audio_file import AudioFile
 from asit_edge.store import Store
 
 
-def replay(path: Path, model: Model, device: str, store: Store, start: float = 0.0) -> Iterator[Event]:
+def replay(
+    path: Path, model: Model, device: str, store: Store, start: float = 0.0, quiet_hours: Sequence[QuietHours] = ()
+) -> Iterator[Event]:
     """The events of a recording, committed to `store` before they are given out.
 
-    `start` is the time at which the recording began, in seconds since the epoch. The id of an event depends on
-    the recording's content, device, label and onset, not on when or how fast it is replayed.
+    `start` is the time at which the recording began, in seconds since the epoch; quiet hours go by it. The id of an
+    event depends on the recording's content, device, label and onset, not on when or how fast it is replayed.
 
     Raises AsitEdgeError if the file breaks off; what was sounding then has been ended.
     """
@@ -28,6 +32,8 @@ def replay(path: Path, model: Model, device: str, store: Store, start: float = 0
     clock = SampleClock(start, model.manifest.front_end.sample_rate)
     source = slug(path.stem)
     stream = sha256(path)
+    labels = [label.name for label in model.manifest.labels]
+    quiet = QuietTimes(quiet_hours, source, labels)
     writer = EventWriter(device, source, stream, clock, model.manifest, replayed=True)
 
     def commit(changes: list[Change]) -> list[Event]:
@@ -37,6 +43,10 @@ def replay(path: Path, model: Model, device: str, store: Store, start: float = 0
 
     try:
         for block in audio.blocks(audio.rate // 2):
+            if quiet_hours:
+                now = clock.epoch(pipeline.position)
+                hushed = range(len(labels)) if quiet.muted(now) else quiet.hushed(now)
+                yield from commit(pipeline.tracker.hush(hushed))
             yield from commit(pipeline.push(to_mono(block, None)))
     except AsitEdgeError:
         yield from commit(pipeline.finish())

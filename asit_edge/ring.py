@@ -14,6 +14,10 @@ Block = npt.NDArray[np.float32]
 """Samples as the device delivers them, shape (n, channels)."""
 
 
+PAUSE = 1.0
+"""Seconds without a block after which it has to be asked whether audio was lost."""
+
+
 class Read(NamedTuple):
     """What `Ring.read` found: `lost` samples were overwritten unread, then `samples` start at `position`."""
 
@@ -36,6 +40,10 @@ class Ring:
         # written after: a reader that copies meanwhile can tell which of its samples may be torn.
         self._writing = 0
         self._written = 0
+        self.last: tuple[int, float] = (0, 0.0)
+        """How many samples had been written when the newest block came, and when that was (steady clock)."""
+        self.pause: tuple[int, float] | None = None
+        """The last time that nothing came for longer than `PAUSE`: which sample came after it, and when."""
 
     @property
     def written(self) -> int:
@@ -47,8 +55,10 @@ class Ring:
         """Samples written that the reader has not taken, lost ones included."""
         return self._written - self._read
 
-    def write(self, block: Block) -> None:
-        """Appends samples (n, channels). For the writer's thread only; copies and returns."""
+    def write(self, block: Block, at: float = 0.0) -> None:
+        """Appends samples (n, channels) that came at the steady time `at`. For the writer's thread only; copies and
+        returns.
+        """
         count = len(block)
         start = self._written
         self._writing = start + count
@@ -56,11 +66,21 @@ class Ring:
             block = block[count - self.capacity :]
             start += count - self.capacity
             count = self.capacity
-        at = start % self.capacity
-        first = min(count, self.capacity - at)
-        self._data[at : at + first] = block[:first]
+        place = start % self.capacity
+        first = min(count, self.capacity - place)
+        self._data[place : place + first] = block[:first]
         self._data[: count - first] = block[first:]
+        written, before = self.last
+        if at - before > PAUSE and written:
+            self.pause = (written, at)
         self._written = self._writing
+        self.last = (self._written, at)
+
+    def skip(self, count: int) -> int:
+        """Passes over up to `count` unread samples, oldest first, and says how many. For the reader's thread only."""
+        count = min(count, self.unread)
+        self._read += count
+        return count
 
     def read(self, most: int) -> Read:
         """Takes up to `most` unread samples, oldest first. For the reader's thread only."""

@@ -42,6 +42,14 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
         ("events:\n  labels:\n    Dog:\n      onn: 1\n", 4, "unknown key"),
         ("store:\n  keep: 1\n", 2, "store.keep"),
         ("events:\n  merge_gap: -1\n", 2, "events.merge_gap"),
+        ("events:\n  same_room: [[microphone, attic]]\n", 1, "events.same_room: there is no source 'attic'"),
+        ("events:\n  same_room: [[microphone], [microphone]]\n", 1, "in one room only"),
+        ("events:\n  quiet_hours:\n  - {begin: '22:00', end: '24:00'}\n", 3, "quiet_hours[0].end"),
+        ("events:\n  quiet_hours:\n  - {begin: '22:00', end: '22:00'}\n", 3, "must differ"),
+        ("events:\n  quiet_hours:\n  - {begin: '22:00', end: '06:00', sources: [attic]}\n", 1, "no source 'attic'"),
+        ("sources:\n  - {type: stdin}\n  - {type: stdin, name: b}\n", 1, "only one standard input"),
+        ("sources:\n  - {type: stream, url: x, optoins: []}\n", 2, "(did you mean 'options'?)"),
+        ("sources:\n  - type: microphone\n    events:\n      mergegap: 1\n", 4, "(did you mean 'merge_gap'?)"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, line: int, message: str) -> None:

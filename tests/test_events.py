@@ -1,5 +1,7 @@
 """The tracker: hysteresis, durations and gaps on small stories, and what must hold for any story."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -154,3 +156,148 @@ def test_every_story_is_told_consistently(
             assert change.offset is None
     assert open_onset is None, "an event without end"
     assert len(set(onsets)) == len(onsets)
+
+
+DOG, BARK, GROWL, CAT = range(4)
+PARENTS = {BARK: DOG, GROWL: DOG}
+
+
+def family(
+    scores: dict[int, list[float]], parents: dict[int, int] | None = None, **settings: int
+) -> list[tuple[Kind, int, tuple[int, ...], int, int | None]]:
+    """What four classes with these scores have to say: kind, label, also, onset, offset."""
+    tracker = Tracker([ClassSettings(0.5, 0.3, **settings)] * 4, PARENTS if parents is None else parents)
+    length = max(map(len, scores.values()))
+    changes = []
+    for index in range(length):
+        values = np.zeros(4, np.float32)
+        for label, own in scores.items():
+            values[label] = own[index] if index < len(own) else 0
+        changes += tracker.step(index * STEP, (index + 1) * STEP, values)
+    changes += tracker.finish(length * STEP)
+    return [(change.kind, change.label, change.also, change.onset, change.offset) for change in changes]
+
+
+def test_a_dog_that_barks_is_one_event_with_the_more_specific_label() -> None:
+    assert family({DOG: [0.9, 0.9, 0], BARK: [0.9, 0, 0]}) == [
+        (Kind.NEW, BARK, (DOG,), 0, None),
+        (Kind.END, BARK, (DOG,), 0, 20),
+    ]
+
+
+def test_what_joins_later_is_named_in_an_update_and_the_id_stays() -> None:
+    assert family({DOG: [0.9, 0.9, 0.9, 0], BARK: [0, 0.9, 0, 0]}) == [
+        (Kind.NEW, DOG, (), 0, None),
+        (Kind.UPDATE, DOG, (BARK,), 0, None),
+        (Kind.END, DOG, (BARK,), 0, 30),
+    ]
+
+
+def test_brothers_and_strangers_are_events_of_their_own() -> None:
+    assert [change[:2] for change in family({BARK: [0.9, 0], GROWL: [0.9, 0], CAT: [0.9, 0]})] == [
+        (Kind.NEW, BARK),
+        (Kind.NEW, GROWL),
+        (Kind.NEW, CAT),
+        (Kind.END, BARK),
+        (Kind.END, GROWL),
+        (Kind.END, CAT),
+    ]
+
+
+def test_without_families_every_label_is_for_itself() -> None:
+    assert [change[:3] for change in family({DOG: [0.9, 0], BARK: [0.9, 0]}, {})][:2] == [
+        (Kind.NEW, DOG, ()),
+        (Kind.NEW, BARK, ()),
+    ]
+
+
+def test_a_family_in_circles_is_refused() -> None:
+    with pytest.raises(ValueError, match="own ancestor"):
+        Tracker([ClassSettings(0.5, 0.3)] * 2, {0: 1, 1: 0})
+
+
+def test_an_event_that_is_too_long_ends_and_goes_on() -> None:
+    changes = run([0.9] * 10, max_duration=4 * STEP)
+    assert [(change.kind, change.onset, change.offset, change.continues) for change in changes] == [
+        (Kind.NEW, 0, None, None),
+        (Kind.END, 0, 40, None),
+        (Kind.NEW, 40, None, 0),
+        (Kind.END, 40, 80, 0),
+        (Kind.NEW, 80, None, 40),
+        (Kind.END, 80, 100, 40),
+    ]
+
+
+def test_hushed_classes_end_and_stay_silent_until_they_are_heard_again() -> None:
+    tracker = Tracker([ClassSettings(0.5, 0.3), ClassSettings(0.5, 0.3)])
+    loud = np.float32([0.9, 0.9])
+    tracker.step(0, 10, loud)
+    assert [(change.kind, change.label) for change in tracker.hush({0})] == [(Kind.END, 0)]
+    assert tracker.step(10, 20, loud) == []
+    assert tracker.hush({0}) == []
+    assert tracker.hush(()) == []
+    assert [(change.kind, change.label) for change in tracker.step(20, 30, loud)] == [(Kind.NEW, 0)]
+
+
+def test_a_threshold_can_be_moved() -> None:
+    tracker = Tracker([ClassSettings(0.5, 0.3)])
+    tracker.set_threshold(0, 0.2)
+    assert len(tracker.step(0, 10, np.float32([0.25]))) == 1
+    with pytest.raises(ValueError, match="thresholds"):
+        tracker.set_threshold(0, 1.5)
+
+
+@given(
+    st.lists(SETTINGS, min_size=4, max_size=4),
+    st.integers(0, 5 * STEP),
+    st.lists(
+        st.one_of(
+            st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4),
+            st.tuples(st.just("gap"), st.integers(0, 200)),
+            st.tuples(st.just("hush"), st.sets(st.integers(0, 3))),
+        ),
+        max_size=60,
+    ),
+    st.dictionaries(st.integers(1, 3), st.just(0)),
+)
+def test_families_long_events_and_quiet_are_told_consistently(
+    settings: list[ClassSettings], longest: int, story: list[object], parents: dict[int, int]
+) -> None:
+    tracker = Tracker([replace(entry, max_duration=longest) for entry in settings], parents)
+    changes: list[Change] = []
+    position = 0
+    for chapter in story:
+        if isinstance(chapter, list):
+            changes += tracker.step(position, position + STEP, np.float32(chapter))
+            position += STEP
+        elif isinstance(chapter, tuple) and chapter[0] == "gap":
+            changes += tracker.finish(position)
+            assert tracker.quiet
+            position += chapter[1]
+        elif isinstance(chapter, tuple):
+            changes += tracker.hush(chapter[1])
+    changes += tracker.finish(position)
+    open_events: dict[int, Change] = {}
+    for change in changes:
+        relatives = {
+            label for label in range(4) if parents.get(label) == change.label or parents.get(change.label) == label
+        }
+        assert set(change.also) <= relatives
+        assert len(set(change.also)) == len(change.also)
+        assert 0 <= change.score <= 1
+        if change.kind is Kind.NEW:
+            assert change.label not in open_events
+            open_events[change.label] = change
+            continue
+        begun = open_events[change.label]
+        assert change.onset == begun.onset
+        assert change.peak >= settings[change.label].off or begun.continues is not None
+        if change.kind is Kind.END:
+            assert change.offset is not None
+            assert change.onset <= change.offset <= position
+            if longest:
+                assert change.offset - change.onset <= max(longest, STEP) + max(e.min_duration for e in settings) + STEP
+            del open_events[change.label]
+    assert not open_events
+    keys = [(change.label, change.onset) for change in changes if change.kind is Kind.NEW]
+    assert len(set(keys)) == len(keys), "ids repeat"

@@ -1,5 +1,7 @@
 """The pipeline: the same events whatever the blocks, the source's rate or the gaps in between."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soxr
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from asit_edge.assembly import Model, load_model
 from asit_edge.config import Config
 from asit_edge.events import Change, Kind
-from asit_edge.pipeline import to_mono
+from asit_edge.level import rms_of
+from asit_edge.pipeline import Chunker, SilenceGate, decide, to_mono
 from tests.conftest import RATE, tones
 
 
@@ -56,11 +59,56 @@ def test_any_rate_is_resampled(model: Model, rate: int) -> None:
 def test_a_gap_ends_what_sounds_and_time_goes_on(model: Model) -> None:
     pipeline = model.pipeline(48_000)
     tone = soxr.resample(tones((500, 1.0)), RATE, 48_000).astype(np.float32)
-    changes = pipeline.push(tone) + pipeline.gap(3 * 48_000)
-    assert pipeline.position == pytest.approx(4 * RATE, abs=2)
-    changes += pipeline.push(tone) + pipeline.finish()
+    changes = pipeline.push(tone) + pipeline.gap()
+    pipeline.resume(4 * RATE, RATE)  # the device came back at another rate
+    assert pipeline.position == 4 * RATE
+    changes += pipeline.push(tones((500, 1.0))) + pipeline.finish()
     found = spans(changes)
     assert [round(value, 1) for _, onset, offset in found for value in (onset, offset)] == [0.0, 1.0, 4.0, 5.0]
+
+
+def test_streams_in_one_batch_hear_what_they_hear_alone(model: Model) -> None:
+    sounds = [SOUNDS, tones((0, 3), (3000, 1), (0, 2)), tones((500, 12))]
+    pipelines = [model.pipeline(RATE) for _ in sounds]
+    found: dict[int, list[Change]] = {id(pipeline): [] for pipeline in pipelines}
+    for pipeline, sound in zip(pipelines, sounds, strict=True):
+        pipeline.take(sound)
+    while any(pipeline.due for pipeline in pipelines):
+        for pipeline, changes in decide(model.classifier, pipelines):
+            found[id(pipeline)] += changes
+    for pipeline, sound in zip(pipelines, sounds, strict=True):
+        assert spans(found[id(pipeline)] + pipeline.finish()) == spans(heard(model, [sound]))
+
+
+def test_deciding_less_often_covers_all_audio(model: Model) -> None:
+    pipeline = model.pipeline(RATE)
+    pipeline.take(tones((0, 3), (500, 2), (0, 3)))
+    changes: list[Change] = []
+    while pipeline.due:
+        for _, some in decide(model.classifier, [pipeline], every=100):
+            changes += some
+    assert pipeline.skimmed // 3 == pipeline.decided, "windows hold four chunks: three in a row may be skimmed"
+    changes += pipeline.finish()
+    [(label, onset, offset)] = spans(changes)
+    assert label == 0
+    assert onset == pytest.approx(3, abs=0.65)
+    assert offset == pytest.approx(5, abs=0.65)
+
+
+def test_the_gate_closes_when_it_has_been_quiet_and_opens_at_once(model: Model) -> None:
+    sound = tones((0, 10), (500, 1), (0, 10))
+    gated = replace(model, gate=SilenceGate(rms_of(-60), 2 * RATE)).pipeline(RATE)
+    assert spans(gated.push(sound) + gated.finish()) == spans(heard(model, [sound]))
+    assert gated.gated > 80
+    assert gated.decided < 50
+
+
+def test_the_level_of_a_chunk_does_not_depend_on_blocks(model: Model) -> None:
+    def levels(blocks: list[np.ndarray]) -> list[float]:
+        chunker = Chunker(model.manifest.front_end, 16, 44_100)
+        return [chunk.rms for block in blocks for chunk in chunker.push(block)]
+
+    assert levels(np.array_split(SOUNDS, 91)) == levels([SOUNDS])
 
 
 def test_a_sound_in_the_last_moment_is_heard(model: Model) -> None:

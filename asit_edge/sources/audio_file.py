@@ -2,13 +2,13 @@
 
 import logging
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from asit_edge.clock import steady
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.ring import Block, Ring
 
@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 FULL_SCALE = 0.9999
 CLIPPED_SHARE = 0.01
 """A recording or microphone with more samples at full scale than this is distorted."""
+
+RING_SECONDS = 10
+"""What may pile up while the machine is busy; then the file waits."""
 
 FORMATS = "WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF"
 
@@ -83,19 +86,30 @@ class AudioFile:
 
 
 class FileSource:
-    """A file that arrives as if it were heard now: in real time, or as fast as the reader takes it."""
+    """A file that arrives as if it were heard now, once."""
+
+    live = False
+    longest_pause = None
 
     def __init__(self, name: str, path: Path) -> None:
-        self._audio = AudioFile(path)
+        """Raises WrongUse or AsitEdgeError where there is no such audio."""
         self.name = name
-        self.rate = self._audio.rate
-        self.ring = Ring(4 * self.rate, self._audio.channels)
+        self._audio = AudioFile(path)
+
+    def open(self) -> "FileCapture":
+        return FileCapture(self.name, self._audio)
+
+
+class FileCapture:
+    """A file being played."""
+
+    def __init__(self, name: str, audio: AudioFile) -> None:
+        self._audio = audio
+        self.rate = audio.rate
+        self.ring = Ring(RING_SECONDS * self.rate, audio.channels)
         self._thread = threading.Thread(target=self._feed, name=f"file-{name}", daemon=True)
         self._stopping = threading.Event()
-        self._started_at: float | None = None
-        self._ended: str | None = None
-
-    def start(self) -> None:
+        self.ended: str | None = None
         self._thread.start()
 
     def stop(self) -> None:
@@ -104,25 +118,18 @@ class FileSource:
             self._thread.join(timeout=2)
         self._audio.close()
 
-    @property
-    def started_at(self) -> float | None:
-        return self._started_at
-
-    @property
-    def ended(self) -> str | None:
-        return self._ended
-
     def _feed(self) -> None:
         size = max(self.rate // 50, 1)
-        self._started_at = time.time()
-        begin = time.monotonic()
+        begin = steady()
         try:
             for block in self._audio.blocks(size):
                 heard_at = begin + (self.ring.written + len(block)) / self.rate
-                if self._stopping.wait(max(heard_at - time.monotonic(), 0)):
+                if self._stopping.wait(max(heard_at - steady(), 0)):
                     break
-                self.ring.write(block)
+                while self.ring.unread + len(block) > self.ring.capacity and not self._stopping.wait(0.05):
+                    pass  # whoever listens is behind: a file can wait
+                self.ring.write(block, steady())
         except AsitEdgeError as error:
-            self._ended = str(error)
+            self.ended = str(error)
         else:
-            self._ended = ""
+            self.ended = ""

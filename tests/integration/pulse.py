@@ -10,6 +10,9 @@ from tests.integration.mosquitto import wait_for
 
 RATE = 16_000
 
+SINK = f"module-null-sink sink_name=room rate={RATE} channels=1 format=s16le norewinds=1"
+"""norewinds=1: otherwise the first block of the monitor may come up to two seconds late."""
+
 
 class Pulse:
     """PulseAudio in a folder of its own; `environment` makes child processes use it and nothing else."""
@@ -31,12 +34,10 @@ class Pulse:
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        # norewinds=1: otherwise the first block of the monitor may come up to two seconds late.
-        sink = f"module-null-sink sink_name=room rate={RATE} channels=1 format=s16le norewinds=1"
         self._server = subprocess.Popen(
             [
                 *["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"],
-                *[f"--log-target=file:{self.folder / 'pulse.log'}", "-L", "module-native-protocol-unix", "-L", sink],
+                *[f"--log-target=file:{self.folder / 'pulse.log'}", "-L", "module-native-protocol-unix", "-L", SINK],
             ],
             env=self.environment,
         )
@@ -49,6 +50,13 @@ class Pulse:
         """Plays a file into the room and returns when it is over."""
         command = ["paplay", "--latency-msec=50", str(file)]
         subprocess.run(command, env=self.environment, check=True, timeout=120)
+
+    def control(self, *command: str) -> None:
+        subprocess.run(["pactl", *command], env=self.environment, check=True, timeout=20, stdout=subprocess.DEVNULL)
+
+    def signal(self, number: int) -> None:
+        assert self._server is not None
+        self._server.send_signal(number)
 
     def kill(self) -> None:
         if self._server is not None:

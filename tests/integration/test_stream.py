@@ -1,0 +1,284 @@
+"""Streams through a real ffmpeg, from a server on the loopback interface: frozen, killed, slow, hurried, refused."""
+
+import io
+import os
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from asit_edge.assembly import load_model
+from asit_edge.clock import SystemClock
+from asit_edge.config import Config
+from asit_edge.errors import WrongUse
+from asit_edge.listen import Hearing, open_source
+from asit_edge.sources.stream import FfmpegCapture, Stream
+from tests.conftest import RATE, require_programs, tones
+from tests.integration.mosquitto import wait_for
+from tests.test_listen import Notes
+
+
+def wav_header(rate: int) -> bytes:
+    """Of a WAV file that never ends."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros((0, 2), np.float32), rate, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()[:-4] + b"\xff\xff\xff\x7f"
+
+
+class Radio:
+    """An HTTP server that streams a tone for ever, at `speed` times real time, at `rate`; each request anew.
+
+    In stereo and at a high rate: ffmpeg wants to see some 100 kB before it begins.
+    """
+
+    def __init__(self, rate: int = 48_000, speed: float = 1.0) -> None:
+        self.rate = rate
+        self.speed = speed
+        self.requests = 0
+        self.hang_up = threading.Event()
+        radio = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                radio.requests += 1
+                self.send_response(200)
+                self.send_header("Content-Type", "audio/wav")
+                self.end_headers()
+                radio.send(self.wfile.write)
+
+            def log_message(self, *_: Any) -> None: ...
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://user:secret@127.0.0.1:{self._server.server_address[1]}/live.wav"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def send(self, write: Callable[[bytes], Any]) -> None:
+        rate = self.rate
+        began, sent = time.monotonic(), 0
+        sound = (8_000 * np.sin(2 * np.pi * 500 * np.arange(rate) / rate)).astype("<i2")[:, None].repeat(2, axis=1)
+        try:
+            write(wav_header(rate))
+            while not self.hang_up.is_set():
+                write(sound[sent % rate :][: rate // 20].tobytes())
+                sent += rate // 20
+                self.hang_up.wait(max(sent / rate / self.speed - (time.monotonic() - began), 0))
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        self.hang_up.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def radio(**settings: Any) -> Iterator[Radio]:
+    radio = Radio(**settings)
+    try:
+        yield radio
+    finally:
+        radio.close()
+
+
+class Running:
+    """A listener to one source, in this process."""
+
+    def __init__(self, bundle: Path, **source: Any) -> None:
+        require_programs("ffmpeg")
+        entry = {"name": "yard", "stall_after": 1, "reopen_after": 2, **source}
+        config = Config.model_validate({"device": "hall", "model": str(bundle), "sources": [entry]})
+        self.notes = Notes()
+        sources = [open_source(settings, RATE) for settings in config.sources]
+        self.hearing = Hearing(config, load_model(config), sources, self.notes, io.StringIO(), SystemClock())
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set() and not self.hearing.over:
+            if not self.hearing.tick():
+                time.sleep(0.01)
+        self.hearing.stop()
+
+    def __enter__(self) -> "Running":
+        self.hearing.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=20)
+        assert not self._thread.is_alive()
+
+    @property
+    def capture(self) -> FfmpegCapture:
+        [ear] = self.hearing.ears
+        assert isinstance(ear.capture, FfmpegCapture)
+        return ear.capture
+
+    def states(self) -> list[str]:
+        return [status.state for status in self.notes.statuses]
+
+    def becomes(self, state: str, seconds: float = 15) -> None:
+        wait_for(lambda: self.states()[-1:] == [state], seconds, f"{state}, not {self.states()[-1:]}")
+
+    def heard(self, seconds: float) -> None:
+        [ear] = self.hearing.ears
+        enough = ear.totals.heard + seconds
+        wait_for(lambda: ear.totals.heard >= enough, 20, f"{seconds} s of audio")
+
+
+def test_a_stream_of_another_rate_is_heard(tone_bundle: Path) -> None:
+    with radio(rate=44_100) as station, Running(tone_bundle, type="stream", url=station.url) as running:
+        running.becomes("listening")
+        running.heard(1.5)
+    assert [event.label for event in running.notes.told if event.type == "new"] == ["Low tone"]
+    assert [event.type for event in running.notes.told][-1] == "end"
+    assert running.notes.gaps == []
+
+
+def test_an_ffmpeg_that_freezes_is_replaced(tone_bundle: Path) -> None:
+    with radio() as station, Running(tone_bundle, type="stream", url=station.url) as running:
+        running.heard(1.0)
+        first = running.capture
+        frozen = time.monotonic()
+        os.kill(first.pid, signal.SIGSTOP)
+        running.becomes("stalled")
+        running.becomes("listening")
+        running.heard(0.5)
+        lasted = time.monotonic() - frozen
+        assert running.capture.pid != first.pid
+        assert station.requests == 2
+    [gap] = running.notes.gaps
+    assert gap.cause == "stalled"
+    assert 2.0 < gap.duration < lasted
+    with pytest.raises(ProcessLookupError):
+        os.kill(first.pid, 0)
+
+
+def test_an_ffmpeg_that_is_killed_is_replaced(tone_bundle: Path) -> None:
+    with radio() as station, Running(tone_bundle, type="stream", url=station.url) as running:
+        running.heard(1.0)
+        os.kill(running.capture.pid, signal.SIGKILL)
+        running.becomes("lost")
+        running.becomes("listening")
+        running.heard(0.5)
+    [gap] = running.notes.gaps
+    assert gap.cause == "lost"
+    assert any("killed by signal 9" in status.detail for status in running.notes.statuses)
+
+
+def test_a_station_that_changes_its_rate_when_it_returns(tone_bundle: Path) -> None:
+    with radio(rate=96_000) as station, Running(tone_bundle, type="stream", url=station.url) as running:
+        running.heard(1.0)
+        station.hang_up.set()
+        running.becomes("lost")
+        station.rate = 44_100
+        station.hang_up.clear()
+        running.becomes("listening")
+        running.heard(1.0)
+    assert [gap.cause for gap in running.notes.gaps] == ["lost"]
+    assert {event.label for event in running.notes.told} == {"Low tone"}, "the tone is as high as before"
+
+
+def test_a_station_that_is_away_is_tried_with_growing_pauses_and_no_password_is_told(tone_bundle: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://user:secret@127.0.0.1:{closed.getsockname()[1]}/"
+        with Running(tone_bundle, type="stream", url=url) as running:
+            running.becomes("lost")
+            wait_for(lambda: "refused" in running.notes.statuses[-1].detail, 10, "the reason")
+    assert "secret" not in repr(running.notes.statuses)
+    assert "***@127.0.0.1" in repr(running.notes.statuses)
+
+
+def test_a_source_slower_than_real_time_is_heard_as_what_it_is(tone_bundle: Path) -> None:
+    with radio(speed=0.5) as station, Running(tone_bundle, type="stream", url=station.url) as running:
+        running.becomes("listening")
+        began = time.monotonic()
+        time.sleep(7)
+        lasted = time.monotonic() - began
+    lost = sum(gap.duration for gap in running.notes.gaps if gap.cause == "overrun")
+    assert 0.8 < lost < lasted / 2 + 0.5, "half of the time nothing came; the last seconds of it are not noticed yet"
+
+
+def test_a_source_faster_than_real_time_is_held_back(tone_bundle: Path) -> None:
+    with radio(speed=50) as station, Running(tone_bundle, type="stream", url=station.url) as running:
+        running.becomes("listening")
+        began = time.monotonic()
+        time.sleep(3)
+        lasted = time.monotonic() - began
+    [ear] = running.hearing.ears
+    assert ear.totals.heard < lasted + 5 + 2, "at most what it may catch up"
+    assert running.notes.gaps == [], "nothing is overrun"
+
+
+def test_a_stream_with_an_end_is_over_then(tmp_path: Path, tone_bundle: Path) -> None:
+    sound = tmp_path / "stereo.wav"
+    left, right = tones((0, 1), (500, 1), (0, 0.5)), tones((0, 1), (3000, 1), (0, 0.5))
+    soundfile.write(sound, np.stack((left, right), axis=1), RATE)
+    with Running(tone_bundle, type="stream", url=str(sound), once=True, channel=2) as running:
+        running.becomes("stopped")
+    assert running.hearing.broken == ""
+    assert [event.label for event in running.notes.told if event.type == "end"] == ["High tone"]
+
+
+def test_a_talkative_ffmpeg_fills_no_memory() -> None:
+    require_programs("sh")
+    babble = "i=0; while [ $i -lt 3000 ]; do echo $i xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx >&2; i=$((i+1)); done; exit 3"
+    capture = FfmpegCapture(["sh", "-c", babble], "here", RATE, may_end=False)
+    wait_for(lambda: capture.ended, 20, "the end")
+    assert len(capture._lines) == 20
+    assert capture.ended == "stream here: ffmpeg gave up with code 3 (2999 xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx)"
+    capture.stop()
+
+
+def test_without_ffmpeg_a_stream_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(WrongUse, match="needs ffmpeg"):
+        Stream("yard", "rtsp://camera", [], None, RATE, 30.0)
+
+
+def test_standard_input_is_listened_to(tmp_path: Path, tone_bundle: Path) -> None:
+    samples = np.stack((tones((0, 0.5), (500, 0.6), (0, 0.2)),) * 2, axis=1)
+    data = (samples * 32_767).astype("<i2").tobytes()
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "asit_edge",
+            "listen",
+            "--model",
+            tone_bundle,
+            "--stdin",
+            "--rate",
+            "16000",
+            "--channels",
+            "2",
+        ],
+        input=data,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.count(b'"Low tone"') for line in done.stdout.splitlines()] == [1, 1]
+    assert b"listening at 16000 Hz, 2 channel(s)" in done.stderr
