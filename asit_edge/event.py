@@ -42,13 +42,12 @@ class Event(BaseModel):
     replayed: bool = Field(description="not told as it happened: sent late after an outage, or from a recording")
     clip: str | None = Field(description="recording of the event, if one was kept")
     model: ModelName
-    also: list[str] = Field(default_factory=list, description="other labels of the same sound; left out if none")
-    continues: str | None = Field(None, description="id of the event that was ended for its length; left out if none")
+    also: list[str] = Field(default_factory=list, description="other labels of the same sound")
+    continues: str | None = Field(None, description="id of the event that was ended for its length and goes on in this one")
 
     def to_json(self) -> str:
         """One line, always in the order above."""
-        absent = {name for name in ("also", "continues") if not getattr(self, name)}
-        return self.model_dump_json(by_alias=True, exclude=absent)
+        return self.model_dump_json(by_alias=True)
 
 
 def late(payload: str) -> str:
