@@ -46,6 +46,53 @@ class WindowModel(BaseModel):
     interval: int = Field(gt=0, description="frames between decisions, unless the configuration says otherwise")
 
 
+Precision = Literal["fp32", "fp16", "int8"]
+"""Of a model's weights and linear layers; inputs and outputs are float32 in all of them."""
+
+
+class Gate(BaseModel):
+    """What a variant was allowed to lose against the fp32 model, and what it lost, on real audio.
+
+    Both have the same keys: `max_error` (largest difference of a probability), `relative_error` (of the logits, L2),
+    `top1_change` (share of decisions with another best class), `event_change` (share of decisions in which another set
+    of classes is above its on-threshold) and, where the audio is labelled, `accuracy_loss` and `map_loss` of clips.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str = Field(min_length=1, description="which audio, and how much of it")
+    limits: dict[str, float]
+    measured: dict[str, float]
+    worst_layer: str = Field("", description="the layer that alone changes its output most, and by how much")
+
+    @model_validator(mode="after")
+    def _same_keys(self) -> "Gate":
+        if unlimited := set(self.measured) - set(self.limits):
+            raise ValueError(f"no limit for {min(unlimited)}")
+        return self
+
+    @property
+    def failures(self) -> dict[str, tuple[float, float]]:
+        """What is beyond its limit, or no number: name to (measured, limit)."""
+        pairs = {name: (value, self.limits[name]) for name, value in self.measured.items()}
+        return {name: (value, limit) for name, (value, limit) in pairs.items() if not value <= limit}
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+
+class Variant(BaseModel):
+    """The model in another precision, made from the fp32 file with the hash `made_from`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    made_from: str = Field(description="SHA-256 of the fp32 file")
+    golden_error: float = Field(ge=0, description="largest difference to the golden scores, where it was made")
+    gate: Gate
+
+
 class Manifest(BaseModel):
     """`bundle.yaml`. The order of `labels` is the order of the model's outputs."""
 
@@ -59,6 +106,9 @@ class Manifest(BaseModel):
     front_end: FrontEnd
     model: WindowModel
     files: dict[str, str] = Field(description="file name to SHA-256, in hexadecimal")
+    variants: dict[Literal["fp16", "int8"], Variant] = Field(
+        default_factory=dict, description="the model in other precisions"
+    )
     training: dict[str, Any] = Field(default_factory=dict, description="where the weights come from")
     metrics: dict[str, Any] = Field(default_factory=dict, description="what was measured, and how")
 
@@ -66,6 +116,11 @@ class Manifest(BaseModel):
     def _consistent(self) -> "Manifest":
         if MODEL not in self.files:
             raise ValueError(f"files must list {MODEL}")
+        for precision, variant in self.variants.items():
+            if variant.file not in self.files:
+                raise ValueError(f"variants.{precision}: files does not list {variant.file}")
+            if variant.made_from != self.files[MODEL]:
+                raise ValueError(f"variants.{precision}: made from another {MODEL} than the one in files")
         for name in self.files:
             if Path(name).name != name:
                 raise ValueError(f"files: {name!r} is not a plain file name")
@@ -79,13 +134,31 @@ class Manifest(BaseModel):
 class Bundle:
     """A bundle on disk whose manifest is valid and whose files are the ones that the manifest names."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, model_file: Path | None = None) -> None:
+        """`model_file` is the fp32 model unless another one takes its place."""
         self.path = path
         self.manifest = manifest
+        self.model_file = model_file or path / MODEL
 
     @property
-    def model_file(self) -> Path:
-        return self.path / MODEL
+    def precisions(self) -> list[Precision]:
+        """What the bundle has the model in."""
+        return ["fp32", *self.manifest.variants]
+
+    def with_model(self, file: Path) -> "Bundle":
+        """The same bundle with another file as its model."""
+        return Bundle(self.path, self.manifest, file)
+
+    def at(self, precision: Precision) -> "Bundle":
+        """The bundle with its model in that precision. WrongUse if it has none."""
+        if precision == "fp32":
+            return self.with_model(self.path / MODEL)
+        if precision not in self.manifest.variants:
+            raise WrongUse(
+                f"{self.path}: has no {precision} model (it has {', '.join(self.precisions)}); "
+                f"make one with python -m export.variants {self.path} --precision {precision} --data AUDIO"
+            )
+        return self.with_model(self.path / self.manifest.variants[precision].file)
 
 
 def default_bundle() -> Path:

@@ -16,7 +16,7 @@ from asit_edge.bundle import MODEL, BundleLabel, Manifest, WindowModel, load_bun
 from asit_edge.classifier import OnnxWindows
 from asit_edge.errors import WrongUse, one_line
 from asit_edge.validation import explain
-from export.card import model_card
+from export.card import CARD, model_card
 from export.onnx import export_onnx, parity
 from trainer.checkpoint import load_classifier
 from trainer.command import run
@@ -24,7 +24,7 @@ from trainer.evaluate import DECISION_FRAMES, TorchWindows
 from trainer.finetune_config import FinetuneConfig
 
 GOLDEN = "golden.npz"
-CARD = "README.md"
+
 
 
 def write_bundle(

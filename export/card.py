@@ -2,6 +2,8 @@
 
 from asit_edge.bundle import Manifest
 
+CARD = "README.md"
+
 
 def model_card(manifest: Manifest) -> str:
     """Markdown with the metadata block that model hubs read."""

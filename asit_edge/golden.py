@@ -1,0 +1,43 @@
+"""The golden self-check: inputs that travel with a bundle, and the scores that the lab got for them."""
+
+import numpy as np
+import numpy.typing as npt
+
+from asit_edge.bundle import Bundle
+from asit_edge.classifier import Classifier
+from asit_edge.errors import AsitEdgeError, one_line
+
+GOLDEN = "golden.npz"
+
+
+def golden_error(bundle: Bundle, classifier: Classifier) -> float:
+    """The largest difference of a probability to the bundle's golden scores; infinite if one is no number.
+
+    Raises AsitEdgeError if the bundle has none or they do not fit its manifest.
+    """
+    log_mel, expected = _read(bundle)
+    actual = golden_scores(classifier, log_mel)
+    if actual.shape != expected.shape:
+        raise AsitEdgeError(f"{bundle.path / GOLDEN}: scores of shape {expected.shape}, but the model gives {actual.shape}")
+    difference = float(np.abs(actual - expected).max())
+    return difference if np.isfinite(difference) else float("inf")
+
+
+def golden_scores(classifier: Classifier, log_mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scores of log-mel windows (n, frames, mels): the last decision of n streams that each hear one window."""
+    memories = [classifier.open() for _ in log_mel]
+    scores = np.zeros((len(log_mel), 0, 0), np.float32)
+    for start in range(0, log_mel.shape[1], classifier.chunk):
+        scores = classifier.step(log_mel[:, start : start + classifier.chunk], memories)
+    return scores[:, -1]
+
+
+def _read(bundle: Bundle) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    file = bundle.path / GOLDEN
+    if GOLDEN not in bundle.manifest.files:
+        raise AsitEdgeError(f"{bundle.path}: has no {GOLDEN}, so nothing can be checked against the lab")
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return arrays["log_mel"], arrays["scores"]
+    except (OSError, ValueError, KeyError) as error:
+        raise AsitEdgeError(f"{file}: not readable ({one_line(error)})") from None
