@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asit_edge.backends.choose import open_windows
 from asit_edge.bundle import Bundle, Manifest, default_bundle, load_bundle
-from asit_edge.classifier import Classifier, OnnxWindows, SlidingWindow
+from asit_edge.classifier import Classifier, OnnxWindows, SlidingWindow, WindowBackend
 from asit_edge.config import Config, Events, LabelSettings
 from asit_edge.errors import WrongUse
 from asit_edge.events import ClassSettings, Tracker
@@ -38,20 +39,24 @@ def load_model(config: Config) -> Model:
     bundle = load_bundle(config.model or default_bundle())
     manifest = bundle.manifest
     classes = class_settings(config.events, manifest)
-    return Model(bundle, open_classifier(bundle, config.threads, config.events.interval), classes)
+    return Model(bundle, _sliding(bundle, open_windows(bundle, config), config.events.interval), classes)
 
 
 def open_classifier(bundle: Bundle, threads: int = 1, interval: float | None = None) -> Classifier:
-    """The bundle's model, deciding every `interval` seconds (None: as the bundle says).
+    """The bundle's model on ONNX Runtime, deciding every `interval` seconds (None: as the bundle says).
 
     Raises AsitEdgeError if the model cannot be loaded.
     """
+    return _sliding(bundle, OnnxWindows(bundle, threads), interval)
+
+
+def _sliding(bundle: Bundle, windows: WindowBackend, interval: float | None) -> Classifier:
     front_end, shape = bundle.manifest.front_end, bundle.manifest.model
     chunk = shape.interval
     if interval is not None:
         chunk = max(round(interval * front_end.sample_rate / front_end.hop), 1)
     silence = np.full(front_end.mels, front_end.silence, np.float32)
-    return SlidingWindow(OnnxWindows(bundle, threads), shape.frames, chunk, silence)
+    return SlidingWindow(windows, shape.frames, chunk, silence)
 
 
 def class_settings(events: Events, manifest: Manifest) -> list[ClassSettings | None]:

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
+from asit_edge.backends.onnx_session import Provider, open_session
 from asit_edge.bundle import Bundle
 from asit_edge.errors import AsitEdgeError, one_line
 
@@ -77,22 +77,11 @@ class SlidingWindow:
 
 
 class OnnxWindows:
-    """A window model on ONNX Runtime on the CPU. One thread by default: a small model gains little from more."""
+    """A window model on ONNX Runtime. One thread by default: a small model gains little from more."""
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 1, provider: Provider = "cpu") -> None:
         """Raises AsitEdgeError if the model cannot be loaded or is not the one that the manifest describes."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.enable_cpu_mem_arena = False
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(bundle.model_file), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime raises a dozen types without a common base of its own
-            raise AsitEdgeError(f"{bundle.model_file}: ONNX Runtime cannot load it ({one_line(error)})") from None
+        self._session = open_session(bundle.model_file, threads, provider)
         self._input = self._session.get_inputs()[0].name
         self._file = bundle.model_file
         spec = bundle.manifest

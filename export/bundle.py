@@ -26,7 +26,6 @@ from trainer.finetune_config import FinetuneConfig
 GOLDEN = "golden.npz"
 
 
-
 def write_bundle(
     checkpoint: Path,
     out: Path,

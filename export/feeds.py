@@ -16,6 +16,9 @@ def feeds(bundle: Bundle, recordings: Sequence[Samples], most: int) -> list[Tens
     for samples in recordings:
         padded = np.concatenate((samples, np.zeros(front_end.samples_for(shape.frames), np.float32)))
         frames = log_mel(front_end, padded)
-        windows += [frames[start : start + shape.frames] for start in range(0, len(frames) - shape.frames + 1, shape.frames // 2)]
+        windows += [
+            frames[start : start + shape.frames]
+            for start in range(0, len(frames) - shape.frames + 1, shape.frames // 2)
+        ]
     chosen = np.linspace(0, len(windows) - 1, min(most, len(windows))).round().astype(int)
     return [{"log_mel": windows[index][None]} for index in chosen]

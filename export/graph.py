@@ -62,7 +62,11 @@ def layer_names(model: ModelProto) -> dict[str, str]:
             continue
         followers = [user for user in users.get(node.output[0], []) if user.op_type == "Add"]
         candidates = [name for user in (node, *followers) for name in user.input if name in fixed]
-        own = [match[1] for name in candidates if (match := re.match(r"(?:.*?backbone\.|.*?classifier\.)?(.+)\.(?:weight|bias)$", name))]
+        own = [
+            match[1]
+            for name in candidates
+            if (match := re.match(r"(?:.*?backbone\.|.*?classifier\.)?(.+)\.(?:weight|bias)$", name))
+        ]
         if own:
             latest = own[0]
             names[node.output[0]] = latest

@@ -10,8 +10,10 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape
 from asit_edge.errors import AsitEdgeError
 
 MOVES_ONLY = frozenset(
-    "Cast Concat Expand Flatten Gather GatherND Identity Pad Reshape Shape Slice Split Squeeze Tile Transpose "
-    "Unsqueeze Where Max Min Relu Clip Neg Abs".split()  # noqa: SIM905
+    (
+        *("Abs", "Cast", "Clip", "Concat", "Expand", "Flatten", "Gather", "GatherND", "Identity", "Max", "Min", "Neg"),
+        *("Pad", "Relu", "Reshape", "Shape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze", "Where"),
+    )
 )
 """Operators whose float16 result is exact: what they give was representable before."""
 

@@ -73,5 +73,7 @@ def asymmetric(model: ModelProto) -> list[str]:
     values = {tensor.name: tensor for tensor in model.graph.initializer}
     from onnx import numpy_helper
 
-    names = {node.input[2] for node in model.graph.node if node.op_type.endswith("uantizeLinear") and len(node.input) > 2}
+    names = {
+        node.input[2] for node in model.graph.node if node.op_type.endswith("uantizeLinear") and len(node.input) > 2
+    }
     return sorted(name for name in names if np.any(numpy_helper.to_array(values[name])))

@@ -30,6 +30,7 @@ from export.quantise import quantise
 from trainer.command import run
 
 Lower = Literal["fp16", "int8"]
+LOWER: dict[str, Lower] = {"fp16": "fp16", "int8": "int8"}
 
 CALIBRATION = 64
 """Runs of the model that calibrate int8: enough for the largest values to be seen, few enough for minutes."""
@@ -83,7 +84,9 @@ def make(bundle: Bundle, precision: Lower, audio: Audio, limits: Mapping[str, fl
         golden = golden_error(lowered, open_classifier(lowered))
     except AsitEdgeError as error:  # it does not even score silence as it should: say where that comes from
         worst = max(layers, key=lambda name: layers[name])
-        raise AsitEdgeError(f"{precision}: {error}; the layer that lost most is {worst} ({layers[worst]:.2g})") from None
+        raise AsitEdgeError(
+            f"{precision}: {error}; the layer that lost most is {worst} ({layers[worst]:.2g})"
+        ) from None
     seconds = sum(map(len, recordings)) / spec.sample_rate
     data = f"{audio.name}: {len(recordings)} recordings, {seconds:.0f} s, {len(expected.all)} decisions"
     measured = measure(expected, actual, bundle.manifest, labels)
@@ -133,7 +136,9 @@ def write_variants(
             add_variants(bundle, kept)
     if refused := [one for one in made if one not in kept]:
         reports = "\n".join(one.report() for one in refused)
-        raise AsitEdgeError(f"{path}: not written, because the gate was not passed (--force writes it all the same)\n{reports}")
+        raise AsitEdgeError(
+            f"{path}: not written, because the gate was not passed (--force writes it all the same)\n{reports}"
+        )
     return made
 
 
@@ -158,15 +163,17 @@ def main(
     precision: Annotated[list[str], typer.Option(help="fp16, int8; may be given several times.")] = ["fp16", "int8"],  # noqa: B006
     limit: Annotated[list[str], typer.Option(help="Another limit than the usual one, as max_error=0.2.")] = [],  # noqa: B006
     clips: Annotated[int, typer.Option(min=4, help="Recordings to use at most.")] = 400,
-    force: Annotated[bool, typer.Option(help="Write variants that fail their gate; nothing picks them by itself.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Write variants that fail their gate; nothing picks them by itself.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The measurements, one variant a line.")] = False,
 ) -> None:
     """Add fp16 and int8 models to a bundle. What loses more than its gate allows is not written."""
     wanted: list[Lower] = []
     for name in dict.fromkeys(precision):
-        if name not in ("fp16", "int8"):
+        if name not in LOWER:
             raise WrongUse(f"--precision {name!r}: must be fp16 or int8 (fp32 is the bundle's own model)")
-        wanted.append(name)
+        wanted.append(LOWER[name])
     for one in write_variants(bundle, wanted, read_audio(data, clips), parse_limits(limit), force):
         if as_json:
             print(json.dumps({"precision": one.precision, **one.gate.model_dump(), "layers": one.layers}))
