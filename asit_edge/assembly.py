@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asit_edge.backends.choose import open_windows
+from asit_edge.backends.onnx_session import Provider
 from asit_edge.bundle import Bundle, Manifest, default_bundle, load_bundle
 from asit_edge.classifier import Classifier, OnnxWindows, SlidingWindow, WindowBackend
 from asit_edge.config import Config, Events, LabelSettings
@@ -42,12 +43,14 @@ def load_model(config: Config) -> Model:
     return Model(bundle, _sliding(bundle, open_windows(bundle, config), config.events.interval), classes)
 
 
-def open_classifier(bundle: Bundle, threads: int = 1, interval: float | None = None) -> Classifier:
+def open_classifier(
+    bundle: Bundle, threads: int = 1, interval: float | None = None, provider: Provider = "cpu"
+) -> Classifier:
     """The bundle's model on ONNX Runtime, deciding every `interval` seconds (None: as the bundle says).
 
     Raises AsitEdgeError if the model cannot be loaded.
     """
-    return _sliding(bundle, OnnxWindows(bundle, threads), interval)
+    return _sliding(bundle, OnnxWindows(bundle, threads, provider), interval)
 
 
 def _sliding(bundle: Bundle, windows: WindowBackend, interval: float | None) -> Classifier:
