@@ -99,7 +99,7 @@ def _info_lines(facts: dict[str, Any]) -> list[str]:
     lines = [
         f"{facts['name']} {facts['version']}   {facts['license']}   {facts['path']}",
         f"{model['shape']} model: {shape} ({second:.0f} frames a second, {front_end['mels']} mel bins)",
-        f"{len(facts['labels'])} labels: {', '.join(facts['labels'])}",
+        f"{len(facts['labels'])} labels: {'; '.join(facts['labels'])}",
     ]
     lines += [f"{name:<18} {size / 1e6:8.2f} MB" for name, size in facts["files"].items()]
     for name, variant in facts["variants"].items():

@@ -33,7 +33,13 @@ def key_here(tensorrt: TensorRT, cuda: Cuda, bundle: Bundle, options: Options) -
 
 
 def build_engine(
-    tensorrt: TensorRT, cuda: Cuda, bundle: Bundle, options: Options, timing: Path | None, progress: Progress | None
+    tensorrt: TensorRT,
+    cuda: Cuda,
+    bundle: Bundle,
+    options: Options,
+    timing: Path | None,
+    progress: Progress | None,
+    seconds: float = 1.0,
 ) -> tuple[SideCar, bytes]:
     """Builds, verifies and measures an engine. Raises AsitEdgeError if it does not compute what it should."""
     key = key_here(tensorrt, cuda, bundle, options)
