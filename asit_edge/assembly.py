@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asit_edge.bundle import Bundle, Manifest, default_bundle, load_bundle
-from asit_edge.classifier import Classifier, OnnxWindows, SlidingWindow
+from asit_edge.bundle import Bundle, Manifest, StreamModel, default_bundle, load_bundle
+from asit_edge.classifier import Classifier, OnnxStream, OnnxWindows, SlidingWindow
 from asit_edge.config import Config, Events, LabelSettings
 from asit_edge.errors import WrongUse
 from asit_edge.events import ClassSettings, Tracker
@@ -44,12 +44,19 @@ def load_model(config: Config) -> Model:
 def open_classifier(bundle: Bundle, threads: int = 1, interval: float | None = None) -> Classifier:
     """The bundle's model, deciding every `interval` seconds (None: as the bundle says).
 
-    Raises AsitEdgeError if the model cannot be loaded.
+    Raises AsitEdgeError if the model cannot be loaded, WrongUse if it is a streaming one and has another interval.
     """
     front_end, shape = bundle.manifest.front_end, bundle.manifest.model
-    chunk = shape.interval
-    if interval is not None:
-        chunk = max(round(interval * front_end.sample_rate / front_end.hop), 1)
+    frames = None if interval is None else max(round(interval * front_end.sample_rate / front_end.hop), 1)
+    if isinstance(shape, StreamModel):
+        if frames not in (None, shape.frames):
+            own = shape.frames * front_end.hop / front_end.sample_rate
+            raise WrongUse(
+                f"events.interval ({interval}): {bundle.manifest.name} is a streaming model, which hears every {own:g} s; "
+                f"leave the key out or set it to {own:g}"
+            )
+        return OnnxStream(bundle, threads)
+    chunk = frames or shape.interval
     silence = np.full(front_end.mels, front_end.silence, np.float32)
     return SlidingWindow(OnnxWindows(bundle, threads), shape.frames, chunk, silence)
 

@@ -7,7 +7,7 @@ file's SHA-256 is compared with the manifest at load, so that a half-copied bund
 import hashlib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,6 +19,8 @@ from asit_edge.validation import explain
 
 MANIFEST = "bundle.yaml"
 MODEL = "model.onnx"
+INITIAL = "initial.npz"
+"""Of a stream model: what its caches hold after silence, one array a cache, without the batch."""
 
 
 class BundleLabel(Label):
@@ -46,6 +48,29 @@ class WindowModel(BaseModel):
     interval: int = Field(gt=0, description="frames between decisions, unless the configuration says otherwise")
 
 
+class StreamModel(BaseModel):
+    """A model that hears every frame once: (batch, frames, mels) and caches to (batch, steps, classes) and new caches.
+
+    Inputs of the ONNX model: `log_mel`, then each cache by its name, (batch, *shape). Outputs: `scores`, probabilities,
+    then each cache as the next chunk needs it, its name with `next_` before it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shape: Literal["stream"] = "stream"
+    frames: int = Field(gt=0, description="length of a chunk in frames")
+    steps: int = Field(gt=0, description="decisions a chunk; frames is a multiple of it")
+    caches: dict[str, list[int]] = Field(min_length=1, description="shape of each cache, without the batch")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "StreamModel":
+        if self.frames % self.steps:
+            raise ValueError(f"frames ({self.frames}) must be a multiple of steps ({self.steps})")
+        if wrong := [name for name, shape in self.caches.items() if not shape or min(shape) < 0]:
+            raise ValueError(f"caches.{wrong[0]}: a shape is a list of sizes, got {self.caches[wrong[0]]}")
+        return self
+
+
 class Manifest(BaseModel):
     """`bundle.yaml`. The order of `labels` is the order of the model's outputs."""
 
@@ -57,7 +82,7 @@ class Manifest(BaseModel):
     license: str = Field(min_length=1)
     labels: list[BundleLabel] = Field(min_length=1)
     front_end: FrontEnd
-    model: WindowModel
+    model: Annotated[WindowModel | StreamModel, Field(discriminator="shape")]
     files: dict[str, str] = Field(description="file name to SHA-256, in hexadecimal")
     training: dict[str, Any] = Field(default_factory=dict, description="where the weights come from")
     metrics: dict[str, Any] = Field(default_factory=dict, description="what was measured, and how")
@@ -66,6 +91,8 @@ class Manifest(BaseModel):
     def _consistent(self) -> "Manifest":
         if MODEL not in self.files:
             raise ValueError(f"files must list {MODEL}")
+        if isinstance(self.model, StreamModel) and INITIAL not in self.files:
+            raise ValueError(f"files must list {INITIAL}: a stream model begins with it")
         for name in self.files:
             if Path(name).name != name:
                 raise ValueError(f"files: {name!r} is not a plain file name")
@@ -86,6 +113,20 @@ class Bundle:
     @property
     def model_file(self) -> Path:
         return self.path / MODEL
+
+    @property
+    def window(self) -> WindowModel:
+        """Raises AsitEdgeError if the model is of the other kind."""
+        if not isinstance(self.manifest.model, WindowModel):
+            raise AsitEdgeError(f"{self.path}: is a streaming model, which does not score single windows")
+        return self.manifest.model
+
+    @property
+    def stream(self) -> StreamModel:
+        """Raises AsitEdgeError if the model is of the other kind."""
+        if not isinstance(self.manifest.model, StreamModel):
+            raise AsitEdgeError(f"{self.path}: is a window model, which keeps no caches")
+        return self.manifest.model
 
 
 def default_bundle() -> Path:

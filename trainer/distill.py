@@ -34,10 +34,9 @@ from trainer.recordings import FULL_SCALE, Recording, Waveforms, is_held_out, lo
 from trainer.scenes import SceneSampler
 from trainer.schedules import cosine
 from trainer.streaming_vit import SIZES, STEP, StreamViT
+from trainer.student import STREAM
 from trainer.teacher_scores import TeacherScores, read_teacher_scores
 
-RUN = "stream"
-"""Kind of the checkpoints."""
 ROOM_RESPONSES = "rir_"
 """Recordings in folders of this beginning are room responses: something to hear sounds through, not sounds."""
 
@@ -211,7 +210,7 @@ def train(
     optimiser = torch.optim.AdamW(parameter_groups(model))
     step = 0
     if run_file.is_file():
-        saved = load_checkpoint(run_file, RUN)
+        saved = load_checkpoint(run_file, STREAM)
         if saved["labels"] != labels:
             raise WrongUse(f"{run_file}: was begun with other data (its labels differ); name a new run")
         model.load_state_dict(saved["raw"])
@@ -230,7 +229,7 @@ def train(
             "optimiser": optimiser.state_dict(),
             "step": step,
         }
-        save_checkpoint(run_file, RUN, content)
+        save_checkpoint(run_file, STREAM, content)
 
     while step < config.steps:
         rate = learning_rate(step, config)

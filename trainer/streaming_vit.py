@@ -1,32 +1,35 @@
 """The streaming student: a block-causal vision transformer that computes every patch of sound once.
 
 Tokens are time-major. A chunk of a few time steps attends to itself in both directions and to a limited past; what it
-needs of the past are the keys and values of earlier steps, kept in caches of fixed shape. Keys are cached before the
-rotation by time (RoPE, arXiv 2104.09864) and rotated by their place in the cache, so nothing grows with a stream's
-age. Frequency tokens are merged in pairs between stages, where sizes say so. One forward serves both ways of running:
-a whole recording under a mask (training, evaluation) and one chunk with its memory (device).
+needs of the past are the keys and values of earlier steps, kept in caches of fixed shape. Positions in time are
+relative (a learned bias by distance, arXiv 1910.10683), so nothing grows with a stream's age. Frequency tokens are
+merged in pairs between stages, where sizes say so. One forward serves both ways of running: a whole recording under a
+mask (training, evaluation) and one chunk with its memory (device).
 
-Shape suffixes: B batch, S time steps of 16 frames, F frequency tokens, N = S*F tokens, D width, K classes.
+Shape suffixes: B batch, S time steps of 16 frames, F frequency tokens, N = S*F tokens, D width, H heads, K classes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from trainer.vit import PATCH, DropPath, Mlp, PatchEmbed, initialise
+from trainer.vit import PATCH, DropPath, PatchEmbed, initialise
 
 STEP = PATCH
 """Frames of one time step (160 ms at 10 ms a frame): the finest time at which the model decides."""
 
-ROTARY_BASE = 100.0
-"""Wavelengths of the rotation, from about 6 steps to some 600: a context of tens of steps needs no longer ones."""
+LONGEST_CHUNK = 6
+"""Time steps, 0.96 s."""
 
 STEM_PAST = STEP
 """Frames of past that the convolutional stem looks at; its receptive field is 15 frames beyond a step's own."""
+
+
+ACTIVATIONS = {"gelu": nnf.gelu, "relu": nnf.relu}
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class StreamConfig:
     """Time steps that are heard together: 2 are 0.32 s."""
     mels: int = 128
     drop_path: float = 0.05
+    activation: Literal["gelu", "relu"] = "gelu"
+    """GELU as in the paper; ReLU costs a processor a third of it."""
 
     def __post_init__(self) -> None:
         tokens = self.mels // PATCH
@@ -57,11 +62,11 @@ class StreamConfig:
             raise ValueError(f"{self.mels} mel bins do not divide into patches for {len(self.stages)} stages")
         if self.stem and len(self.stem) != 3:
             raise ValueError(f"stem must have 3 widths (a fourth layer makes the tokens), got {len(self.stem)}")
-        if not 1 <= self.chunk <= 6:
-            raise ValueError(f"chunk must be from 1 to 6 time steps (0.16 to 0.96 s), got {self.chunk}")
+        if not 1 <= self.chunk <= LONGEST_CHUNK:
+            raise ValueError(f"chunk must be from 1 to {LONGEST_CHUNK} time steps (0.16 to 0.96 s), got {self.chunk}")
         for stage in self.stages:
-            if stage.width % stage.heads or stage.width // stage.heads % 2:
-                raise ValueError(f"width {stage.width} does not divide into {stage.heads} heads of even size")
+            if stage.width % stage.heads:
+                raise ValueError(f"width {stage.width} does not divide into {stage.heads} heads")
             if stage.context < 0:
                 raise ValueError("context must not be negative")
 
@@ -90,7 +95,7 @@ class StreamConfig:
 
 SIZES = {
     "nano": StreamConfig(
-        stages=(Stage(96, 2, 3, 8), Stage(160, 2, 5, 16), Stage(224, 2, 7, 24)), stem=(16, 32, 64)
+        stages=(Stage(96, 2, 3, 8), Stage(160, 2, 5, 16), Stage(224, 2, 7, 24)), stem=(16, 32, 64), activation="relu"
     ),
     "tiny": StreamConfig(stages=(Stage(192, 12, 3, 24),)),
 }
@@ -106,7 +111,7 @@ class Logits(NamedTuple):
 
 Memory = list[Tensor]
 """What a stream leaves behind: the stem's frames (B, 16, mels) if it has one, then each layer's keys and values
-(B, context * F, 2 * D)."""
+(B, 2 * H, context * F, D / H)."""
 
 
 class Stem(nn.Module):
@@ -115,8 +120,9 @@ class Stem(nn.Module):
     Finer than one projection a patch, and learned from much less data. Causal: padded on the left only.
     """
 
-    def __init__(self, widths: Sequence[int], width: int) -> None:
+    def __init__(self, widths: Sequence[int], width: int, activation: str) -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[activation]
         channels = [1, *widths, width]
         self.convolutions = nn.ModuleList(
             nn.Conv2d(before, after, 3, stride=2) for before, after in zip(channels, channels[1:], strict=False)
@@ -125,61 +131,75 @@ class Stem(nn.Module):
     def forward(self, log_mel: Tensor) -> Tensor:
         x_BCSF = log_mel[:, None]
         for index, convolution in enumerate(self.convolutions):
-            x_BCSF = convolution(nnf.pad(x_BCSF if index == 0 else nnf.gelu(x_BCSF), (1, 0, 1, 0)))
+            x_BCSF = convolution(nnf.pad(x_BCSF if index == 0 else self.activation(x_BCSF), (1, 0, 1, 0)))
         return x_BCSF[:, :, 1:].flatten(2).transpose(1, 2)
 
 
 class StreamAttention(nn.Module):
-    """Attention of a chunk's tokens to themselves and to the cached past; names as in `trainer.vit`."""
+    """Attention of a chunk's tokens to themselves and to the cached past; names as in `trainer.vit`.
 
-    def __init__(self, width: int, heads: int) -> None:
+    What a query thinks of a key depends, beside what they hold, on how far apart they are in time (`time_bias`, from
+    the longest distance ahead to the longest back) and on their two frequencies (`frequency_bias`).
+    """
+
+    def __init__(self, width: int, heads: int, tokens: int, context: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.tokens, self.context = heads, tokens, context
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
+        self.time_bias = nn.Parameter(torch.zeros(heads, context + 2 * LONGEST_CHUNK - 1))
+        self.frequency_bias = nn.Parameter(torch.zeros(heads, tokens, tokens))
 
-    def forward(self, x_BND: Tensor, past: Tensor | None, tokens: int, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """`tokens` a time step. Returns the output and all keys and values, past and new, (B, past + N, 2 * D)."""
-        width = x_BND.shape[2]
-        query, new = self.qkv(x_BND).split((width, 2 * width), dim=2)
-        known = new if past is None else torch.cat((past.to(new.dtype), new), dim=1)
-        key, value = known.split((width, width), dim=2)
-        before = (known.shape[1] - new.shape[1]) // tokens
-        query = rotate(self._by_head(query), tokens, before) * (width // self.heads) ** -0.5
-        key = rotate(self._by_head(key), tokens, 0)
+    def forward(self, x_BND: Tensor, past: Tensor | None, hidden_SS: Tensor | None) -> tuple[Tensor, Tensor]:
+        """`past` (B, 2H, M, C) are cached keys and values; `hidden_SS` says which time steps are not for a query.
+
+        Returns the output and all keys and values, past and new, (B, 2H, M + N, C).
+        """
+        heads = self.heads
+        qkv = self.qkv(x_BND).unflatten(2, (3 * heads, -1)).transpose(1, 2)
+        query, new = qkv.split((heads, 2 * heads), dim=1)
+        known = new if past is None else torch.cat((past.to(new.dtype), new), dim=2)
+        key, value = known.split((heads, heads), dim=1)
         # Written out: on CPUs the fused kernel's backward pass takes longer than all the rest of the model.
-        similarity = query @ key.transpose(2, 3)
-        if mask is not None:
-            similarity = similarity.masked_fill(mask, -torch.inf)
-        attended = similarity.softmax(dim=-1) @ self._by_head(value)
+        similarity = query @ key.transpose(2, 3) * query.shape[3] ** -0.5
+        bias = self.bias(query.shape[2] // self.tokens, key.shape[2] // self.tokens, hidden_SS)
+        attended = (similarity + bias.to(similarity.dtype)).softmax(dim=-1) @ value
         return self.proj(attended.transpose(1, 2).flatten(2)), known
 
-    def _by_head(self, x_BND: Tensor) -> Tensor:
-        return x_BND.unflatten(2, (self.heads, -1)).transpose(1, 2)
+    def bias(self, queries: int, keys: int, hidden_SS: Tensor | None) -> Tensor:
+        """Added to similarities, (H, queries * F, keys * F); the queries are the last of the keys' time steps."""
+        query = torch.arange(keys - queries, keys, device=self.time_bias.device)[:, None]
+        distance = query - torch.arange(keys, device=self.time_bias.device)
+        place = (distance + LONGEST_CHUNK - 1).clamp(0, self.time_bias.shape[1] - 1)
+        time_HSS = self.time_bias[:, place]
+        if hidden_SS is not None:
+            time_HSS = time_HSS.masked_fill(hidden_SS, -torch.inf)
+        both = time_HSS[:, :, None, :, None] + self.frequency_bias[:, None, :, None, :]
+        return both.flatten(3, 4).flatten(1, 2)
 
 
-def rotate(x_BHNC: Tensor, tokens: int, first: int) -> Tensor:
-    """Rotates each head's channels, in pairs (i, i + C/2), by the time step of the token, counted from `first`."""
-    steps, half = x_BHNC.shape[2] // tokens, x_BHNC.shape[3] // 2
-    wavelengths = ROTARY_BASE ** (torch.arange(half, device=x_BHNC.device, dtype=torch.float32) / half)
-    times = torch.arange(first, first + steps, device=x_BHNC.device, dtype=torch.float32)
-    angles_NC = (times[:, None] / wavelengths).repeat_interleave(tokens, dim=0)
-    cos, sin = angles_NC.cos().to(x_BHNC.dtype), angles_NC.sin().to(x_BHNC.dtype)
-    even, odd = x_BHNC.split((half, half), dim=3)
-    return torch.cat((even * cos - odd * sin, even * sin + odd * cos), dim=3)
+class StreamMlp(nn.Module):
+    def __init__(self, width: int, activation: str) -> None:
+        super().__init__()
+        self.activation = ACTIVATIONS[activation]
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, x_BND: Tensor) -> Tensor:
+        return self.fc2(self.activation(self.fc1(x_BND)))  # type: ignore[no-any-return]
 
 
 class StreamBlock(nn.Module):
-    def __init__(self, width: int, heads: int, drop_path: float) -> None:
+    def __init__(self, stage: Stage, tokens: int, activation: str, drop_path: float) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.attn = StreamAttention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.mlp = Mlp(width)
+        self.norm1 = nn.LayerNorm(stage.width, eps=1e-6)
+        self.attn = StreamAttention(stage.width, stage.heads, tokens, stage.context)
+        self.norm2 = nn.LayerNorm(stage.width, eps=1e-6)
+        self.mlp = StreamMlp(stage.width, activation)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x_BND: Tensor, past: Tensor | None, tokens: int, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        attended, known = self.attn(self.norm1(x_BND), past, tokens, mask)
+    def forward(self, x_BND: Tensor, past: Tensor | None, hidden_SS: Tensor | None) -> tuple[Tensor, Tensor]:
+        attended, known = self.attn(self.norm1(x_BND), past, hidden_SS)
         x_BND = x_BND + self.drop_path(attended)
         return x_BND + self.drop_path(self.mlp(self.norm2(x_BND))), known
 
@@ -205,12 +225,12 @@ class StreamViT(nn.Module):
         self.config = config
         self.silence = silence
         first, last = config.stages[0], config.stages[-1]
-        self.patch_embed = Stem(config.stem, first.width) if config.stem else PatchEmbed(first.width)
+        self.patch_embed = Stem(config.stem, first.width, config.activation) if config.stem else PatchEmbed(first.width)
         self.frequency_embed = nn.Parameter(torch.zeros(config.mels // PATCH, first.width))
         depth = len(config.layers)
         self.blocks = nn.ModuleList(
-            StreamBlock(stage.width, stage.heads, config.drop_path * index / max(depth - 1, 1))
-            for index, (stage, _) in enumerate(config.layers)
+            StreamBlock(stage, tokens, config.activation, config.drop_path * index / max(depth - 1, 1))
+            for index, (stage, tokens) in enumerate(config.layers)
         )
         widths = [stage.width for stage in config.stages]
         self.merges = nn.ModuleList(Merge(*pair) for pair in zip(widths, widths[1:], strict=False))
@@ -237,17 +257,15 @@ class StreamViT(nn.Module):
             remembered.append(log_mel[:, -STEM_PAST:])
         x_BND = self.patch_embed(log_mel)
         x_BND = x_BND.float() + self.frequency_embed.repeat(steps, 1)
-        width, masks = self.config.stages[0], {}
+        current = self.config.stages[0]
         for index, (stage, tokens) in enumerate(self.config.layers):
-            if stage is not width:
-                x_BND = self.merges[self.config.stages.index(stage) - 1](x_BND)
-                width = stage
+            if stage is not current:
+                x_BND, current = self.merges[self.config.stages.index(stage) - 1](x_BND), stage
             cache = caches[index] if caches is not None else None
-            before = stage.context if cache is not None else 0
-            if stage not in masks:
-                masks[stage] = attention_mask(steps, before, stage.context, chunk, tokens, x_BND.device)
-            x_BND, known = self.blocks[index](x_BND, cache, tokens, masks[stage])
-            remembered.append(known[:, known.shape[1] - min(stage.context * tokens, known.shape[1]) :])
+            hidden = hidden_steps(steps, stage.context, chunk, cache is not None, x_BND.device)
+            x_BND, known = self.blocks[index](x_BND, cache, hidden)
+            kept = min(stage.context * tokens, known.shape[2])
+            remembered.append(known[:, :, known.shape[2] - kept :])
         embedded_BSD = self.norm(x_BND).unflatten(1, (steps, -1)).flatten(2)
         chunks = embedded_BSD.unflatten(1, (-1, chunk)).mean(dim=2)
         return Logits(self.frame_head(embedded_BSD), self.chunk_head(chunks)), remembered
@@ -257,7 +275,8 @@ class StreamViT(nn.Module):
         weight = self.frame_head.weight
         frames = [weight.new_full((batch, STEM_PAST, self.config.mels), self.silence)] if self.config.stem else []
         return frames + [
-            weight.new_zeros(batch, stage.context * tokens, 2 * stage.width) for stage, tokens in self.config.layers
+            weight.new_zeros(batch, 2 * stage.heads, stage.context * tokens, stage.width // stage.heads)
+            for stage, tokens in self.config.layers
         ]
 
     @torch.no_grad()
@@ -270,18 +289,15 @@ class StreamViT(nn.Module):
         return memory
 
 
-def attention_mask(
-    steps: int, before: int, context: int, chunk: int, tokens: int, device: torch.device
-) -> Tensor | None:
-    """Which keys each query must not see, (steps * tokens, (before + steps) * tokens); None if it may see all.
+def hidden_steps(steps: int, context: int, chunk: int, remembers: bool, device: torch.device) -> Tensor | None:
+    """Which time steps each query step must not see, (steps, past + steps); None if it may see all.
 
-    A query sees its own chunk and the `context` steps before the chunk. `before` steps of past stand ahead of the
-    queries' own steps among the keys.
+    A query sees its own chunk and the `context` steps before the chunk. With a memory, `context` steps of past stand
+    ahead of the queries' own steps.
     """
-    if steps == chunk and before == context:
+    past = context if remembers else 0
+    if steps == chunk and past == context:
         return None
-    query = torch.arange(steps, device=device)
-    start = before + query // chunk * chunk
-    key = torch.arange(before + steps, device=device)
-    hidden = (key < start[:, None] - context) | (key >= start[:, None] + chunk)
-    return hidden.repeat_interleave(tokens, dim=0).repeat_interleave(tokens, dim=1)
+    start = past + torch.arange(steps, device=device)[:, None] // chunk * chunk
+    key = torch.arange(past + steps, device=device)
+    return (key < start - context) | (key >= start + chunk)
