@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from asit_edge.backends.choose import open_windows
+from asit_edge.backends.choose import open_backend
 from asit_edge.backends.onnx_session import Provider
+from asit_edge.backends.shapes import as_classifier, open_onnx
 from asit_edge.bundle import Bundle, Manifest, default_bundle, load_bundle
-from asit_edge.classifier import Classifier, OnnxWindows, SlidingWindow, WindowBackend
+from asit_edge.classifier import Classifier
 from asit_edge.config import Config, Events, LabelSettings
 from asit_edge.errors import WrongUse
 from asit_edge.events import ClassSettings, Tracker
@@ -40,7 +39,8 @@ def load_model(config: Config) -> Model:
     bundle = load_bundle(config.model or default_bundle())
     manifest = bundle.manifest
     classes = class_settings(config.events, manifest)
-    return Model(bundle, _sliding(bundle, open_windows(bundle, config), config.events.interval), classes)
+    backend = open_backend(bundle, config)
+    return Model(bundle, as_classifier(bundle, backend, config.events.interval), classes)
 
 
 def open_classifier(
@@ -48,18 +48,9 @@ def open_classifier(
 ) -> Classifier:
     """The bundle's model on ONNX Runtime, deciding every `interval` seconds (None: as the bundle says).
 
-    Raises AsitEdgeError if the model cannot be loaded.
+    Raises AsitEdgeError if the model cannot be loaded, WrongUse if it is a streaming one and has another interval.
     """
-    return _sliding(bundle, OnnxWindows(bundle, threads, provider), interval)
-
-
-def _sliding(bundle: Bundle, windows: WindowBackend, interval: float | None) -> Classifier:
-    front_end, shape = bundle.manifest.front_end, bundle.manifest.model
-    chunk = shape.interval
-    if interval is not None:
-        chunk = max(round(interval * front_end.sample_rate / front_end.hop), 1)
-    silence = np.full(front_end.mels, front_end.silence, np.float32)
-    return SlidingWindow(windows, shape.frames, chunk, silence)
+    return as_classifier(bundle, open_onnx(bundle, threads, provider), interval)
 
 
 def class_settings(events: Events, manifest: Manifest) -> list[ClassSettings | None]:

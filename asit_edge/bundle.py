@@ -7,7 +7,7 @@ file's SHA-256 is compared with the manifest at load, so that a half-copied bund
 import hashlib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,9 +16,12 @@ from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.frontend import FrontEnd
 from asit_edge.labels import Label, slug
 from asit_edge.validation import explain
+from asit_edge.variant import Precision, Variant
 
 MANIFEST = "bundle.yaml"
 MODEL = "model.onnx"
+INITIAL = "initial.npz"
+"""Of a stream model: what its caches hold after silence, one array a cache, without the batch."""
 
 
 class BundleLabel(Label):
@@ -46,51 +49,27 @@ class WindowModel(BaseModel):
     interval: int = Field(gt=0, description="frames between decisions, unless the configuration says otherwise")
 
 
-Precision = Literal["fp32", "fp16", "int8"]
-"""Of a model's weights and linear layers; inputs and outputs are float32 in all of them."""
+class StreamModel(BaseModel):
+    """A model that hears every frame once: (batch, frames, mels) and caches to (batch, steps, classes) and new caches.
 
-
-class Gate(BaseModel):
-    """What a variant was allowed to lose against the fp32 model, and what it lost, on real audio.
-
-    Both have the same keys: `max_error` (largest difference of a probability), `relative_error` (of the logits, L2),
-    `top1_change` (share of decisions with another best class), `event_change` (share of decisions in which another set
-    of classes is above its on-threshold) and, where the audio is labelled, `accuracy_loss` and `map_loss` of clips.
+    Inputs of the ONNX model: `log_mel`, then each cache by its name, (batch, *shape). Outputs: `scores`, probabilities,
+    then each cache as the next chunk needs it, its name with `next_` before it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: str = Field(min_length=1, description="which audio, and how much of it")
-    limits: dict[str, float]
-    measured: dict[str, float]
-    worst_layer: str = Field("", description="the layer that alone changes its output most, and by how much")
+    shape: Literal["stream"] = "stream"
+    frames: int = Field(gt=0, description="length of a chunk in frames")
+    steps: int = Field(gt=0, description="decisions a chunk; frames is a multiple of it")
+    caches: dict[str, list[int]] = Field(min_length=1, description="shape of each cache, without the batch")
 
     @model_validator(mode="after")
-    def _same_keys(self) -> "Gate":
-        if unlimited := set(self.measured) - set(self.limits):
-            raise ValueError(f"no limit for {min(unlimited)}")
+    def _consistent(self) -> "StreamModel":
+        if self.frames % self.steps:
+            raise ValueError(f"frames ({self.frames}) must be a multiple of steps ({self.steps})")
+        if wrong := [name for name, shape in self.caches.items() if not shape or min(shape) < 0]:
+            raise ValueError(f"caches.{wrong[0]}: a shape is a list of sizes, got {self.caches[wrong[0]]}")
         return self
-
-    @property
-    def failures(self) -> dict[str, tuple[float, float]]:
-        """What is beyond its limit, or no number: name to (measured, limit)."""
-        pairs = {name: (value, self.limits[name]) for name, value in self.measured.items()}
-        return {name: (value, limit) for name, (value, limit) in pairs.items() if not value <= limit}
-
-    @property
-    def passed(self) -> bool:
-        return not self.failures
-
-
-class Variant(BaseModel):
-    """The model in another precision, made from the fp32 file with the hash `made_from`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    file: str
-    made_from: str = Field(description="SHA-256 of the fp32 file")
-    golden_error: float = Field(ge=0, description="largest difference to the golden scores, where it was made")
-    gate: Gate
 
 
 class Manifest(BaseModel):
@@ -104,7 +83,7 @@ class Manifest(BaseModel):
     license: str = Field(min_length=1)
     labels: list[BundleLabel] = Field(min_length=1)
     front_end: FrontEnd
-    model: WindowModel
+    model: Annotated[WindowModel | StreamModel, Field(discriminator="shape")]
     files: dict[str, str] = Field(description="file name to SHA-256, in hexadecimal")
     variants: dict[Literal["fp16", "int8"], Variant] = Field(
         default_factory=dict, description="the model in other precisions"
@@ -121,6 +100,8 @@ class Manifest(BaseModel):
                 raise ValueError(f"variants.{precision}: files does not list {variant.file}")
             if variant.made_from != self.files[MODEL]:
                 raise ValueError(f"variants.{precision}: made from another {MODEL} than the one in files")
+        if isinstance(self.model, StreamModel) and INITIAL not in self.files:
+            raise ValueError(f"files must list {INITIAL}: a stream model begins with it")
         for name in self.files:
             if Path(name).name != name:
                 raise ValueError(f"files: {name!r} is not a plain file name")
@@ -159,6 +140,20 @@ class Bundle:
                 f"make one with python -m export.variants {self.path} --precision {precision} --data AUDIO"
             )
         return self.with_model(self.path / self.manifest.variants[precision].file)
+
+    @property
+    def window(self) -> WindowModel:
+        """Raises AsitEdgeError if the model is of the other kind."""
+        if not isinstance(self.manifest.model, WindowModel):
+            raise AsitEdgeError(f"{self.path}: is a streaming model, which does not score single windows")
+        return self.manifest.model
+
+    @property
+    def stream(self) -> StreamModel:
+        """Raises AsitEdgeError if the model is of the other kind."""
+        if not isinstance(self.manifest.model, StreamModel):
+            raise AsitEdgeError(f"{self.path}: is a window model, which keeps no caches")
+        return self.manifest.model
 
 
 def default_bundle() -> Path:

@@ -10,9 +10,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from asit_edge.backends.engine import default_cache, write_whole
-from asit_edge.bundle import Bundle, Precision
+from asit_edge.bundle import Bundle
 from asit_edge.classifier import Classifier
 from asit_edge.frontend import FrontEnd
+from asit_edge.variant import Precision
 
 WORTH = 0.95
 """int8 is chosen if its median latency is below this share of fp32's: less than noise is no reason."""

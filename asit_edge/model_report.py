@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from asit_edge.assembly import open_classifier
-from asit_edge.backends.build import engine_classifier, key_here
+from asit_edge.backends.build import key_here
 from asit_edge.backends.choose import engine_options, onnx_precision
 from asit_edge.backends.cuda import DriverCuda
 from asit_edge.backends.engine import EngineCache, Options, default_cache
 from asit_edge.backends.onnx_session import Provider, providers_here
+from asit_edge.backends.shapes import as_classifier, open_engine
 from asit_edge.backends.tensorrt import installed
-from asit_edge.bundle import Bundle, Precision
+from asit_edge.bundle import Bundle
 from asit_edge.classifier import Classifier
 from asit_edge.config import Config
 from asit_edge.errors import AsitEdgeError
 from asit_edge.golden import golden_error
 from asit_edge.latency import Latency, measure, remember
+from asit_edge.variant import Precision
 
 EXACT = 1e-3
 """Allowed difference of an fp32 probability to the golden one: processors round differently."""
@@ -156,4 +158,4 @@ def _engine_plan(bundle: Bundle, config: Config, options: Options) -> bytes:
 def _engine(bundle: Bundle, config: Config, precision: Precision) -> Classifier:
     options = engine_options(bundle, config).model_copy(update={"precision": precision})
     plan = _engine_plan(bundle, config, options)
-    return engine_classifier(bundle, DriverCuda(), installed().load(plan), options.batch)
+    return as_classifier(bundle, open_engine(bundle, DriverCuda(), installed().load(plan), options.batch))

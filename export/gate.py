@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
-from asit_edge.bundle import Gate, Manifest
+from asit_edge.bundle import Manifest
 from asit_edge.classifier import Classifier, Scores
 from asit_edge.frontend import FrontEnd, Samples
 from asit_edge.pipeline import Scorer
 from asit_edge.tag import clip_scores
+from asit_edge.variant import Gate
 
 LIMITS: dict[str, dict[str, float]] = {
     "fp16": {

@@ -18,9 +18,10 @@ from asit_edge.backends.choose import engine_precision
 from asit_edge.backends.cuda import Cuda, DriverCuda
 from asit_edge.backends.engine import EngineCache, Options, SideCar, default_cache, write_engine
 from asit_edge.backends.tensorrt import Progress, TensorRT, installed
-from asit_edge.bundle import Bundle, Precision, load_bundle
+from asit_edge.bundle import Bundle, load_bundle
 from asit_edge.config import Config
 from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.variant import Precision
 from export.trt_api import missing
 from trainer.command import run
 

@@ -17,9 +17,10 @@ import onnx
 import typer
 
 from asit_edge.assembly import open_classifier
-from asit_edge.bundle import MODEL, Bundle, Gate, Variant, load_bundle, sha256, write_manifest
+from asit_edge.bundle import MODEL, Bundle, load_bundle, sha256, write_manifest
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.golden import golden_error
+from asit_edge.variant import Gate, Variant
 from export.audio import Audio, read_audio
 from export.card import CARD, model_card
 from export.feeds import feeds

@@ -1,6 +1,7 @@
 """Masking of spectrograms (SpecAugment, arXiv 1904.08779), for a whole batch on its device."""
 
 import torch
+import torch.nn.functional as nnf
 from torch import Tensor
 
 
@@ -19,3 +20,14 @@ def mask_axis(log_mel: Tensor, axis: int, longest: int, generator: torch.Generat
 def spec_augment(log_mel: Tensor, time: int, frequency: int, generator: torch.Generator) -> Tensor:
     """One time mask and one frequency mask on each example of (batch, frames, mels)."""
     return mask_axis(mask_axis(log_mel, 1, time, generator), 2, frequency, generator)
+
+
+def equalise(log_mel: Tensor, most: float, floor: float, generator: torch.Generator) -> Tensor:
+    """Adds a smooth random frequency response to each example of (batch, frames, mels), up to `most` either way.
+
+    In log-mel a response is an offset a bin; nothing falls below `floor`, the value of silence, or rises from it.
+    """
+    batch, _, mels = log_mel.shape
+    points = most * (2 * torch.rand(batch, 1, 6, generator=generator) - 1)
+    response = nnf.interpolate(points, size=mels, mode="linear", align_corners=True)
+    return torch.where(log_mel <= floor + 1e-4, log_mel, (log_mel + response).clamp_min(floor))

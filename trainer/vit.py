@@ -134,7 +134,7 @@ class ViT(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         nn.init.trunc_normal_(self.cls_token, std=0.02)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, log_mel: Tensor) -> Tensor:
         x_BND = self.patch_embed(log_mel)
@@ -159,7 +159,7 @@ def stretch_positions(pos_embed: Tensor, old: tuple[int, int], new: tuple[int, i
     return torch.cat((cls, image.permute(0, 2, 3, 1).flatten(1, 2)), dim=1)
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from asit_edge.backends.cuda import Cuda
-from asit_edge.backends.device import DeviceWindows, Runner
 from asit_edge.backends.engine import EngineCache, Key, Options, SideCar, make_key, make_side_car
-from asit_edge.backends.tensorrt import Engine, Progress, TensorRT
-from asit_edge.bundle import Bundle, Precision
-from asit_edge.classifier import Classifier, OnnxWindows, SlidingWindow
+from asit_edge.backends.shapes import as_classifier, open_engine, open_onnx
+from asit_edge.backends.tensorrt import Progress, TensorRT
+from asit_edge.bundle import Bundle
+from asit_edge.classifier import Classifier
 from asit_edge.errors import AsitEdgeError
 from asit_edge.golden import golden_inputs, golden_scores
 from asit_edge.latency import measure
+from asit_edge.variant import Precision
 
 ALLOWED: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.02, "int8": 0.05}
 """Largest difference of a probability between engine and ONNX Runtime on the same ONNX file.
@@ -46,8 +47,8 @@ def build_engine(
     onnx = bundle.at(options.precision)
     plan = tensorrt.build(onnx.model_file, options, timing, progress)
     before = cuda.free_memory()
-    classifier = engine_classifier(bundle, cuda, tensorrt.load(plan), options.batch)
-    error = difference(onnx, classifier, onnx_classifier(onnx))
+    classifier = as_classifier(bundle, open_engine(bundle, cuda, tensorrt.load(plan), options.batch))
+    error = difference(onnx, classifier, as_classifier(onnx, open_onnx(onnx)))
     allowed = ALLOWED[options.precision]
     if not error <= allowed:
         raise AsitEdgeError(
@@ -75,25 +76,6 @@ def difference(bundle: Bundle, engine: Classifier, reference: Classifier) -> flo
         error = float(np.abs(actual - expected[:batch]).max())
         worst = max(worst, error if np.isfinite(error) else np.inf)
     return worst
-
-
-def engine_classifier(bundle: Bundle, cuda: Cuda, engine: Engine, batch: int) -> Classifier:
-    """A loaded engine as a classifier that decides as often as the bundle says."""
-    windows = engine_windows(cuda, engine, batch)
-    front_end, shape = bundle.manifest.front_end, bundle.manifest.model
-    return SlidingWindow(windows, shape.frames, shape.interval, np.full(front_end.mels, front_end.silence, np.float32))
-
-
-def engine_windows(cuda: Cuda, engine: Engine, batch: int) -> DeviceWindows:
-    """A loaded engine of a window model."""
-    return DeviceWindows(Runner(cuda, engine, {}, batch))
-
-
-def onnx_classifier(bundle: Bundle) -> Classifier:
-    """The bundle's model on ONNX Runtime."""
-    front_end, shape = bundle.manifest.front_end, bundle.manifest.model
-    silence = np.full(front_end.mels, front_end.silence, np.float32)
-    return SlidingWindow(OnnxWindows(bundle), shape.frames, shape.interval, silence)
 
 
 def main(arguments: list[str]) -> None:

@@ -12,17 +12,19 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
-from asit_edge.backends.build import engine_windows, key_here
+from asit_edge.backends.build import key_here
 from asit_edge.backends.cuda import Cuda, DriverCuda
 from asit_edge.backends.engine import EngineCache, Options, default_cache
-from asit_edge.backends.switch import SwitchedWindows
+from asit_edge.backends.shapes import Backend, open_engine, open_onnx
+from asit_edge.backends.switch import SwitchedStream, SwitchedWindows
 from asit_edge.backends.tensorrt import TensorRT, installed
-from asit_edge.bundle import Bundle, Precision
-from asit_edge.classifier import OnnxWindows, WindowBackend
+from asit_edge.bundle import Bundle, StreamModel
 from asit_edge.config import Config
 from asit_edge.errors import AsitEdgeError, one_line
 from asit_edge.latency import faster
+from asit_edge.variant import Precision
 
 log = logging.getLogger(__name__)
 
@@ -88,13 +90,13 @@ class Parts:
     build: Builder = build_in_child
 
 
-def open_windows(bundle: Bundle, config: Config, parts: Parts | None = None) -> WindowBackend:
-    """The backend of a window model.
+def open_backend(bundle: Bundle, config: Config, parts: Parts | None = None) -> Backend:
+    """What runs the bundle's model.
 
     Raises AsitEdgeError or WrongUse if ONNX Runtime cannot serve as configured, or TensorRT is asked for by name and
     there is none, or no GPU.
     """
-    serving = OnnxWindows(bundle.at(onnx_precision(bundle, config)), config.threads, config.provider)
+    serving = open_onnx(bundle.at(onnx_precision(bundle, config)), config.threads, config.provider)
     if not tensorrt_wanted(config):
         return serving
     parts = parts or Parts()
@@ -105,13 +107,15 @@ def open_windows(bundle: Bundle, config: Config, parts: Parts | None = None) -> 
             raise
         log.info("ONNX Runtime serves: %s", error)
         return serving
-    switched = SwitchedWindows(serving)
+    streams = isinstance(bundle.manifest.model, StreamModel)
+    switched: Any = SwitchedStream(serving) if streams else SwitchedWindows(serving)  # type: ignore[arg-type]
 
     def offer(plan: bytes, batch: int) -> None:
-        switched.offer(engine_windows(cuda, tensorrt.load(plan), batch))
+        switched.offer(open_engine(bundle, cuda, tensorrt.load(plan), batch))
 
     _Supply(bundle, config, tensorrt, cuda, parts.build, offer).start()
-    return switched
+    backend: Backend = switched
+    return backend
 
 
 class _Supply:

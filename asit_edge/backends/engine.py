@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from asit_edge.bundle import Manifest, Precision, sha256
+from asit_edge.bundle import Manifest, sha256
 from asit_edge.errors import AsitEdgeError, one_line
+from asit_edge.variant import Precision
 
 
 class Options(BaseModel):

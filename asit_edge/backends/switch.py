@@ -5,27 +5,15 @@ said so; the step in which it failed is done again on ONNX Runtime, so no audio 
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from asit_edge.classifier import Classifier, LogMels, Memory, Scores, WindowBackend
+from asit_edge.backends.shapes import StreamBackend
+from asit_edge.classifier import LogMels, Memory, Scores, WindowBackend
 from asit_edge.errors import AsitEdgeError
 
 log = logging.getLogger(__name__)
-
-State = Mapping[str, npt.NDArray[Any]]
-"""What a streaming model remembers of a stream: name of the input to an array without batch."""
-
-
-class Movable(Classifier, Protocol):
-    """A streaming model's classifier whose memories can go on in another backend."""
-
-    def resume(self, state: State) -> Memory: ...
-
-    def suspend(self, memory: Memory) -> State: ...
 
 
 class SwitchedWindows:
@@ -56,7 +44,7 @@ class SwitchedWindows:
 class Held:
     """A stream's memory, and the backend that it is a memory of."""
 
-    def __init__(self, owner: Movable, memory: Memory) -> None:
+    def __init__(self, owner: StreamBackend, memory: Memory) -> None:
         self.owner = owner
         self.memory = memory
 
@@ -64,9 +52,9 @@ class Held:
 class SwitchedStream:
     """A streaming `Classifier` on an engine that falls back. What streams remember moves with them."""
 
-    def __init__(self, fallback: Movable) -> None:
+    def __init__(self, fallback: StreamBackend) -> None:
         self._fallback = fallback
-        self._engine: Movable | None = None
+        self._engine: StreamBackend | None = None
         self.chunk = fallback.chunk
         self.steps = fallback.steps
 
@@ -74,7 +62,7 @@ class SwitchedStream:
     def on_engine(self) -> bool:
         return self._engine is not None
 
-    def offer(self, engine: Movable) -> None:
+    def offer(self, engine: StreamBackend) -> None:
         """From now on the engine serves; streams move over with their next chunk."""
         self._engine = engine
 
