@@ -52,7 +52,7 @@ def open_classifier(bundle: Bundle, threads: int = 1, interval: float | None = N
         if frames not in (None, shape.frames):
             own = shape.frames * front_end.hop / front_end.sample_rate
             raise WrongUse(
-                f"events.interval ({interval}): {bundle.manifest.name} is a streaming model, which hears every {own:g} s; "
+                f"events.interval ({interval}): {bundle.manifest.name} is a streaming model and hears every {own:g} s; "
                 f"leave the key out or set it to {own:g}"
             )
         return OnnxStream(bundle, threads)

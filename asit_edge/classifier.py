@@ -116,8 +116,8 @@ class OnnxStream:
             scores = self.step(silence, [self.open(), self.open()])
         except Exception as error:  # ONNX Runtime raises a dozen types without a common base of its own
             raise AsitEdgeError(
-                f"{bundle.model_file}: does not take chunks of shape {silence.shape[1:]} and the caches that bundle.yaml "
-                f"says ({one_line(error)})"
+                f"{bundle.model_file}: does not take chunks of shape {silence.shape[1:]} and the caches of "
+                f"bundle.yaml ({one_line(error)})"
             ) from None
         check_scores(bundle, scores, (2, self.steps, len(spec.labels)))
 
@@ -149,7 +149,9 @@ def read_initial(bundle: Bundle) -> list[npt.NDArray[np.float32]]:
         raise AsitEdgeError(f"{file}: does not hold the caches that bundle.yaml names ({one_line(error)})") from None
     for (name, shape), cache in zip(bundle.stream.caches.items(), initial, strict=True):
         if list(cache.shape) != shape or cache.dtype != np.float32:
-            raise AsitEdgeError(f"{file}: {name} is {cache.dtype} of shape {list(cache.shape)}, bundle.yaml says {shape}")
+            raise AsitEdgeError(
+                f"{file}: {name} is {cache.dtype} of shape {list(cache.shape)}, bundle.yaml says {shape}"
+            )
     return initial
 
 

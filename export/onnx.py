@@ -46,8 +46,7 @@ def export_stream(device: DeviceStream, file: Path) -> None:
 def cache_shapes(device: DeviceStream) -> dict[str, list[int]]:
     """Shape of each cache without the batch, by name, in the order of the model's inputs."""
     return {
-        name: list(cache.shape[1:])
-        for name, cache in zip(device.cache_names, device.model.empty_memory(), strict=True)
+        name: list(cache.shape[1:]) for name, cache in zip(device.cache_names, device.model.empty_memory(), strict=True)
     }
 
 

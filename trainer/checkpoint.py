@@ -28,11 +28,21 @@ def save_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
 
 def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
     """The content of a checkpoint of that kind. Raises WrongUse or AsitEdgeError, naming the file."""
+    content = _read(path)
+    if content.get("kind") != kind:
+        raise AsitEdgeError(f"{path}: is a {content.get('kind')!r} checkpoint, not {kind!r}")
+    return content
+
+
+def checkpoint_kind(path: Path) -> str:
+    """Which command made it. Raises WrongUse or AsitEdgeError, naming the file."""
+    return str(_read(path).get("kind"))
+
+
+def _read(path: Path) -> dict[str, Any]:
     content = read_file(path)
     if content.get("format") != FORMAT:
         raise AsitEdgeError(f"{path}: not an asit-edge checkpoint (no format {FORMAT!r})")
-    if content.get("kind") != kind:
-        raise AsitEdgeError(f"{path}: is a {content.get('kind')!r} checkpoint, not {kind!r}")
     return content
 
 

@@ -9,7 +9,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from asit_edge.errors import AsitEdgeError, WrongUse
-from trainer.audioset import audioset_ids, label_for
+from trainer.audioset import audioset_ids
 from trainer.augment import equalise, spec_augment
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.command import run
@@ -104,7 +104,9 @@ def build_targets(
 def sampling_weights(material: Material) -> npt.NDArray[np.float64]:
     """Of each recording: labels are drawn by the root of their files, up to ten times one; longer files more often."""
     files = Counter(recording.label for recording in material.recordings)
-    label = np.array([min(files[recording.label] ** 0.5, 10.0) / files[recording.label] for recording in material.recordings])
+    label = np.array(
+        [min(files[recording.label] ** 0.5, 10.0) / files[recording.label] for recording in material.recordings]
+    )
     unlabelled = np.array([not recording.label for recording in material.recordings])
     label[unlabelled] = 25.0 / max(unlabelled.sum(), 1)
     seconds = np.diff(material.starts) * 0.16
@@ -138,7 +140,9 @@ class Scenes(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
             chunk = config.stream.chunk
             log_mel = self._features(torch.from_numpy(np.concatenate((waveforms, tail), axis=1)))
             masks = torch.Generator().manual_seed(int(rng.integers(2**31)))
-            log_mel = equalise(log_mel, config.equaliser_db / (2 * config.spec.std) * np.log(10) / 10, config.spec.silence, masks)
+            log_mel = equalise(
+                log_mel, config.equaliser_db / (2 * config.spec.std) * np.log(10) / 10, config.spec.silence, masks
+            )
             log_mel = spec_augment(log_mel, config.time_mask, config.frequency_mask, masks)
             yield log_mel, torch.from_numpy(targets), torch.from_numpy(lately[:, chunk - 1 :: chunk].copy())
 
@@ -179,7 +183,9 @@ def validation_scores(
     return np.stack(means), np.stack(highest)
 
 
-def mean_rank(scores: npt.NDArray[np.float32], recordings: Sequence[Recording], labels: Sequence[str]) -> dict[str, float]:
+def mean_rank(
+    scores: npt.NDArray[np.float32], recordings: Sequence[Recording], labels: Sequence[str]
+) -> dict[str, float]:
     """How often the label that a person gave is the best-scored, or among the best five, each label counting alike."""
     hits: dict[str, list[tuple[bool, bool]]] = {}
     for row, recording in zip(scores, recordings, strict=True):
@@ -217,7 +223,8 @@ def train(
         averaged, step = saved["model"], saved["step"]
         optimiser.load_state_dict(saved["optimiser"])
     loader = iter(DataLoader(Scenes(sampler, config, step), batch_size=None, num_workers=workers, prefetch_factor=3))
-    model.train().to(memory_format=torch.channels_last)
+    model.train()
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean_loss, began, first = None, time.monotonic(), step
 
     def save() -> None:
@@ -285,7 +292,8 @@ def distil(
     sounds = [
         (index, recording)
         for index, recording in enumerate(recordings)
-        if f"/{ROOM_RESPONSES}" not in recording.name and (config.test_fold is None or recording.fold != config.test_fold)
+        if f"/{ROOM_RESPONSES}" not in recording.name
+        and (config.test_fold is None or recording.fold != config.test_fold)
     ]
     training = [pair for pair in sounds if pair[1].fold is not None or not is_held_out(pair[1], config.validation)]
     held_out = [pair for pair in sounds if pair[1].fold is None and is_held_out(pair[1], config.validation)]

@@ -20,12 +20,13 @@ from asit_edge.errors import WrongUse
 from asit_edge.frontend import FrontEnd
 from asit_edge.pipeline import Scorer
 from asit_edge.tag import clip_scores
-from trainer.checkpoint import load_classifier
+from trainer.checkpoint import checkpoint_kind, load_classifier
 from trainer.classifier import ClipClassifier, Scores
 from trainer.command import run
 from trainer.crops import Samples
 from trainer.esc50 import read_esc50
 from trainer.finetune_config import FinetuneConfig
+from trainer.student import STREAM, TorchStream, load_student
 
 DECISION_FRAMES = 48
 """Frames between decisions where a checkpoint is evaluated; a bundle brings its own."""
@@ -89,7 +90,9 @@ def print_reports(reports: dict[str, Report]) -> None:
 
 
 def main(
-    model: Annotated[Path, typer.Argument(help="Checkpoint of trainer.finetune, or directory of a model bundle.")],
+    model: Annotated[
+        Path, typer.Argument(help="Checkpoint of trainer.finetune or trainer.distill, or directory of a model bundle.")
+    ],
     data: Annotated[Path, typer.Option(help="Folder in the ESC-50 layout.")],
     fold: Annotated[
         list[int] | None, typer.Option(help="Only these folds; default: the checkpoint's test fold.")
@@ -104,6 +107,12 @@ def main(
         names = [label.name for label in bundle.manifest.labels]
         classifier = open_classifier(bundle)
         folds = fold or dataset.folds
+    elif checkpoint_kind(model) == STREAM:
+        student, run_config, labels, _ = load_student(model)
+        spec = run_config.spec
+        names = [label.name for label in labels]
+        classifier = TorchStream(student)
+        folds = fold or ([run_config.test_fold] if run_config.test_fold is not None else dataset.folds)
     else:
         network, config, labels, record = load_classifier(model)
         spec = config.spec

@@ -6,7 +6,6 @@ windows that cover it. What the running score of a chunk should say, "heard in t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -68,32 +67,22 @@ CERTAIN = 0.95
 """Target of a label that a person gave."""
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Time steps of the student: `step` seconds each."""
-
-    step: float = 0.16
-
-    def steps(self, seconds: float) -> int:
-        """How many steps begin within that time, at least one."""
-        return max(int(np.ceil(seconds / self.step - 1e-6)), 1)
-
-
 def steps_from_windows(
-    windows: Probabilities, window: float, hop: float, steps: int, grid: Grid = Grid()
+    windows: Probabilities, window: float, hop: float, steps: int, step: float = 0.16
 ) -> Probabilities:
-    """Windows (n, labels), `window` s every `hop` s, to steps (steps, labels): sqrt(lowest * mean) of those covering it.
+    """Windows (n, labels), `window` s every `hop` s, to steps of `step` s, (steps, labels): of those that
+    cover a step, sqrt(lowest * mean).
 
     Past the last window's end the last window counts.
     """
-    centres = (np.arange(steps) + 0.5) * grid.step
+    centres = (np.arange(steps) + 0.5) * step
     first = np.maximum(np.ceil((centres - window) / hop - 1e-9).astype(int), 0)
     last = np.floor(centres / hop + 1e-9).astype(int)
     targets = np.empty((steps, windows.shape[1]), np.float32)
-    for step in range(steps):
-        end = min(int(last[step]), len(windows) - 1)
-        covering = windows[min(int(first[step]), end) : end + 1]
-        targets[step] = np.sqrt(covering.min(axis=0) * covering.mean(axis=0))
+    for place in range(steps):
+        end = min(int(last[place]), len(windows) - 1)
+        covering = windows[min(int(first[place]), end) : end + 1]
+        targets[place] = np.sqrt(covering.min(axis=0) * covering.mean(axis=0))
     return targets
 
 

@@ -9,7 +9,8 @@ mask (training, evaluation) and one chunk with its memory (device).
 Shape suffixes: B batch, S time steps of 16 frames, F frequency tokens, N = S*F tokens, D width, H heads, K classes.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -29,7 +30,7 @@ STEM_PAST = STEP
 """Frames of past that the convolutional stem looks at; its receptive field is 15 frames beyond a step's own."""
 
 
-ACTIVATIONS = {"gelu": nnf.gelu, "relu": nnf.relu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": nnf.gelu, "relu": nnf.relu}
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class Stem(nn.Module):
         self.activation = ACTIVATIONS[activation]
         channels = [1, *widths, width]
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, 3, stride=2) for before, after in zip(channels, channels[1:], strict=False)
+            nn.Conv2d(before, after, 3, stride=2) for before, after in itertools.pairwise(channels)
         )
 
     def forward(self, log_mel: Tensor) -> Tensor:
@@ -233,7 +234,7 @@ class StreamViT(nn.Module):
             for index, (stage, tokens) in enumerate(config.layers)
         )
         widths = [stage.width for stage in config.stages]
-        self.merges = nn.ModuleList(Merge(*pair) for pair in zip(widths, widths[1:], strict=False))
+        self.merges = nn.ModuleList(Merge(*pair) for pair in itertools.pairwise(widths))
         self.norm = nn.LayerNorm(last.width, eps=1e-6)
         embedding = config.layers[-1][1] * last.width
         self.frame_head = nn.Linear(embedding, classes)
@@ -250,8 +251,10 @@ class StreamViT(nn.Module):
         caches = list(memory) if memory is not None else None
         remembered: Memory = []
         if self.config.stem:
-            past = caches.pop(0) if caches is not None else log_mel.new_full((1,), self.silence).expand(
-                log_mel.shape[0], STEM_PAST, log_mel.shape[2]
+            past = (
+                caches.pop(0)
+                if caches is not None
+                else log_mel.new_full((1,), self.silence).expand(log_mel.shape[0], STEM_PAST, log_mel.shape[2])
             )
             log_mel = torch.cat((past, log_mel), dim=1)
             remembered.append(log_mel[:, -STEM_PAST:])

@@ -27,7 +27,9 @@ class YamNet:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError:
-            raise WrongUse(f"{file}: TFLite models need the package ai-edge-litert (pip install ai-edge-litert)") from None
+            raise WrongUse(
+                f"{file}: TFLite models need the package ai-edge-litert (pip install ai-edge-litert)"
+            ) from None
         try:
             with (file.parent / CLASS_MAP).open(newline="", encoding="utf-8") as table:
                 self.labels = [row["display_name"] for row in csv.DictReader(table)]
