@@ -115,8 +115,8 @@ class OnnxStream:
             scores = self.step(silence, [self.open(), self.open()])
         except Exception as error:  # ONNX Runtime raises a dozen types without a common base of its own
             raise AsitEdgeError(
-                f"{bundle.model_file}: does not take chunks of shape {silence.shape[1:]} and the caches that bundle.yaml "
-                f"says ({one_line(error)})"
+                f"{bundle.model_file}: does not take chunks of shape {silence.shape[1:]} and the caches of "
+                f"bundle.yaml ({one_line(error)})"
             ) from None
         check_scores(bundle, scores, (2, self.steps, len(spec.labels)))
 

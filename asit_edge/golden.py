@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from asit_edge.bundle import Bundle
+from asit_edge.bundle import Bundle, StreamModel
 from asit_edge.classifier import Classifier
 from asit_edge.errors import AsitEdgeError, one_line
 
@@ -26,17 +26,21 @@ def golden_error(bundle: Bundle, classifier: Classifier) -> float:
 
 
 def golden_inputs(bundle: Bundle) -> npt.NDArray[np.float32]:
-    """The golden log-mel windows (n, frames, mels), or, in a bundle that has none, silence and noise of its shape."""
+    """The golden log-mel windows or streams (n, frames, mels); in a bundle without any, silence and noise."""
     if GOLDEN in bundle.manifest.files:
         return _read(bundle)[0]
-    front_end, frames = bundle.manifest.front_end, bundle.manifest.model.frames
+    front_end, shape = bundle.manifest.front_end, bundle.manifest.model
+    frames = shape.frames * (6 if isinstance(shape, StreamModel) else 1)
     levels = np.linspace(0, 1, 8, dtype=np.float32)[:, None, None]
     noise = np.random.default_rng(0).random((8, frames, front_end.mels), np.float32)
     return (np.float32(front_end.silence) + levels * noise).astype(np.float32)
 
 
 def golden_scores(classifier: Classifier, log_mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Scores of log-mel windows (n, frames, mels): the last decision of n streams that each hear one window."""
+    """The last decision (n, classes) on log-mel streams (n, frames, mels) that began after silence.
+
+    The frames are whole chunks; for a window model they are one window.
+    """
     memories = [classifier.open() for _ in log_mel]
     scores = np.zeros((len(log_mel), 0, 0), np.float32)
     for start in range(0, log_mel.shape[1], classifier.chunk):

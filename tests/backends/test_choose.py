@@ -11,14 +11,15 @@ import pytest
 
 from asit_edge.backends import choose
 from asit_edge.backends.build import build_engine, key_here
-from asit_edge.backends.choose import Parts, engine_precision, onnx_precision, open_windows
+from asit_edge.backends.choose import Parts, engine_precision, onnx_precision, open_backend
 from asit_edge.backends.engine import EngineCache, Options
 from asit_edge.backends.switch import SwitchedWindows
-from asit_edge.bundle import Bundle, Gate, Variant, load_bundle
+from asit_edge.bundle import Bundle, load_bundle
 from asit_edge.classifier import OnnxWindows, WindowBackend
 from asit_edge.config import Config, MicrophoneSource, TensorRTSettings
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.latency import remember
+from asit_edge.variant import Gate, Variant
 from tests.backends.fake_gpu import FakeTensorRT, HostCuda
 
 
@@ -37,7 +38,7 @@ class Machine:
     def open(self, **settings: Any) -> WindowBackend:
         config = self.config.model_copy(update=settings)
         parts = Parts(lambda: self.tensorrt, lambda: self.cuda, self._build)
-        return open_windows(self.bundle, config, parts)
+        return open_backend(self.bundle, config, parts)
 
     def _build(self, bundle: Bundle, options: Options, cache: EngineCache) -> None:
         assert self.may_build.wait(10)
@@ -202,11 +203,11 @@ def test_without_tensorrt_auto_serves_and_a_demand_fails(
     monkeypatch.setattr(choose, "find_spec", lambda name: object())
     parts = Parts(tensorrt=absent)
     with caplog.at_level(logging.INFO, "asit_edge"):
-        check_scores(open_windows(machine.bundle, Config(backend="auto"), parts), machine)
+        check_scores(open_backend(machine.bundle, Config(backend="auto"), parts), machine)
     assert "ONNX Runtime serves: TensorRT is not installed" in caplog.text
     with pytest.raises(AsitEdgeError, match="not installed"):
-        open_windows(machine.bundle, Config(backend="tensorrt"), parts)
-    check_scores(open_windows(machine.bundle, Config(backend="onnxruntime"), parts), machine)
+        open_backend(machine.bundle, Config(backend="tensorrt"), parts)
+    check_scores(open_backend(machine.bundle, Config(backend="onnxruntime"), parts), machine)
 
 
 def with_variant(bundle: Bundle, name: Any, error: float) -> Bundle:
@@ -259,11 +260,11 @@ def test_fp16_needs_a_passed_gate(tone_bundle: Path, caplog: pytest.LogCaptureFi
 
 def test_a_precision_that_is_not_there_is_wrong_use(tone_bundle: Path) -> None:
     with pytest.raises(WrongUse, match=r"has no int8 model \(it has fp32\); make one with python -m export\.variants"):
-        open_windows(load_bundle(tone_bundle), Config(precision="int8"))
+        open_backend(load_bundle(tone_bundle), Config(precision="int8"))
 
 
 def test_a_provider_that_is_not_there_is_wrong_use(tone_bundle: Path) -> None:
     with pytest.raises(
         WrongUse, match=r"provider 'openvino': the installed ONNX Runtime has cpu.*onnxruntime-openvino"
     ):
-        open_windows(load_bundle(tone_bundle), Config(provider="openvino"))
+        open_backend(load_bundle(tone_bundle), Config(provider="openvino"))

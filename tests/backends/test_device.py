@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asit_edge.backends.build import engine_windows
 from asit_edge.backends.device import MOST_GRAPHS, DeviceWindows, _runs
 from asit_edge.backends.engine import Options
+from asit_edge.backends.shapes import open_engine
 from asit_edge.bundle import load_bundle
 from asit_edge.classifier import OnnxWindows
 from asit_edge.errors import AsitEdgeError
@@ -21,7 +21,9 @@ def on_device(bundle: Path, batch: int, cuda: HostCuda | None = None) -> tuple[D
     cuda = cuda or HostCuda()
     tensorrt = FakeTensorRT(cuda)
     plan = tensorrt.build(bundle / "model.onnx", Options(batch=batch), None, None)
-    return engine_windows(cuda, tensorrt.load(plan), batch), cuda
+    backend = open_engine(load_bundle(bundle), cuda, tensorrt.load(plan), batch)
+    assert isinstance(backend, DeviceWindows)
+    return backend, cuda
 
 
 @settings(max_examples=20)
@@ -66,7 +68,8 @@ def test_what_is_no_probability_is_an_error(tone_bundle: Path, spoiled: float) -
     cuda = HostCuda()
     tensorrt = FakeTensorRT(cuda)
     plan = tensorrt.build(tone_bundle / "model.onnx", Options(), None, None)
-    device = engine_windows(cuda, tensorrt.load(plan), 1)
+    device = open_engine(load_bundle(tone_bundle), cuda, tensorrt.load(plan), 1)
+    assert isinstance(device, DeviceWindows)
     tensorrt.spoil = lambda scores: np.full_like(scores, spoiled)
     with pytest.raises(AsitEdgeError, match="not probabilities"):
         device.score(np.zeros((1, 64, 128), np.float32))

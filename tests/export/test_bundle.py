@@ -54,7 +54,7 @@ def test_a_bundle_scores_like_its_checkpoint(checkpoint: Path, tmp_path: Path) -
 
 def test_a_differing_model_is_refused(tmp_path: Path) -> None:
     export_onnx(random_model(0), CONFIG, tmp_path / "model.onnx")
-    windows = golden_windows(CONFIG)
+    windows = golden_windows(CONFIG.spec, CONFIG.frames)
     assert parity(random_model(0), tmp_path / "model.onnx", windows) < 1e-5
     with pytest.raises(AsitEdgeError, match="does not compute what the checkpoint does"):
         parity(random_model(1), tmp_path / "model.onnx", windows)
