@@ -47,34 +47,25 @@ def linear_layers(model: ModelProto) -> list[NodeProto]:
 def layer_names(model: ModelProto) -> dict[str, str]:
     """Output tensor of every measured node to its name in the trained model, such as `blocks.3.mlp.fc1`.
 
-    The name is that of the node's weights or, where the exporter has folded those, of the bias that is added next;
-    a product without either is named by what comes before it.
+    torch's exporter notes the module that a node comes from. Products and softmax inside attention are named by
+    their module and what they are; nodes of other exporters by their own names.
     """
-    fixed = constants(model)
-    users: dict[str, list[NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            users.setdefault(name, []).append(node)
+    weighted = {node.output[0] for node in linear_layers(model)}
     names: dict[str, str] = {}
-    latest = "input"
     for node in model.graph.node:
-        if node.op_type not in MEASURED:
-            continue
-        followers = [user for user in users.get(node.output[0], []) if user.op_type == "Add"]
-        candidates = [name for user in (node, *followers) for name in user.input if name in fixed]
-        own = [
-            match[1]
-            for name in candidates
-            if (match := re.match(r"(?:.*?backbone\.|.*?classifier\.)?(.+)\.(?:weight|bias)$", name))
-        ]
-        if own:
-            latest = own[0]
-            names[node.output[0]] = latest
-        else:
-            described = f"{node.op_type} after {latest}"
-            same = sum(name.partition(" (")[0] == described for name in names.values())
-            names[node.output[0]] = f"{described} ({same + 1})" if same else described
+        if node.op_type in MEASURED:
+            module = _module(node)
+            own = node.output[0] in weighted or node.op_type in ("Conv", "LayerNormalization")
+            name = module if own or module == node.name else f"{module} {node.op_type}"
+            same = sum(known.partition(" (")[0] == name for known in names.values())
+            names[node.output[0]] = f"{name} ({same + 1})" if same else name
     return names
+
+
+def _module(node: NodeProto) -> str:
+    scopes = next((entry.value for entry in node.metadata_props if entry.key == "pkg.torch.onnx.name_scopes"), "")
+    modules = re.findall(r"'([^']*)'", scopes)[:-1]
+    return re.sub(r"^(classifier\.|model\.|backbone\.)*", "", modules[-1]) if modules and modules[-1] else node.name
 
 
 def with_outputs(model: ModelProto, names: Iterable[str]) -> ModelProto:

@@ -40,7 +40,6 @@ def quantise(model: Path, feeds: Iterable[Tensors], out: Path, keep: Iterable[st
     nodes = [node.name for node in linear_layers(load(model)) if node.name not in kept]
     if not nodes:
         raise AsitEdgeError(f"{model}: has no linear layers to quantise")
-    logging.getLogger().setLevel(max(logging.getLogger().level, logging.WARNING))
     options = {
         "ActivationSymmetric": True,
         "WeightSymmetric": True,
@@ -49,6 +48,9 @@ def quantise(model: Path, feeds: Iterable[Tensors], out: Path, keep: Iterable[st
         "MatMulConstBOnly": True,
     }
     with tempfile.TemporaryDirectory() as scratch:
+        logging.disable(
+            logging.WARNING
+        )  # its advice, to optimise first, costs the layers' names
         try:
             quantize_static(
                 str(model),
@@ -65,6 +67,8 @@ def quantise(model: Path, feeds: Iterable[Tensors], out: Path, keep: Iterable[st
             )
         except Exception as error:  # ONNX Runtime's quantiser raises whatever its parts raise
             raise AsitEdgeError(f"{model}: cannot be quantised ({one_line(error)[:300]})") from None
+        finally:
+            logging.disable(logging.NOTSET)
         out.write_bytes((Path(scratch) / out.name).read_bytes())
 
 

@@ -1,0 +1,198 @@
+"""Variants: every precision of both shapes passes its gate on real audio, or is not written, and the layer is named."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from typer.testing import CliRunner
+
+from asit_edge.assembly import open_classifier
+from asit_edge.bundle import Bundle, load_bundle, sha256, write_manifest
+from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.golden import golden_error
+from export.audio import read_audio
+from export.feeds import feeds
+from export.graph import layer_names, linear_layers, load, session
+from export.half import half, widened
+from export.quantise import asymmetric
+from export.variants import parse_limits, write_variants
+from tests.export.conftest import LENIENT
+from trainer.command import new_app
+
+
+@pytest.fixture
+def copy(plain_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(plain_bundle, tmp_path / "bundle"))
+
+
+def test_a_bundle_gets_its_variants_with_what_they_lost(full_bundle: Path) -> None:
+    bundle = load_bundle(full_bundle)
+    assert bundle.precisions == ["fp32", "fp16", "int8"]
+    for name, variant in bundle.manifest.variants.items():
+        assert variant.gate.passed
+        assert 0 < variant.gate.measured["max_error"] < 0.1
+        assert variant.gate.measured.keys() == variant.gate.limits.keys()
+        assert "6 recordings" in variant.gate.data
+        assert variant.gate.worst_layer
+        at = bundle.at(name)
+        error = golden_error(at, open_classifier(at))
+        assert 0 < error <= variant.golden_error + 0.02
+    sizes = [bundle.at(precision).model_file.stat().st_size for precision in bundle.precisions]
+    assert sizes[0] > 1.5 * sizes[1] > 1.5 * sizes[2]
+    card = (full_bundle / "README.md").read_text(encoding="utf-8")
+    assert "model.int8.onnx" in card
+
+
+def test_half_is_half_throughout_and_layer_norm_stays_whole(full_bundle: Path) -> None:
+    bundle = load_bundle(full_bundle)
+    model = load(bundle.at("fp16").model_file)
+    onnx.checker.check_model(model, full_check=True)
+    kinds = {tensor.data_type for tensor in model.graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in kinds
+    assert onnx.TensorProto.FLOAT not in kinds
+    original = load(bundle.at("fp32").model_file)
+
+    def count(which: onnx.ModelProto, kind: str) -> int:
+        return sum(node.op_type == kind for node in which.graph.node)
+
+    assert count(model, "LayerNormalization") == count(original, "LayerNormalization") > 0
+    entries = [*model.graph.input, *model.graph.output]
+    assert all(entry.type.tensor_type.elem_type == onnx.TensorProto.FLOAT for entry in entries)
+
+
+def test_int8_touches_linear_layers_only_and_is_symmetric(full_bundle: Path) -> None:
+    bundle = load_bundle(full_bundle)
+    model, original = load(bundle.at("int8").model_file), load(bundle.at("fp32").model_file)
+    assert not asymmetric(model)
+    producers = {name: node for node in model.graph.node for name in node.output}
+    quantised = {
+        node.output[0]
+        for node in model.graph.node
+        if any(name in producers and producers[name].op_type == "DequantizeLinear" for name in node.input)
+    }
+    assert quantised == {node.output[0] for node in linear_layers(original)}
+    assert not any("Integer" in node.op_type or "Dynamic" in node.op_type for node in model.graph.node)
+    assert all(entry.version == 18 for entry in model.opset_import if entry.domain == "")
+
+
+def test_layers_have_the_names_of_the_trained_model(plain_bundle: Path) -> None:
+    names = set(layer_names(load(plain_bundle / "model.onnx")).values())
+    assert {"blocks.0.attn.qkv", "blocks.1.mlp.fc2", "blocks.0.norm1", "norm", "blocks.0.attn Softmax"} <= names
+
+
+def test_feeds_are_all_inputs_of_the_graph(plain_bundle: Path, clips: Path) -> None:
+    bundle = load_bundle(plain_bundle)
+    spec = bundle.manifest.front_end
+    found = feeds(bundle, [recording.samples(spec) for recording in read_audio(clips, 100).judging], 5)
+    assert len(found) == 5
+    model = session(plain_bundle / "model.onnx")
+    for feed in found:
+        assert feed.keys() == {entry.name for entry in model.get_inputs()}
+        assert np.isfinite(model.run(["scores"], dict(feed))[0]).all()
+    assert all(np.abs(found[0][name] - found[3][name]).max() > 0 for name in found[0])
+
+
+def change_weight(path: Path, layer: str, factor: float, row: int | None) -> None:
+    """Multiplies the weights of a layer (or one input row of them) in a bundle's fp32 model."""
+    model = load(path / "model.onnx")
+    names = layer_names(model)
+    node = next(node for node in model.graph.node if names.get(node.output[0] if node.output else "") == layer)
+    tensor = next(entry for entry in model.graph.initializer if entry.name == node.input[1])
+    values = numpy_helper.to_array(tensor).copy()
+    values[slice(None) if row is None else row] *= factor
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, path / "model.onnx")
+    manifest = load_without_hashes(path)
+    write_manifest(path, manifest.manifest)
+
+
+def load_without_hashes(path: Path) -> Bundle:
+    """A bundle after its files were changed on purpose, with the hashes that they have now."""
+    import yaml
+
+    text = yaml.safe_load((path / "bundle.yaml").read_text(encoding="utf-8"))
+    text["files"] = {name: sha256(path / name) for name in text["files"]}
+    (path / "bundle.yaml").write_text(yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
+    return load_bundle(path)
+
+
+def test_an_overflow_in_fp16_is_found_and_the_layer_named(copy: Path, clips: Path) -> None:
+    """ONNX Runtime's CPU kernels hide it: they compute in float32 whatever the file says."""
+    change_weight(copy, "blocks.1.mlp.fc1", 30_000.0, None)
+    before = {file.name: file.read_bytes() for file in copy.iterdir()}
+    model = half(load(copy / "model.onnx"))
+    example = feeds(load_bundle(copy), [np.zeros(16_000, np.float32)], 1)[0]
+    assert np.isfinite(session(model).run(["scores"], dict(example))[0]).all()
+    assert not np.isfinite(session(widened(model)).run(["scores"], dict(example))[0]).all()
+    with pytest.raises(AsitEdgeError, match=r"(?s)fp16.*blocks\.1\.mlp\.fc1"):
+        write_variants(copy, ["fp16"], read_audio(clips, 100), {}, force=False)
+    assert before == {file.name: file.read_bytes() for file in copy.iterdir()}
+
+
+def test_what_int8_loses_is_refused_and_the_layer_named(copy: Path, clips: Path) -> None:
+    """An outlier in the weights of every output channel of one layer leaves no steps for the rest."""
+    change_weight(copy, "blocks.0.mlp.fc1", 300.0, 0)
+    with pytest.raises(AsitEdgeError, match=r"(?s)not written.*int8: FAILED.*beyond its limit.*lost most[^,]*blocks\.0\.mlp\.fc1"):
+        write_variants(copy, ["int8"], read_audio(clips, 100), {}, force=False)
+    assert load_bundle(copy).precisions == ["fp32"]
+    write_variants(copy, ["int8"], read_audio(clips, 100), {}, force=True)
+    forced = load_bundle(copy).manifest.variants["int8"]
+    assert not forced.gate.passed
+    assert "blocks.0.mlp.fc1" in forced.gate.worst_layer
+
+
+def test_the_one_that_passes_is_written_though_the_other_fails(copy: Path, clips: Path) -> None:
+    with pytest.raises(AsitEdgeError, match="int8: FAILED"):
+        write_variants(copy, ["fp16", "int8"], read_audio(clips, 100), {**LENIENT, "max_error": 1e-2, "relative_error": 3e-3}, False)
+    assert load_bundle(copy).precisions == ["fp32", "fp16"]
+
+
+def test_a_weight_that_does_not_fit_half_is_named(copy: Path) -> None:
+    change_weight(copy, "blocks.1.attn.qkv", 1e7, None)
+    with pytest.raises(AsitEdgeError, match=r"reach .*, and float16 ends at 65504"):
+        half(load(copy / "model.onnx"))
+
+
+def test_labelled_audio_adds_accuracy(full_bundle: Path, clips: Path, tmp_path: Path) -> None:
+    """The ESC-50 layout: the first fold calibrates, the others judge."""
+    data = tmp_path / "esc"
+    (data / "meta").mkdir(parents=True)
+    shutil.copytree(clips, data / "audio")
+    rows = ["filename,fold,category"]
+    rows += [f"{index}.flac,{1 + index // 3},{('dog', 'rain', 'sneezing')[index % 3]}" for index in range(8)]
+    (data / "meta" / "esc50.csv").write_text("\n".join(rows) + "\n")
+    audio = read_audio(data, 100)
+    assert [recording.path.stem for recording in audio.calibrating] == ["0", "1", "2"]
+    path = Path(shutil.copytree(full_bundle, tmp_path / "bundle"))
+    made = write_variants(path, ["fp16"], audio, LENIENT, force=False)[0]
+    assert {"accuracy_loss", "map_loss"} <= made.gate.measured.keys()
+    assert load_bundle(path).precisions == ["fp32", "int8", "fp16"] or load_bundle(path).precisions == ["fp32", "fp16", "int8"]
+
+
+def test_too_little_audio_is_wrong_use(tmp_path: Path, clips: Path) -> None:
+    with pytest.raises(WrongUse, match="no audio"):
+        read_audio(tmp_path, 100)
+    with pytest.raises(WrongUse, match="need more"):
+        read_audio(clips, 3)
+
+
+@pytest.mark.parametrize("text", ["max_error", "max_error=much", "max_eror=0.1", "max_error=nan"])
+def test_a_wrong_limit_is_explained(text: str) -> None:
+    with pytest.raises(WrongUse, match="--limit"):
+        parse_limits([text])
+
+
+def test_the_command_reports_in_json(copy: Path, clips: Path) -> None:
+    from export.variants import main
+
+    app = new_app()
+    app.command()(main)
+    result = CliRunner().invoke(app, [str(copy), "--data", str(clips), "--precision", "fp16", "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.output)
+    assert report["precision"] == "fp16"
+    assert report["layers"].keys() == set(layer_names(load(copy / "model.onnx")).values())
