@@ -48,9 +48,7 @@ def quantise(model: Path, feeds: Iterable[Tensors], out: Path, keep: Iterable[st
         "MatMulConstBOnly": True,
     }
     with tempfile.TemporaryDirectory() as scratch:
-        logging.disable(
-            logging.WARNING
-        )  # its advice, to optimise first, costs the layers' names
+        logging.disable(logging.WARNING)  # its advice, to optimise first, costs the layers' names
         try:
             quantize_static(
                 str(model),
