@@ -6,6 +6,7 @@ frames for a window model, key/value caches for a streaming one. One step takes 
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -152,7 +153,7 @@ def read_initial(bundle: Bundle) -> list[npt.NDArray[np.float32]]:
     try:
         with np.load(file, allow_pickle=False) as stored:
             initial = [stored[name] for name in bundle.stream.caches]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise AsitEdgeError(f"{file}: does not hold the caches that bundle.yaml names ({one_line(error)})") from None
     for (name, shape), cache in zip(bundle.stream.caches.items(), initial, strict=True):
         if list(cache.shape) != shape or cache.dtype != np.float32:

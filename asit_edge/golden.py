@@ -1,5 +1,7 @@
 """The golden self-check: inputs that travel with a bundle, and the scores that the lab got for them."""
 
+from zipfile import BadZipFile
+
 import numpy as np
 import numpy.typing as npt
 
@@ -55,5 +57,5 @@ def _read(bundle: Bundle) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return arrays["log_mel"], arrays["scores"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise AsitEdgeError(f"{file}: not readable ({one_line(error)})") from None

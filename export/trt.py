@@ -31,13 +31,22 @@ GET_RTX = "TensorRT-RTX, which builds without a GPU, is not installed: pip insta
 
 
 def build(
-    tensorrt: TensorRT, cuda: Cuda, bundle: Bundle, options: Options, cache: EngineCache, out: Path | None
+    tensorrt: TensorRT,
+    cuda: Cuda,
+    bundle: Bundle,
+    options: Options,
+    cache: EngineCache,
+    out: Path | None,
+    seconds: float = 1.0,
 ) -> Path:
-    """Builds, verifies, measures and keeps an engine, in the cache or where `out` says. Prints what it does."""
+    """Builds, verifies, measures and keeps an engine, in the cache or where `out` says. Prints what it does.
+
+    `seconds` is how long each batch is measured.
+    """
     print(f"{bundle.manifest.name} {bundle.manifest.version}, {options.precision}, batch up to {options.batch}")
     print(f"TensorRT {tensorrt.version}, {cuda.gpu}, compute capability {cuda.compute_capability}", flush=True)
     began = time.monotonic()
-    side_car, plan = build_engine(tensorrt, cuda, bundle, options, cache.timing_file, progress_line(began))
+    side_car, plan = build_engine(tensorrt, cuda, bundle, options, cache.timing_file, progress_line(began), seconds)
     if out is None:
         out = cache.write(bundle.manifest, side_car, plan)
     else:

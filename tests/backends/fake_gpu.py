@@ -31,7 +31,10 @@ class HostCuda:
         self.blocks: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self.captured = 0
         self.launched = 0
+        self.uploaded = 0
+        self.downloaded = 0
         self.broken = ""
+        self.sizes: dict[int, int] = {}
         self._queue: list[Callable[[], None]] = []
         self._recording: list[Callable[[], None]] | None = None
 
@@ -48,10 +51,6 @@ class HostCuda:
 
     allocate_host = allocate
 
-    @property
-    def sizes(self) -> dict[int, int]:
-        return self.__dict__.setdefault("_sizes", {})
-
     def free(self, address: int) -> None:
         if address not in self.blocks:
             raise Crash(f"free of {address}, which is not allocated")
@@ -62,11 +61,19 @@ class HostCuda:
 
     def upload(self, device: int, host: int, size: int) -> None:
         self.check(device, size)
-        self.queue(lambda: ctypes.memmove(device, host, size))
+        self.queue(lambda: self._upload(device, host, size))
 
     def download(self, host: int, device: int, size: int) -> None:
         self.check(device, size)
-        self.queue(lambda: ctypes.memmove(host, device, size))
+        self.queue(lambda: self._download(host, device, size))
+
+    def _upload(self, device: int, host: int, size: int) -> None:
+        self.uploaded += size
+        ctypes.memmove(device, host, size)
+
+    def _download(self, host: int, device: int, size: int) -> None:
+        self.downloaded += size
+        ctypes.memmove(host, device, size)
 
     def copy(self, target: int, source: int, size: int) -> None:
         self.check(target, size)
