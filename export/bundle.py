@@ -11,6 +11,7 @@ import numpy as np
 import typer
 import yaml
 from pydantic import ValidationError
+from torch import nn
 
 from asit_edge.assembly import open_classifier
 from asit_edge.bundle import (
@@ -30,12 +31,14 @@ from asit_edge.frontend import FrontEnd, log_mel
 from asit_edge.labels import Label
 from asit_edge.validation import explain
 from export.card import model_card
-from export.onnx import cache_shapes, export_onnx, export_stream, parity, stream_parity
+from export.onnx import cache_shapes, export_stream, export_windows, parity, stream_parity
 from trainer.checkpoint import checkpoint_kind, load_classifier
+from trainer.cnn import WindowCnn
 from trainer.command import run
 from trainer.crops import coloured_noise
-from trainer.evaluate import DECISION_FRAMES, TorchWindows
-from trainer.student import STREAM, DeviceStream, TorchStream, load_student
+from trainer.evaluate import DECISION_FRAMES
+from trainer.streaming_vit import StreamViT
+from trainer.student import STUDENT, DeviceStream, TorchStream, TorchWindows, load_student
 
 GOLDEN = "golden.npz"
 GOLDEN_FRAMES = 192
@@ -63,7 +66,7 @@ def write_bundle(
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        write = _write_stream if checkpoint_kind(checkpoint) == STREAM else _write_windows
+        write = _write_student if checkpoint_kind(checkpoint) == STUDENT else _write_finetuned
         parts = write(checkpoint, work, facts)
         thresholds = facts.get("thresholds", {})
         if unknown := set(thresholds) - {label.name for label in parts.labels}:
@@ -105,33 +108,47 @@ class Parts(NamedTuple):
     training: dict[str, Any]
 
 
-def _write_windows(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
-    """The files of a window model: ONNX and golden windows."""
+def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
     model, config, labels, record = load_classifier(checkpoint)
-    export_onnx(model, config, work / MODEL)
-    windows = golden_windows(config.spec, config.frames)
-    parity(model, work / MODEL, windows)
-    np.savez_compressed(work / GOLDEN, log_mel=windows, scores=TorchWindows(model).score(windows))
-    run = {"size": config.size, "steps": config.steps, "batch": config.batch, "seed": config.seed}
     shape = WindowModel(frames=config.frames, interval=DECISION_FRAMES)
+    _write_windows(model, config.spec, shape, work)
+    run = {"size": config.size, "steps": config.steps, "batch": config.batch, "seed": config.seed}
     return Parts(labels, config.spec, shape, {**_known(record), **run})
 
 
-def _write_stream(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
-    """The files of a streaming model: ONNX, its caches after silence, golden streams and their last scores."""
+def _write_student(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
     model, config, labels, record = load_student(checkpoint, facts.get("labels"))
+    run = {"size": config.size, "batch": config.batch, "seed": config.seed, **_known(record)}
+    shape: WindowModel | StreamModel
+    if isinstance(model, WindowCnn):
+        shape = WindowModel(frames=model.frames, interval=DECISION_FRAMES)
+        _write_windows(model, config.spec, shape, work)
+    else:
+        assert isinstance(model, StreamViT)
+        shape = _write_stream(model, config.spec, work)
+    return Parts(labels, config.spec, shape, run)
+
+
+def _write_windows(model: nn.Module, spec: FrontEnd, shape: WindowModel, work: Path) -> None:
+    """The files of a window model: ONNX and golden windows."""
+    export_windows(model, shape.frames, spec.mels, work / MODEL)
+    windows = golden_windows(spec, shape.frames)
+    parity(model, work / MODEL, windows)
+    np.savez_compressed(work / GOLDEN, log_mel=windows, scores=TorchWindows(model).score(windows))
+
+
+def _write_stream(model: StreamViT, spec: FrontEnd, work: Path) -> StreamModel:
+    """The files of a streaming model: ONNX, its caches after silence, golden streams and their last scores."""
     device = DeviceStream(model)
     export_stream(device, work / MODEL)
     frames = model.config.frames
-    streams = golden_windows(config.spec, -(-GOLDEN_FRAMES // frames) * frames)
+    streams = golden_windows(spec, -(-GOLDEN_FRAMES // frames) * frames)
     stream_parity(device, work / MODEL, streams)
     silence = [cache[0].numpy() for cache in model.silent_memory()]
     initial: dict[str, Any] = dict(zip(device.cache_names, silence, strict=True))
     np.savez_compressed(work / INITIAL, **initial)
     np.savez_compressed(work / GOLDEN, log_mel=streams, scores=last_scores(TorchStream(model), streams))
-    run = {"size": config.size, "batch": config.batch, "seed": config.seed, **record}
-    shape = StreamModel(frames=frames, steps=model.config.chunk, caches=cache_shapes(device))
-    return Parts(labels, config.spec, shape, run)
+    return StreamModel(frames=frames, steps=model.config.chunk, caches=cache_shapes(device))
 
 
 def last_scores(classifier: Classifier, streams: np.ndarray) -> np.ndarray:

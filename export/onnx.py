@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from asit_edge.errors import AsitEdgeError
-from trainer.classifier import ClipClassifier, Scores
+from trainer.classifier import ClipClassifier
 from trainer.finetune_config import FinetuneConfig
 from trainer.student import DeviceStream
 
@@ -24,9 +24,14 @@ TOLERANCE = 1e-4
 
 def export_onnx(model: ClipClassifier, config: FinetuneConfig, file: Path) -> None:
     """Writes the model with its sigmoid: `log_mel` (batch, frames, mels) to `scores` (batch, classes)."""
-    example = torch.zeros(2, config.frames, config.spec.mels)
+    export_windows(model, config.frames, config.spec.mels, file)
+
+
+def export_windows(model: nn.Module, frames: int, mels: int, file: Path) -> None:
+    """As `export_onnx`, for any network from log-mel windows to logits."""
     batch = torch.export.Dim("batch", min=1, max=1024)
-    _write(Scores(model).eval(), (example,), file, ["log_mel"], ["scores"], {"log_mel": {0: batch}})
+    module = nn.Sequential(model, nn.Sigmoid()).eval()
+    _write(module, (torch.zeros(2, frames, mels),), file, ["log_mel"], ["scores"], {"input": {0: batch}})
 
 
 def export_stream(device: DeviceStream, file: Path) -> None:
@@ -76,14 +81,14 @@ def _write(
         )
 
 
-def parity(model: ClipClassifier, file: Path, windows: np.ndarray) -> float:
+def parity(model: nn.Module, file: Path, windows: np.ndarray) -> float:
     """The largest difference of scores between torch and ONNX Runtime on windows (n, frames, mels).
 
     Raises AsitEdgeError if it is above TOLERANCE, alone or in batches.
     """
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
-        expected = Scores(model).eval()(torch.from_numpy(windows)).numpy()
+        expected = model.eval()(torch.from_numpy(windows)).sigmoid().numpy()
     together = session.run(None, {"log_mel": windows})[0]
     alone = np.concatenate([session.run(None, {"log_mel": window[None]})[0] for window in windows])
     return _checked(file, max(np.abs(together - expected).max(), np.abs(alone - expected).max()))

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-import torch
 import typer
 
 from asit_edge.assembly import open_classifier
@@ -21,12 +20,12 @@ from asit_edge.frontend import FrontEnd
 from asit_edge.pipeline import Scorer
 from asit_edge.tag import clip_scores
 from trainer.checkpoint import checkpoint_kind, load_classifier
-from trainer.classifier import ClipClassifier, Scores
+from trainer.classifier import ClipClassifier
 from trainer.command import run
 from trainer.crops import Samples
 from trainer.esc50 import read_esc50
 from trainer.finetune_config import FinetuneConfig
-from trainer.student import STREAM, TorchStream, load_student
+from trainer.student import STUDENT, TorchWindows, load_student, student_classifier
 
 DECISION_FRAMES = 48
 """Frames between decisions where a checkpoint is evaluated; a bundle brings its own."""
@@ -39,18 +38,6 @@ class Report:
     clips: int
     accuracy: float
     confusion: npt.NDArray[np.int64]
-
-
-class TorchWindows:
-    """A checkpoint's network as a window model of the device."""
-
-    def __init__(self, model: ClipClassifier) -> None:
-        self._scores = Scores(model).eval()
-
-    def score(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        with torch.inference_mode():
-            scores: npt.NDArray[np.float32] = self._scores(torch.from_numpy(windows)).numpy()
-        return scores
 
 
 def checkpoint_classifier(model: ClipClassifier, config: FinetuneConfig) -> Classifier:
@@ -107,11 +94,11 @@ def main(
         names = [label.name for label in bundle.manifest.labels]
         classifier = open_classifier(bundle)
         folds = fold or dataset.folds
-    elif checkpoint_kind(model) == STREAM:
+    elif checkpoint_kind(model) == STUDENT:
         student, run_config, labels, _ = load_student(model)
         spec = run_config.spec
         names = [label.name for label in labels]
-        classifier = TorchStream(student)
+        classifier = student_classifier(student, spec)
         folds = fold or ([run_config.test_fold] if run_config.test_fold is not None else dataset.folds)
     else:
         network, config, labels, record = load_classifier(model)

@@ -28,7 +28,7 @@ from trainer.checkpoint import CLASSIFIER, FORMAT, load_classifier
 from trainer.efficientat import EfficientAt
 from trainer.evaluate import checkpoint_classifier
 from trainer.recordings import FULL_SCALE, Recording, Waveforms
-from trainer.student import STREAM, TorchStream, load_student
+from trainer.student import STUDENT, load_student, student_classifier
 from trainer.teacher_scores import TeacherScores, read_teacher_scores, write_teacher_scores
 from trainer.weights import read_file
 from trainer.yamnet import YamNet
@@ -133,9 +133,9 @@ def open_teacher(source: Path) -> Teacher:
     content = read_file(source)
     if content.get("format") != FORMAT:
         return EfficientAt(source)
-    if content.get("kind") == STREAM:
+    if content.get("kind") == STUDENT:
         student, run, labels, _ = load_student(source)
-        return StreamTeacher(TorchStream(student), run.spec, [label.name for label in labels])
+        return StreamTeacher(student_classifier(student, run.spec), run.spec, [label.name for label in labels])
     if content.get("kind") == CLASSIFIER:
         model, config, labels, _ = load_classifier(source)
         return StreamTeacher(checkpoint_classifier(model, config), config.spec, [label.name for label in labels])
