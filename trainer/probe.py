@@ -57,7 +57,8 @@ def clip_features(backbone: ViT, clips: Sequence[Samples], spec: FrontEnd, batch
             features.append(torch.cat((tokens[:, 0], tokens[:, 1:].mean(dim=1)), dim=1).numpy())
     sums = np.zeros((len(clips), 2 * backbone.config.width), np.float32)
     np.add.at(sums, owner, np.concatenate(features))
-    return sums / np.bincount(owner, minlength=len(clips))[:, None].astype(np.float32)
+    counts = np.bincount(owner, minlength=len(clips)).astype(np.float32)
+    return (sums / counts[:, None]).astype(np.float32)
 
 
 def clip_windows(clip: Samples, spec: FrontEnd, frames: int) -> list[Samples]:
