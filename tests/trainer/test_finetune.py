@@ -18,7 +18,8 @@ import torch
 from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.checkpoint import load_checkpoint, load_classifier, save_checkpoint
 from trainer.crops import CropConfig
-from trainer.esc50 import load_clip, read_esc50
+from trainer.dataset import load_clip
+from trainer.esc50 import read_esc50
 from trainer.evaluate import checkpoint_classifier, closed_set, evaluate_clips, score_clip
 from trainer.finetune import train
 from trainer.finetune_config import FinetuneConfig, learning_rate
