@@ -49,9 +49,12 @@ def open_classifier(bundle: Bundle, threads: int = 1, interval: float | None = N
     front_end, shape = bundle.manifest.front_end, bundle.manifest.model
     chunk = shape.interval
     if interval is not None:
+        if shape.steps > 1:
+            seconds = chunk * front_end.hop / front_end.sample_rate
+            raise WrongUse(f"events.interval: the model scores every {seconds:g} s in parts, which cannot be changed")
         chunk = max(round(interval * front_end.sample_rate / front_end.hop), 1)
     silence = np.full(front_end.mels, front_end.silence, np.float32)
-    return SlidingWindow(OnnxWindows(bundle, threads), shape.frames, chunk, silence)
+    return SlidingWindow(OnnxWindows(bundle, threads), shape.frames, chunk, silence, shape.steps)
 
 
 def class_settings(events: Events, manifest: Manifest) -> list[ClassSettings | None]:

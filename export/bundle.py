@@ -20,8 +20,8 @@ from export.card import model_card
 from export.onnx import export_onnx, parity
 from trainer.checkpoint import load_classifier
 from trainer.command import run
-from trainer.evaluate import DECISION_FRAMES, TorchWindows
 from trainer.finetune_config import FinetuneConfig
+from trainer.scoring import DECISION_FRAMES, OFF, ON, TorchWindows, decision_steps
 
 GOLDEN = "golden.npz"
 CARD = "README.md"
@@ -43,7 +43,7 @@ def write_bundle(
     label to [on, off]. Raises AsitEdgeError if ONNX and torch differ.
     """
     model, config, labels, record = load_classifier(checkpoint)
-    thresholds = facts.get("thresholds", {})
+    thresholds = {**record.get("thresholds", {}), **facts.get("thresholds", {})}
     if unknown := set(thresholds) - {label.name for label in labels}:
         raise WrongUse(f"thresholds: the checkpoint has no label {min(unknown)!r}")
     work = out.with_name(out.name + ".partial")
@@ -52,8 +52,9 @@ def write_bundle(
     try:
         export_onnx(model, config, work / MODEL)
         windows = golden_windows(config)
-        parity(model, work / MODEL, windows)
-        np.savez_compressed(work / GOLDEN, log_mel=windows, scores=TorchWindows(model).score(windows))
+        steps = decision_steps(config)
+        parity(model, work / MODEL, windows, steps)
+        np.savez_compressed(work / GOLDEN, log_mel=windows, scores=TorchWindows(model, steps).score(windows))
         bundle_labels = []
         for label in labels:
             starts, ends = thresholds.get(label.name, (on, off))
@@ -64,7 +65,7 @@ def write_bundle(
             license=license_name,
             labels=bundle_labels,
             front_end=config.spec,
-            model=WindowModel(frames=config.frames, interval=DECISION_FRAMES),
+            model=WindowModel(frames=config.frames, interval=DECISION_FRAMES, steps=steps),
             files={file: sha256(work / file) for file in (MODEL, GOLDEN)},
             training={**_known(record), **_run_facts(config), **facts.get("training", {})},
             metrics=facts.get("metrics", {}),
@@ -117,8 +118,8 @@ def main(
         Path | None,
         typer.Option(help="YAML with training, metrics and thresholds, for manifest and model card."),
     ] = None,
-    on: Annotated[float, typer.Option(help="Score at which an event starts.")] = 0.5,
-    off: Annotated[float, typer.Option(help="Score below which it ends.")] = 0.3,
+    on: Annotated[float, typer.Option(help="Score at which an event starts, where the checkpoint does not say.")] = ON,
+    off: Annotated[float, typer.Option(help="Score below which it ends, where the checkpoint does not say.")] = OFF,
 ) -> None:
     """Make a model bundle from a checkpoint; nothing is written unless ONNX computes what the checkpoint does."""
     if out.exists() and not (out / "bundle.yaml").is_file():

@@ -13,6 +13,7 @@ import torch
 from asit_edge.errors import AsitEdgeError
 from trainer.classifier import ClipClassifier, Scores
 from trainer.finetune_config import FinetuneConfig
+from trainer.scoring import decision_steps
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -28,7 +29,7 @@ def export_onnx(model: ClipClassifier, config: FinetuneConfig, file: Path) -> No
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Scores(model).eval(),
+            Scores(model, decision_steps(config)).eval(),
             (example,),
             file,
             input_names=["log_mel"],
@@ -41,14 +42,14 @@ def export_onnx(model: ClipClassifier, config: FinetuneConfig, file: Path) -> No
         )
 
 
-def parity(model: ClipClassifier, file: Path, windows: np.ndarray) -> float:
+def parity(model: ClipClassifier, file: Path, windows: np.ndarray, steps: int = 1) -> float:
     """The largest difference of scores between torch and ONNX Runtime on windows (n, frames, mels).
 
     Raises AsitEdgeError if it is above TOLERANCE, alone or in batches.
     """
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
-        expected = Scores(model).eval()(torch.from_numpy(windows)).numpy()
+        expected = Scores(model, steps).eval()(torch.from_numpy(windows)).numpy()
     together = session.run(None, {"log_mel": windows})[0]
     alone = np.concatenate([session.run(None, {"log_mel": window[None]})[0] for window in windows])
     difference = float(max(np.abs(together - expected).max(), np.abs(alone - expected).max()))
