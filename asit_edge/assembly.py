@@ -56,9 +56,12 @@ def open_classifier(bundle: Bundle, threads: int = 1, interval: float | None = N
                 f"leave the key out or set it to {own:g}"
             )
         return OnnxStream(bundle, threads)
+    if frames is not None and shape.steps > 1:
+        seconds = shape.interval * front_end.hop / front_end.sample_rate
+        raise WrongUse(f"events.interval: the model scores every {seconds:g} s in parts, which cannot be changed")
     chunk = frames or shape.interval
     silence = np.full(front_end.mels, front_end.silence, np.float32)
-    return SlidingWindow(OnnxWindows(bundle, threads), shape.frames, chunk, silence)
+    return SlidingWindow(OnnxWindows(bundle, threads), shape.frames, chunk, silence, shape.steps)
 
 
 def class_settings(events: Events, manifest: Manifest) -> list[ClassSettings | None]:

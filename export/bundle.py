@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import torch
 import typer
 import yaml
 from pydantic import ValidationError
@@ -31,14 +32,15 @@ from asit_edge.frontend import FrontEnd, log_mel
 from asit_edge.labels import Label
 from asit_edge.validation import explain
 from export.card import model_card
-from export.onnx import cache_shapes, export_stream, export_windows, parity, stream_parity
+from export.onnx import cache_shapes, export_stream, export_windows, stream_parity, windows_parity
 from trainer.checkpoint import checkpoint_kind, load_classifier
+from trainer.classifier import Scores
 from trainer.cnn import WindowCnn
 from trainer.command import run
 from trainer.crops import coloured_noise
-from trainer.evaluate import DECISION_FRAMES
+from trainer.scoring import DECISION_FRAMES, OFF, ON, decision_steps
 from trainer.streaming_vit import StreamViT
-from trainer.student import STUDENT, DeviceStream, TorchStream, TorchWindows, load_student
+from trainer.student import STUDENT, DeviceStream, TorchStream, load_student
 
 GOLDEN = "golden.npz"
 GOLDEN_FRAMES = 192
@@ -68,7 +70,7 @@ def write_bundle(
     try:
         write = _write_student if checkpoint_kind(checkpoint) == STUDENT else _write_finetuned
         parts = write(checkpoint, work, facts)
-        thresholds = facts.get("thresholds", {})
+        thresholds = {**parts.thresholds, **facts.get("thresholds", {})}
         if unknown := set(thresholds) - {label.name for label in parts.labels}:
             raise WrongUse(f"thresholds: the checkpoint has no label {min(unknown)!r}")
         bundle_labels = []
@@ -106,14 +108,16 @@ class Parts(NamedTuple):
     front_end: FrontEnd
     model: WindowModel | StreamModel
     training: dict[str, Any]
+    thresholds: dict[str, Any]
 
 
 def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
     model, config, labels, record = load_classifier(checkpoint)
-    shape = WindowModel(frames=config.frames, interval=DECISION_FRAMES)
-    _write_windows(model, config.spec, shape, work)
+    steps = decision_steps(config)
+    shape = WindowModel(frames=config.frames, interval=DECISION_FRAMES, steps=steps)
+    _write_windows(Scores(model, steps), config.spec, shape, work)
     run = {"size": config.size, "steps": config.steps, "batch": config.batch, "seed": config.seed}
-    return Parts(labels, config.spec, shape, {**_known(record), **run})
+    return Parts(labels, config.spec, shape, {**_known(record), **run}, record.get("thresholds", {}))
 
 
 def _write_student(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
@@ -122,19 +126,21 @@ def _write_student(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts
     shape: WindowModel | StreamModel
     if isinstance(model, WindowCnn):
         shape = WindowModel(frames=model.frames, interval=DECISION_FRAMES)
-        _write_windows(model, config.spec, shape, work)
+        _write_windows(nn.Sequential(model, nn.Sigmoid()), config.spec, shape, work)
     else:
         assert isinstance(model, StreamViT)
         shape = _write_stream(model, config.spec, work)
-    return Parts(labels, config.spec, shape, run)
+    return Parts(labels, config.spec, shape, run, {})
 
 
 def _write_windows(model: nn.Module, spec: FrontEnd, shape: WindowModel, work: Path) -> None:
-    """The files of a window model: ONNX and golden windows."""
+    """The files of a window model, a network from log-mel to probabilities: ONNX and golden windows."""
     export_windows(model, shape.frames, spec.mels, work / MODEL)
     windows = golden_windows(spec, shape.frames)
-    parity(model, work / MODEL, windows)
-    np.savez_compressed(work / GOLDEN, log_mel=windows, scores=TorchWindows(model).score(windows))
+    windows_parity(model, work / MODEL, windows)
+    with torch.inference_mode():
+        scores = model(torch.from_numpy(windows)).numpy()
+    np.savez_compressed(work / GOLDEN, log_mel=windows, scores=scores)
 
 
 def _write_stream(model: StreamViT, spec: FrontEnd, work: Path) -> StreamModel:
@@ -160,7 +166,7 @@ def last_scores(classifier: Classifier, streams: np.ndarray) -> np.ndarray:
 
 
 def _known(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if value is not None}
+    return {key: value for key, value in record.items() if value is not None and key != "thresholds"}
 
 
 def golden_windows(spec: FrontEnd, frames: int) -> np.ndarray:
@@ -187,8 +193,8 @@ def main(
         Path | None,
         typer.Option(help="YAML with labels, thresholds, training and metrics, for manifest and model card."),
     ] = None,
-    on: Annotated[float, typer.Option(help="Score at which an event starts.")] = 0.5,
-    off: Annotated[float, typer.Option(help="Score below which it ends.")] = 0.3,
+    on: Annotated[float, typer.Option(help="Score at which an event starts, where the checkpoint does not say.")] = ON,
+    off: Annotated[float, typer.Option(help="Score below which it ends, where the checkpoint does not say.")] = OFF,
 ) -> None:
     """Make a model bundle from a checkpoint; nothing is written unless ONNX computes what the checkpoint does."""
     if out.exists() and not (out / "bundle.yaml").is_file():

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from asit_edge.errors import AsitEdgeError
-from trainer.classifier import ClipClassifier
+from trainer.classifier import ClipClassifier, Scores
 from trainer.finetune_config import FinetuneConfig
+from trainer.scoring import decision_steps
 from trainer.student import DeviceStream
 
 OPSET = 18
@@ -23,15 +24,14 @@ TOLERANCE = 1e-4
 
 
 def export_onnx(model: ClipClassifier, config: FinetuneConfig, file: Path) -> None:
-    """Writes the model with its sigmoid: `log_mel` (batch, frames, mels) to `scores` (batch, classes)."""
-    export_windows(model, config.frames, config.spec.mels, file)
+    """Writes a fine-tuned model as the device runs it: `log_mel` (batch, frames, mels) to `scores` (batch, classes)."""
+    export_windows(Scores(model, decision_steps(config)), config.frames, config.spec.mels, file)
 
 
 def export_windows(model: nn.Module, frames: int, mels: int, file: Path) -> None:
-    """As `export_onnx`, for any network from log-mel windows to logits."""
+    """Writes any network from log-mel windows to probabilities."""
     batch = torch.export.Dim("batch", min=1, max=1024)
-    module = nn.Sequential(model, nn.Sigmoid()).eval()
-    _write(module, (torch.zeros(2, frames, mels),), file, ["log_mel"], ["scores"], {"input": {0: batch}})
+    _write(model.eval(), (torch.zeros(2, frames, mels),), file, ["log_mel"], ["scores"], ({0: batch},))
 
 
 def export_stream(device: DeviceStream, file: Path) -> None:
@@ -61,7 +61,7 @@ def _write(
     file: Path,
     inputs: list[str],
     outputs: list[str],
-    dynamic_shapes: dict[str, Any],
+    dynamic_shapes: Any,
 ) -> None:
     # The exporter chats on stdout and warns about its own internals; neither helps whoever exports a model.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -81,14 +81,19 @@ def _write(
         )
 
 
-def parity(model: nn.Module, file: Path, windows: np.ndarray) -> float:
+def parity(model: ClipClassifier, file: Path, windows: np.ndarray, steps: int = 1) -> float:
+    """`windows_parity` of a fine-tuned model."""
+    return windows_parity(Scores(model, steps), file, windows)
+
+
+def windows_parity(model: nn.Module, file: Path, windows: np.ndarray) -> float:
     """The largest difference of scores between torch and ONNX Runtime on windows (n, frames, mels).
 
     Raises AsitEdgeError if it is above TOLERANCE, alone or in batches.
     """
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
-        expected = model.eval()(torch.from_numpy(windows)).sigmoid().numpy()
+        expected = model.eval()(torch.from_numpy(windows)).numpy()
     together = session.run(None, {"log_mel": windows})[0]
     alone = np.concatenate([session.run(None, {"log_mel": window[None]})[0] for window in windows])
     return _checked(file, max(np.abs(together - expected).max(), np.abs(alone - expected).max()))

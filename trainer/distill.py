@@ -33,7 +33,7 @@ from trainer.command import run
 from trainer.distill_config import CNN, DistillConfig
 from trainer.feature_teacher import FeatureTeacher
 from trainer.features import BatchedLogMel
-from trainer.frame_targets import audible_steps, heard_lately, steps_from_windows, with_label
+from trainer.frame_targets import audible_steps, heard_lately, steps_from_windows, with_events, with_label
 from trainer.optimisation import parameter_groups, set_rates
 from trainer.recordings import FULL_SCALE, Recording, Waveforms, is_held_out, load_waveforms, read_recordings
 from trainer.scenes import SceneSampler
@@ -64,8 +64,8 @@ def choose_labels(recordings: Sequence[Recording], teachers: Sequence[TeacherSco
     """AudioSet labels, in AudioSet's order, that a person or a teacher (0.3 or more) finds in that many groups."""
     groups: dict[str, set[str]] = {}
     for recording in recordings:
-        if recording.label:
-            groups.setdefault(recording.label, set()).add(recording.group)
+        for label in recording.labels:
+            groups.setdefault(label, set()).add(recording.group)
     for teacher in teachers:
         rows = {name: row for row, name in enumerate(teacher.names)}
         for recording in recordings:
@@ -101,8 +101,13 @@ def build_targets(
             if recording.name in row
         ]
         targets = np.mean(said, axis=0) if said else np.zeros((steps, len(labels)), np.float32)
-        levels = np.sqrt((padded.reshape(steps, -1) ** 2).mean(axis=1))
-        everything.append(with_label(targets, recording.label, labels, audible_steps(levels)))
+        if recording.events is not None:
+            targets = with_events(targets, recording.events, labels, step / config.spec.sample_rate)
+        else:
+            audible = audible_steps(np.sqrt((padded.reshape(steps, -1) ** 2).mean(axis=1)))
+            for label in recording.labels:
+                targets = with_label(targets, label, labels, audible)
+        everything.append(targets)
         starts.append(starts[-1] + steps)
     return Material(list(recordings), list(indices), np.concatenate(everything), np.array(starts))
 

@@ -26,8 +26,8 @@ from asit_edge.pipeline import Scorer
 from asit_edge.validation import explain
 from trainer.checkpoint import CLASSIFIER, FORMAT, load_classifier
 from trainer.efficientat import EfficientAt
-from trainer.evaluate import checkpoint_classifier
 from trainer.recordings import FULL_SCALE, Recording, Waveforms
+from trainer.scoring import checkpoint_classifier
 from trainer.student import STUDENT, load_student, student_classifier
 from trainer.teacher_scores import TeacherScores, read_teacher_scores, write_teacher_scores
 from trainer.weights import read_file
