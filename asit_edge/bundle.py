@@ -40,13 +40,23 @@ class BundleLabel(Label):
 
 
 class WindowModel(BaseModel):
-    """A model that scores one log-mel window: (batch, frames, mels) to (batch, classes), probabilities."""
+    """A model that scores one log-mel window: (batch, frames, mels) to (batch, classes), probabilities.
+
+    With more than one step, to (batch, steps, classes): one score for each of as many parts of the newest interval.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     shape: Literal["window"] = "window"
     frames: int = Field(gt=0, description="length of the window in frames")
-    interval: int = Field(gt=0, description="frames between decisions, unless the configuration says otherwise")
+    interval: int = Field(gt=0, description="frames between windows, unless the configuration says otherwise")
+    steps: int = Field(1, gt=0, description="decisions a window; more than one fixes the interval")
+
+    @model_validator(mode="after")
+    def _whole_steps(self) -> "WindowModel":
+        if self.interval % self.steps:
+            raise ValueError(f"interval ({self.interval}) must be a multiple of steps ({self.steps})")
+        return self
 
 
 class StreamModel(BaseModel):

@@ -52,17 +52,19 @@ class WindowBackend(Protocol):
     """Scores every window on its own."""
 
     def score(self, windows: LogMels) -> Scores:
-        """Log-mel windows (batch, frames, mels) to probabilities (batch, classes)."""
+        """Log-mel windows (batch, frames, mels) to probabilities (batch, classes), or (batch, steps, classes)."""
         ...
 
 
 class SlidingWindow:
-    """A window model as a `Classifier`: with every chunk it scores the window that ends with it."""
+    """A window model as a `Classifier`: with every chunk it scores the window that ends with it.
 
-    steps = 1
+    A model with `steps` gives a score for each of as many equal parts of the chunk.
+    """
 
-    def __init__(self, model: WindowBackend, frames: int, chunk: int, silence: LogMels) -> None:
-        """`frames` is the window's length, `chunk` what is between decisions, `silence` one frame's log-mel (mels,)."""
+    def __init__(self, model: WindowBackend, frames: int, chunk: int, silence: LogMels, steps: int = 1) -> None:
+        """`frames` is the window's length, `chunk` what is between windows, `silence` one frame's log-mel (mels,)."""
+        self.steps = steps
         self._model = model
         self._frames = frames
         self.chunk = chunk
@@ -74,7 +76,8 @@ class SlidingWindow:
     def step(self, chunks: LogMels, memories: Sequence[LogMels]) -> Scores:
         for window, chunk in zip(memories, chunks, strict=True):
             window[:] = np.concatenate((window, chunk))[-self._frames :]
-        return self._model.score(np.stack(memories))[:, None]
+        scores = self._model.score(np.stack(memories))
+        return scores.reshape(len(memories), self.steps, scores.shape[-1])
 
 
 class OnnxWindows:
@@ -93,7 +96,8 @@ class OnnxWindows:
                 f"{bundle.model_file}: does not take windows of shape {silence.shape[1:]}, as bundle.yaml says "
                 f"({one_line(error)})"
             ) from None
-        check_scores(bundle, scores, (1, len(spec.labels)))
+        labels, steps = len(spec.labels), bundle.window.steps
+        check_scores(bundle, scores, (1, labels) if steps == 1 else (1, steps, labels))
 
     def score(self, windows: LogMels) -> Scores:
         scores: Scores = self._session.run(None, {self._input: windows})[0]

@@ -1,6 +1,7 @@
-"""Real audio to calibrate and judge exported models with: any folder of recordings, or one in the ESC-50 layout.
+"""Real audio to calibrate and judge exported models with: any folder of recordings, labelled or not.
 
-What calibrates is kept apart from what judges: by fold where the data has folds, else by file.
+What calibrates is kept apart from what judges: by fold where the data has folds, else by the recording that clips were
+cut from, else by file.
 """
 
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ import numpy.typing as npt
 
 from asit_edge.errors import WrongUse
 from asit_edge.frontend import FrontEnd
-from trainer.esc50 import load_clip, read_esc50
+from trainer.dataset import Dataset, load_clip
+from trainer.esc50 import esc50_table, read_esc50
+from trainer.layouts import folder as own_data
 from trainer.sources import list_sources
 
-LONGEST = 30
+LONGEST = 30.0
 """Seconds of a recording that are used."""
 
 
@@ -25,10 +28,13 @@ class Recording:
     path: Path
     label: str | None
     judges: bool
+    start: float = 0.0
+    seconds: float | None = None
 
     def samples(self, front_end: FrontEnd) -> npt.NDArray[np.float32]:
         """Mono at the model's rate, shape (n,)."""
-        return load_clip(self.path, front_end.sample_rate)[: LONGEST * front_end.sample_rate]
+        seconds = min(self.seconds or LONGEST, LONGEST)
+        return load_clip(self.path, front_end.sample_rate, self.start, seconds)
 
 
 @dataclass(frozen=True)
@@ -48,19 +54,15 @@ class Audio:
 
 
 def read_audio(folder: Path, most: int) -> Audio:
-    """At most that many recordings, evenly taken from a folder. WrongUse if there are not at least four.
+    """At most that many recordings, evenly taken from a folder. WrongUse if there are too few.
 
-    In the ESC-50 layout the first fold calibrates; elsewhere every fourth file does.
+    The first fold calibrates where there are folds (the ESC-50 layout); elsewhere every fourth recording does. Labels
+    are those of the ESC-50 layout or of a table that `trainer.layouts.folder` knows.
     """
-    if (folder / "meta").is_dir():
-        dataset = read_esc50(folder)
-        first = dataset.folds[0]
-        names = {category: label.name for category, label in zip(dataset.categories, dataset.labels, strict=True)}
-        one_fold = len(dataset.folds) == 1
-        recordings = [
-            Recording(clip.path, names[clip.category], index % 4 > 0 if one_fold else clip.fold != first)
-            for index, clip in enumerate(dataset.clips)
-        ]
+    if esc50_table(folder) is not None:
+        recordings = _labelled(read_esc50(folder))
+    elif any((folder / name).is_file() for name in own_data.TABLES):
+        recordings = _labelled(own_data.read(folder))
     else:
         sources = list_sources(folder, None, {})
         recordings = [
@@ -73,3 +75,18 @@ def read_audio(folder: Path, most: int) -> Audio:
     if not audio.calibrating or len(audio.judging) < 3:
         raise WrongUse(f"{folder}: has {len(recordings)} usable recording(s); calibrating and judging need more")
     return audio
+
+
+def _labelled(dataset: Dataset) -> list[Recording]:
+    folds = dataset.folds
+    order = {group: index for index, group in enumerate(dict.fromkeys(dataset.groups))}
+    return [
+        Recording(
+            clip.path,
+            clip.categories[0] if len(clip.categories) == 1 else None,
+            clip.fold != folds[0] if len(folds) > 1 else order[group] % 4 > 0,
+            clip.start,
+            clip.seconds,
+        )
+        for clip, group in zip(dataset.clips, dataset.groups, strict=True)
+    ]

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import torch
 import typer
 import yaml
 from pydantic import ValidationError
+from torch import nn
 
 from asit_edge.assembly import open_classifier
 from asit_edge.bundle import (
@@ -29,13 +31,28 @@ from asit_edge.frontend import FrontEnd, log_mel
 from asit_edge.golden import GOLDEN, golden_scores
 from asit_edge.labels import Label
 from asit_edge.validation import explain
+from export.audio import Audio, read_audio
 from export.card import CARD, model_card
-from export.onnx import cache_shapes, export_onnx, export_stream, parity, stream_parity
+from export.onnx import cache_shapes, export_stream, export_windows, stream_parity, windows_parity
+from export.parity import real_audio_parity
+from export.variants import (
+    LOWER,
+    MOST_CLIPS,
+    ForceOption,
+    LimitOption,
+    PrecisionOption,
+    parse_limits,
+    parse_precisions,
+    write_variants,
+)
 from trainer.checkpoint import checkpoint_kind, load_classifier
+from trainer.classifier import Scores
+from trainer.cnn import WindowCnn
 from trainer.command import run
 from trainer.crops import coloured_noise
-from trainer.evaluate import DECISION_FRAMES, TorchWindows
-from trainer.student import STREAM, DeviceStream, TorchStream, load_student
+from trainer.scoring import DECISION_FRAMES, OFF, ON, decision_steps
+from trainer.streaming_vit import StreamViT
+from trainer.student import STUDENT, DeviceStream, TorchStream, load_student
 
 GOLDEN_FRAMES = 192
 """Length of a golden stream, made up to whole chunks."""
@@ -50,20 +67,21 @@ def write_bundle(
     facts: dict[str, Any],
     on: float,
     off: float,
+    audio: Audio | None = None,
 ) -> Manifest:
     """Exports, compares, writes and loads the bundle once; returns its manifest.
 
     `facts` may have `training` and `metrics`, which are added to what the checkpoint records, `thresholds`, label to
     [on, off], and, for a student, `labels`, those of its labels that the bundle has (default: all of them).
-    Raises AsitEdgeError if ONNX and torch differ.
+    Raises AsitEdgeError if ONNX and torch differ, on made sounds or, where it is given, on real audio.
     """
     work = out.with_name(out.name + ".partial")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        write = _write_stream if checkpoint_kind(checkpoint) == STREAM else _write_windows
+        write = _write_student if checkpoint_kind(checkpoint) == STUDENT else _write_finetuned
         parts = write(checkpoint, work, facts)
-        thresholds = facts.get("thresholds", {})
+        thresholds = {**parts.thresholds, **facts.get("thresholds", {})}
         if unknown := set(thresholds) - {label.name for label in parts.labels}:
             raise WrongUse(f"thresholds: the checkpoint has no label {min(unknown)!r}")
         bundle_labels = []
@@ -84,6 +102,8 @@ def write_bundle(
         (work / CARD).write_text(model_card(manifest), encoding="utf-8")
         write_manifest(work, manifest)
         open_classifier(load_bundle(work))
+        if audio is not None:
+            real_audio_parity(checkpoint, load_bundle(work), audio)
         if out.exists():
             shutil.rmtree(out)
         work.rename(out)
@@ -101,39 +121,57 @@ class Parts(NamedTuple):
     front_end: FrontEnd
     model: WindowModel | StreamModel
     training: dict[str, Any]
+    thresholds: dict[str, Any]
 
 
-def _write_windows(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
-    """The files of a window model: ONNX and golden windows."""
+def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
     model, config, labels, record = load_classifier(checkpoint)
-    export_onnx(model, config, work / MODEL)
-    windows = golden_windows(config.spec, config.frames)
-    parity(model, work / MODEL, windows)
-    np.savez_compressed(work / GOLDEN, log_mel=windows, scores=TorchWindows(model).score(windows))
+    steps = decision_steps(config)
+    shape = WindowModel(frames=config.frames, interval=DECISION_FRAMES, steps=steps)
+    _write_windows(Scores(model, steps), config.spec, shape, work)
     run = {"size": config.size, "steps": config.steps, "batch": config.batch, "seed": config.seed}
-    shape = WindowModel(frames=config.frames, interval=DECISION_FRAMES)
-    return Parts(labels, config.spec, shape, {**_known(record), **run})
+    return Parts(labels, config.spec, shape, {**_known(record), **run}, record.get("thresholds", {}))
 
 
-def _write_stream(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
-    """The files of a streaming model: ONNX, its caches after silence, golden streams and their last scores."""
+def _write_student(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
     model, config, labels, record = load_student(checkpoint, facts.get("labels"))
+    run = {"size": config.size, "batch": config.batch, "seed": config.seed, **_known(record)}
+    shape: WindowModel | StreamModel
+    if isinstance(model, WindowCnn):
+        shape = WindowModel(frames=model.frames, interval=DECISION_FRAMES)
+        _write_windows(nn.Sequential(model, nn.Sigmoid()), config.spec, shape, work)
+    else:
+        assert isinstance(model, StreamViT)
+        shape = _write_stream(model, config.spec, work)
+    return Parts(labels, config.spec, shape, run, {})
+
+
+def _write_windows(model: nn.Module, spec: FrontEnd, shape: WindowModel, work: Path) -> None:
+    """The files of a window model, a network from log-mel to probabilities: ONNX and golden windows."""
+    export_windows(model, shape.frames, spec.mels, work / MODEL)
+    windows = golden_windows(spec, shape.frames)
+    windows_parity(model, work / MODEL, windows)
+    with torch.inference_mode():
+        scores = model(torch.from_numpy(windows)).numpy()
+    np.savez_compressed(work / GOLDEN, log_mel=windows, scores=scores)
+
+
+def _write_stream(model: StreamViT, spec: FrontEnd, work: Path) -> StreamModel:
+    """The files of a streaming model: ONNX, its caches after silence, golden streams and their last scores."""
     device = DeviceStream(model)
     export_stream(device, work / MODEL)
     frames = model.config.frames
-    streams = golden_windows(config.spec, -(-GOLDEN_FRAMES // frames) * frames)
+    streams = golden_windows(spec, -(-GOLDEN_FRAMES // frames) * frames)
     stream_parity(device, work / MODEL, streams)
     silence = [cache[0].numpy() for cache in model.silent_memory()]
     initial: dict[str, Any] = dict(zip(device.cache_names, silence, strict=True))
     np.savez_compressed(work / INITIAL, **initial)
-    np.savez_compressed(work / GOLDEN, log_mel=streams, scores=golden_scores(TorchStream(model), streams))
-    run = {"size": config.size, "batch": config.batch, "seed": config.seed, **record}
-    shape = StreamModel(frames=frames, steps=model.config.chunk, caches=cache_shapes(device))
-    return Parts(labels, config.spec, shape, run)
+    np.savez_compressed(work / GOLDEN, log_mel=streams, scores=golden_scores(TorchStream(model), streams)[:, -1])
+    return StreamModel(frames=frames, steps=model.config.chunk, caches=cache_shapes(device))
 
 
 def _known(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if value is not None}
+    return {key: value for key, value in record.items() if value is not None and key != "thresholds"}
 
 
 def golden_windows(spec: FrontEnd, frames: int) -> np.ndarray:
@@ -160,17 +198,28 @@ def main(
         Path | None,
         typer.Option(help="YAML with labels, thresholds, training and metrics, for manifest and model card."),
     ] = None,
-    on: Annotated[float, typer.Option(help="Score at which an event starts.")] = 0.5,
-    off: Annotated[float, typer.Option(help="Score below which it ends.")] = 0.3,
+    on: Annotated[float, typer.Option(help="Score at which an event starts, where the checkpoint does not say.")] = ON,
+    off: Annotated[float, typer.Option(help="Score below which it ends, where the checkpoint does not say.")] = OFF,
+    data: Annotated[
+        Path | None, typer.Option(help="Real audio: also make fp16 and int8 models, judged on it (export.variants).")
+    ] = None,
+    precision: PrecisionOption = list(LOWER),  # noqa: B006
+    limit: LimitOption = [],  # noqa: B006
+    force: ForceOption = False,
 ) -> None:
     """Make a model bundle from a checkpoint; nothing is written unless ONNX computes what the checkpoint does."""
+    wanted, limits = parse_precisions(precision), parse_limits(limit)
+    audio = read_audio(data, MOST_CLIPS) if data else None
     if out.exists() and not (out / "bundle.yaml").is_file():
         raise WrongUse(f"{out}: exists and is not a bundle; name a new directory")
     try:
         extra = yaml.safe_load(facts.read_text(encoding="utf-8")) if facts else {}
     except (OSError, yaml.YAMLError) as error:
         raise WrongUse(f"--facts {facts}: {one_line(error)}") from None
-    manifest = write_bundle(checkpoint, out, name or out.name, version, license_name, extra or {}, on, off)
+    manifest = write_bundle(checkpoint, out, name or out.name, version, license_name, extra or {}, on, off, audio)
+    if audio is not None:
+        for variant in write_variants(out, wanted, audio, limits, force):
+            print(variant.report())
     size = sum(file.stat().st_size for file in out.iterdir())
     print(f"wrote {out}: {manifest.name} {manifest.version}, {len(manifest.labels)} labels, {size / 1e6:.1f} MB")
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import average_precision_score
 
 from asit_edge.bundle import Manifest
 from asit_edge.classifier import Classifier, Scores
@@ -16,6 +15,7 @@ from asit_edge.frontend import FrontEnd, Samples
 from asit_edge.pipeline import Scorer
 from asit_edge.tag import clip_scores
 from asit_edge.variant import Gate
+from trainer.metrics import average_precision
 
 LIMITS: dict[str, dict[str, float]] = {
     "fp16": {
@@ -95,8 +95,8 @@ def quality(scores: npt.NDArray[np.floating], true: npt.NDArray[np.integer]) -> 
     Scores that are not numbers count as zero.
     """
     finite = np.nan_to_num(scores)
-    one_hot = np.eye(scores.shape[1], dtype=int)[true]
-    return float((finite.argmax(axis=1) == true).mean()), float(average_precision_score(one_hot, finite))
+    precisions = [average_precision(finite[:, column], true == column) for column in range(scores.shape[1])]
+    return float((finite.argmax(axis=1) == true).mean()), float(np.nanmean(precisions))
 
 
 def judge(

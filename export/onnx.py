@@ -1,20 +1,28 @@
-"""From a checkpoint to ONNX (opset 18, which TensorRT 10.3 on JetPack 6 reads), with proof that both agree."""
+"""From a checkpoint to ONNX (opset 18, which TensorRT 10.3 on JetPack 6 reads), with proof that both agree.
+
+`python -m export.onnx CKPT FILE` writes the bare model, for other runtimes than ours; `export.bundle` is for devices.
+"""
 
 import contextlib
 import io
 import logging
+import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
+import typer
 from torch import nn
 
 from asit_edge.errors import AsitEdgeError
 from trainer.classifier import ClipClassifier, Scores
+from trainer.command import run
 from trainer.finetune_config import FinetuneConfig
+from trainer.scoring import decision_steps
 from trainer.student import DeviceStream
 
 OPSET = 18
@@ -23,10 +31,14 @@ TOLERANCE = 1e-4
 
 
 def export_onnx(model: ClipClassifier, config: FinetuneConfig, file: Path) -> None:
-    """Writes the model with its sigmoid: `log_mel` (batch, frames, mels) to `scores` (batch, classes)."""
-    example = torch.zeros(2, config.frames, config.spec.mels)
+    """Writes a fine-tuned model as the device runs it: `log_mel` (batch, frames, mels) to `scores` (batch, classes)."""
+    export_windows(Scores(model, decision_steps(config)), config.frames, config.spec.mels, file)
+
+
+def export_windows(model: nn.Module, frames: int, mels: int, file: Path) -> None:
+    """Writes any network from log-mel windows to probabilities."""
     batch = torch.export.Dim("batch", min=1, max=1024)
-    _write(Scores(model).eval(), (example,), file, ["log_mel"], ["scores"], {"log_mel": {0: batch}})
+    _write(model.eval(), (torch.zeros(2, frames, mels),), file, ["log_mel"], ["scores"], ({0: batch},))
 
 
 def export_stream(device: DeviceStream, file: Path) -> None:
@@ -56,7 +68,7 @@ def _write(
     file: Path,
     inputs: list[str],
     outputs: list[str],
-    dynamic_shapes: dict[str, Any],
+    dynamic_shapes: Any,
 ) -> None:
     # The exporter chats on stdout and warns about its own internals; neither helps whoever exports a model.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -76,14 +88,19 @@ def _write(
         )
 
 
-def parity(model: ClipClassifier, file: Path, windows: np.ndarray) -> float:
+def parity(model: ClipClassifier, file: Path, windows: np.ndarray, steps: int = 1) -> float:
+    """`windows_parity` of a fine-tuned model."""
+    return windows_parity(Scores(model, steps), file, windows)
+
+
+def windows_parity(model: nn.Module, file: Path, windows: np.ndarray) -> float:
     """The largest difference of scores between torch and ONNX Runtime on windows (n, frames, mels).
 
     Raises AsitEdgeError if it is above TOLERANCE, alone or in batches.
     """
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
-        expected = Scores(model).eval()(torch.from_numpy(windows)).numpy()
+        expected = model.eval()(torch.from_numpy(windows)).numpy()
     together = session.run(None, {"log_mel": windows})[0]
     alone = np.concatenate([session.run(None, {"log_mel": window[None]})[0] for window in windows])
     return _checked(file, max(np.abs(together - expected).max(), np.abs(alone - expected).max()))
@@ -124,3 +141,33 @@ def _checked(file: Path, difference: float) -> float:
             f"allowed are {TOLERANCE:g}); no bundle was written"
         )
     return float(difference)
+
+
+def fix_batch(model: onnx.ModelProto, batch: int) -> None:
+    """Makes the batch of every input and output a number, for engines that want static shapes only."""
+    for entry in (*model.graph.input, *model.graph.output):
+        entry.type.tensor_type.shape.dim[0].dim_value = batch
+    del model.graph.value_info[:]
+
+
+def main(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of trainer.finetune or trainer.distill.")],
+    out: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    batch: Annotated[int | None, typer.Option(min=1, help="A fixed batch; without it the batch is dynamic.")] = None,
+) -> None:
+    """Write a checkpoint as a bare ONNX model; nothing is written unless it computes what the checkpoint does."""
+    from export.bundle import write_bundle  # which is made of this module's parts
+
+    with tempfile.TemporaryDirectory() as scratch:
+        write_bundle(checkpoint, Path(scratch) / "bundle", "model", "0", "unknown", {}, 0.5, 0.3)
+        model = onnx.load(str(Path(scratch) / "bundle" / "model.onnx"))
+    if batch is not None:
+        fix_batch(model, batch)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(out))
+    names = [entry.name for entry in model.graph.input]
+    print(f"wrote {out}: opset {OPSET}, inputs {', '.join(names)}, batch {batch or 'dynamic'}")
+
+
+if __name__ == "__main__":
+    run("export.onnx", main)

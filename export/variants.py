@@ -33,6 +33,9 @@ from trainer.command import run
 Lower = Literal["fp16", "int8"]
 LOWER: dict[str, Lower] = {"fp16": "fp16", "int8": "int8"}
 
+MOST_CLIPS = 400
+"""Recordings that are used unless more are asked for."""
+
 CALIBRATION = 64
 """Runs of the model that calibrate int8: enough for the largest values to be seen, few enough for minutes."""
 
@@ -158,24 +161,30 @@ def parse_limits(texts: Sequence[str]) -> dict[str, float]:
     return limits
 
 
+def parse_precisions(names: Sequence[str]) -> list[Lower]:
+    """WrongUse names what is no precision of a variant."""
+    if unknown := [name for name in names if name not in LOWER]:
+        raise WrongUse(f"--precision {unknown[0]!r}: must be fp16 or int8 (fp32 is the bundle's own model)")
+    return [LOWER[name] for name in dict.fromkeys(names)]
+
+
+PrecisionOption = Annotated[list[str], typer.Option(help="fp16, int8; may be given several times.")]
+LimitOption = Annotated[list[str], typer.Option(help="Another limit than the usual one, as max_error=0.2.")]
+ForceOption = Annotated[bool, typer.Option(help="Write variants that fail their gate; nothing picks them by itself.")]
+
+
 def main(
     bundle: Annotated[Path, typer.Argument(help="Directory of a model bundle; it is changed in place.")],
     data: Annotated[Path, typer.Option(help="Folder of recordings, or a data set in the ESC-50 layout.")],
-    precision: Annotated[list[str], typer.Option(help="fp16, int8; may be given several times.")] = ["fp16", "int8"],  # noqa: B006
-    limit: Annotated[list[str], typer.Option(help="Another limit than the usual one, as max_error=0.2.")] = [],  # noqa: B006
-    clips: Annotated[int, typer.Option(min=4, help="Recordings to use at most.")] = 400,
-    force: Annotated[
-        bool, typer.Option(help="Write variants that fail their gate; nothing picks them by itself.")
-    ] = False,
+    precision: PrecisionOption = list(LOWER),  # noqa: B006
+    limit: LimitOption = [],  # noqa: B006
+    clips: Annotated[int, typer.Option(min=4, help="Recordings to use at most.")] = MOST_CLIPS,
+    force: ForceOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="The measurements, one variant a line.")] = False,
 ) -> None:
     """Add fp16 and int8 models to a bundle. What loses more than its gate allows is not written."""
-    wanted: list[Lower] = []
-    for name in dict.fromkeys(precision):
-        if name not in LOWER:
-            raise WrongUse(f"--precision {name!r}: must be fp16 or int8 (fp32 is the bundle's own model)")
-        wanted.append(LOWER[name])
-    for one in write_variants(bundle, wanted, read_audio(data, clips), parse_limits(limit), force):
+    wanted, limits = parse_precisions(precision), parse_limits(limit)
+    for one in write_variants(bundle, wanted, read_audio(data, clips), limits, force):
         if as_json:
             print(json.dumps({"precision": one.precision, **one.gate.model_dump(), "layers": one.layers}))
         else:

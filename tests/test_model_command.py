@@ -34,7 +34,7 @@ def golden_bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     bundle = load_bundle(path)
     inputs = golden_inputs(bundle)
     inputs[:, :, 40:60] += 4
-    np.savez(path / GOLDEN, log_mel=inputs, scores=golden_scores(open_classifier(bundle), inputs))
+    np.savez(path / GOLDEN, log_mel=inputs, scores=golden_scores(open_classifier(bundle), inputs)[:, -1])
     shutil.copy(path / "model.onnx", path / "model.int8.onnx")
     names = [*bundle.manifest.files, GOLDEN, "model.int8.onnx"]
     files = {name: sha256(path / name) for name in names}

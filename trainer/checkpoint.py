@@ -20,6 +20,11 @@ FORMAT = "asit-edge/1"
 CLASSIFIER = "classifier"
 
 
+def new_classifier(config: FinetuneConfig, classes: int) -> ClipClassifier:
+    """The network that a configuration describes, with random weights."""
+    return ClipClassifier(config.backbone, classes, config.head, config.loss == "ce")
+
+
 def save_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
     """A full disk or a kill leaves the previous file as it was. Raises AsitEdgeError if it cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +74,7 @@ def load_classifier(path: Path) -> tuple[ClipClassifier, FinetuneConfig, list[La
         values = content["config"]
         config = FinetuneConfig(**{**values, "crops": CropConfig(**values["crops"])})
         labels = [Label(**label) for label in content["labels"]]
-        model = ClipClassifier(config.backbone, len(labels))
+        model = new_classifier(config, len(labels))
         model.load_state_dict(content["model"])
         return model.eval(), config, labels, content["report"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Distillation: `python -m trainer.distill RUN --data DIR... --scores FILE...`: teachers' knowledge into a stream.
+"""Distillation: `python -m trainer.distill RUN --data DIR... --teacher FILE...`: teachers' knowledge into a stream.
 
 Labelled and unlabelled recordings together; targets in time from what teachers said of windows, and labels on top.
 One readable loop; a killed run goes on where it was.
@@ -6,12 +6,12 @@ One readable loop; a killed run goes on where it was.
 
 import itertools
 import json
-import time
+import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,21 +21,27 @@ import typer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from asit_edge.classifier import Classifier
 from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.frontend import FrontEnd
+from asit_edge.pipeline import Scorer
 from trainer.audioset import audioset_ids
 from trainer.augment import equalise, spec_augment
 from trainer.checkpoint import load_checkpoint, save_checkpoint
+from trainer.cnn import WindowCnn
 from trainer.command import run
-from trainer.distill_config import DistillConfig
+from trainer.distill_config import CNN, DistillConfig
+from trainer.feature_teacher import FeatureTeacher
 from trainer.features import BatchedLogMel
-from trainer.frame_targets import audible_steps, heard_lately, steps_from_windows, with_label
+from trainer.frame_targets import audible_steps, heard_lately, steps_from_windows, with_events, with_label
 from trainer.optimisation import parameter_groups, set_rates
 from trainer.recordings import FULL_SCALE, Recording, Waveforms, is_held_out, load_waveforms, read_recordings
 from trainer.scenes import SceneSampler
 from trainer.schedules import cosine
 from trainer.streaming_vit import SIZES, STEP, StreamViT
-from trainer.student import STREAM
-from trainer.teacher_scores import TeacherScores, read_teacher_scores
+from trainer.student import STUDENT, new_student, student_classifier, student_of
+from trainer.teacher_scores import TeacherScores
+from trainer.teachers import teacher_scores
 
 ROOM_RESPONSES = "rir_"
 """Recordings in folders of this beginning are room responses: something to hear sounds through, not sounds."""
@@ -58,8 +64,8 @@ def choose_labels(recordings: Sequence[Recording], teachers: Sequence[TeacherSco
     """AudioSet labels, in AudioSet's order, that a person or a teacher (0.3 or more) finds in that many groups."""
     groups: dict[str, set[str]] = {}
     for recording in recordings:
-        if recording.label:
-            groups.setdefault(recording.label, set()).add(recording.group)
+        for label in recording.labels:
+            groups.setdefault(label, set()).add(recording.group)
     for teacher in teachers:
         rows = {name: row for row, name in enumerate(teacher.names)}
         for recording in recordings:
@@ -95,8 +101,13 @@ def build_targets(
             if recording.name in row
         ]
         targets = np.mean(said, axis=0) if said else np.zeros((steps, len(labels)), np.float32)
-        levels = np.sqrt((padded.reshape(steps, -1) ** 2).mean(axis=1))
-        everything.append(with_label(targets, recording.label, labels, audible_steps(levels)))
+        if recording.events is not None:
+            targets = with_events(targets, recording.events, labels, step / config.spec.sample_rate)
+        else:
+            audible = audible_steps(np.sqrt((padded.reshape(steps, -1) ** 2).mean(axis=1)))
+            for label in recording.labels:
+                targets = with_label(targets, label, labels, audible)
+        everything.append(targets)
         starts.append(starts[-1] + steps)
     return Material(list(recordings), list(indices), np.concatenate(everything), np.array(starts))
 
@@ -118,33 +129,47 @@ def sampling_weights(material: Material) -> npt.NDArray[np.float64]:
     return label * length / np.array([share[recording.label] for recording in material.recordings])
 
 
-class Scenes(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
-    """Batches of (waveforms, step targets, chunk targets) from batch number `first` on; the n-th is always the same."""
+class Batch(NamedTuple):
+    """Log-mel (B, frames, mels), masked; targets of time steps (B, S, K) and of what was `lately` heard at each one;
+    the log-mel before masks, empty where nobody asks for it."""
+
+    log_mel: Tensor
+    targets: Tensor
+    lately: Tensor
+    unmasked: Tensor
+
+
+class Scenes(IterableDataset[Batch]):
+    """Batches of scenes from batch number `first` on; the n-th is always the same."""
 
     def __init__(self, sampler: SceneSampler, config: DistillConfig, first: int) -> None:
         self._sampler, self._config, self._first = sampler, config, first
         self._features = BatchedLogMel(config.spec)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
         torch.set_num_threads(1)
-        config = self._config
         worker = torch.utils.data.get_worker_info()
         offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        tail = np.zeros((config.batch, config.spec.window - config.spec.hop), np.float32)
         for number in itertools.count(self._first + offset, stride):
-            rng = np.random.default_rng((config.seed, number))
-            scenes = [self._sampler.scene(rng) for _ in range(config.batch)]
-            waveforms = np.stack([waveform for waveform, _ in scenes])
-            targets = np.stack([target for _, target in scenes])
-            lately = np.stack([heard_lately(target, config.lately) for target in targets])
-            chunk = config.stream.chunk
-            log_mel = self._features(torch.from_numpy(np.concatenate((waveforms, tail), axis=1)))
-            masks = torch.Generator().manual_seed(int(rng.integers(2**31)))
-            log_mel = equalise(
-                log_mel, config.equaliser_db / (2 * config.spec.std) * np.log(10) / 10, config.spec.silence, masks
-            )
-            log_mel = spec_augment(log_mel, config.time_mask, config.frequency_mask, masks)
-            yield log_mel, torch.from_numpy(targets), torch.from_numpy(lately[:, chunk - 1 :: chunk].copy())
+            yield self.batch(number)
+
+    def batch(self, number: int) -> Batch:
+        config, spec = self._config, self._config.spec
+        rng = np.random.default_rng((config.seed, number))
+        scenes = [self._sampler.scene(rng) for _ in range(config.batch)]
+        targets = np.stack([target for _, target in scenes])
+        # The last frame looks a little past the scene.
+        waveforms = np.zeros((config.batch, self._sampler.samples + spec.window - spec.hop), np.float32)
+        waveforms[:, : self._sampler.samples] = [waveform for waveform, _ in scenes]
+        masks = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        response = config.equaliser_db * np.log(10) / 10 / (2 * spec.std)
+        log_mel = equalise(self._features(torch.from_numpy(waveforms)), response, spec.silence, masks)
+        return Batch(
+            spec_augment(log_mel, config.time_mask, config.frequency_mask, masks),
+            torch.from_numpy(targets),
+            torch.from_numpy(np.stack([heard_lately(target, config.lately) for target in targets])),
+            log_mel if config.features else log_mel[:, :0],
+        )
 
 
 def learning_rate(step: int, config: DistillConfig) -> float:
@@ -154,33 +179,45 @@ def learning_rate(step: int, config: DistillConfig) -> float:
     return cosine(step - config.warmup, config.steps - config.warmup, config.learning_rate, 0.0)
 
 
-def distillation_loss(model: StreamViT, batch: Sequence[Tensor], config: DistillConfig) -> Tensor:
-    """Binary cross entropy against soft targets, of time steps and of chunks; summed over labels, mean of the rest."""
-    log_mel, targets, lately = batch
-    with torch.autocast(log_mel.device.type, torch.bfloat16):
-        logits, _ = model(log_mel)
-    frames = nnf.binary_cross_entropy_with_logits(logits.frames.float(), targets)
-    chunks = nnf.binary_cross_entropy_with_logits(logits.chunks.float(), lately)
-    return targets.shape[2] * (frames + config.chunk_weight * chunks) / (1 + config.chunk_weight)
+def distillation_loss(
+    model: nn.Module, batch: Batch, config: DistillConfig, features: FeatureTeacher | None = None
+) -> Tensor:
+    """Binary cross entropy against soft targets, summed over labels, mean of the rest.
+
+    A streaming student answers for every time step and every chunk, a CNN for the windows that end at three of them.
+    """
+    classes = batch.targets.shape[2]
+    device = batch.log_mel.device.type
+    if isinstance(model, WindowCnn):
+        first = -(-model.frames // STEP)
+        ends = torch.linspace(first, batch.targets.shape[1], 3).round().int().tolist()
+        windows = torch.cat([batch.log_mel[:, end * STEP - model.frames : end * STEP] for end in ends])
+        expected = torch.cat([batch.lately[:, end - 1] for end in ends])
+        with torch.autocast(device, torch.bfloat16):
+            logits = model(windows)
+        return classes * nnf.binary_cross_entropy_with_logits(logits.float(), expected)
+    assert isinstance(model, StreamViT)
+    chunk = model.config.chunk
+    with torch.autocast(device, torch.bfloat16):
+        embedded, _ = model.embed(batch.log_mel)
+        heard = model.classify(embedded)
+        apart = features(embedded, batch.unmasked) if features is not None else None
+    frames = nnf.binary_cross_entropy_with_logits(heard.frames.float(), batch.targets)
+    chunks = nnf.binary_cross_entropy_with_logits(heard.chunks.float(), batch.lately[:, chunk - 1 :: chunk])
+    loss = classes * (frames + config.chunk_weight * chunks) / (1 + config.chunk_weight)
+    return loss if apart is None else loss + config.feature_weight * apart
 
 
-@torch.inference_mode()
 def validation_scores(
-    model: StreamViT, waveforms: Waveforms, indices: Sequence[int], config: DistillConfig
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The mean over time steps and the highest running score of whole recordings: two of (recordings, labels)."""
-    features = BatchedLogMel(config.spec)
-    chunk = config.stream.frames * config.spec.hop
-    means, highest = [], []
+    classifier: Classifier, waveforms: Waveforms, indices: Sequence[int], spec: FrontEnd
+) -> npt.NDArray[np.float32]:
+    """Mean scores of recordings (their first 10 s), (recordings, labels), as a device would make them."""
+    scores = []
     for index in indices:
-        pcm = waveforms[index][: 15 * config.spec.sample_rate]
-        samples = np.zeros(max(-(-len(pcm) // chunk), 1) * chunk + config.spec.window - config.spec.hop, np.float32)
-        samples[: len(pcm)] = pcm / FULL_SCALE
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, _ = model(features(torch.from_numpy(samples)[None]))
-        means.append(logits.frames.float().sigmoid().mean(dim=1)[0].numpy())
-        highest.append(logits.chunks.float().sigmoid().amax(dim=1)[0].numpy())
-    return np.stack(means), np.stack(highest)
+        scorer = Scorer(spec, classifier, spec.sample_rate)
+        samples = waveforms[index][: 10 * spec.sample_rate] / np.float32(FULL_SCALE)
+        scores.append(np.mean([one.scores for one in (*scorer.push(samples), *scorer.flush())], axis=0))
+    return np.stack(scores)
 
 
 def mean_rank(
@@ -201,69 +238,76 @@ def train(
     sampler: SceneSampler,
     labels: list[str],
     config: DistillConfig,
-    validate: Any,
+    validate: Callable[[nn.Module], dict[str, float]],
     save_every: int,
-    log_every: int = 100,
     workers: int = 1,
-    initial: dict[str, Any] | None = None,
-) -> StreamViT:
+) -> nn.Module:
     """Trains to the end of the schedule, from `run_file` where that exists; returns the averaged weights."""
     torch.manual_seed(config.seed)
-    model = StreamViT(config.stream, len(labels), config.spec.silence)
-    nn.init.constant_(model.frame_head.bias, -4.0)
-    nn.init.constant_(model.chunk_head.bias, -4.0)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = new_student(config, len(labels))
+    features = _feature_teacher(model, config)
     averaged = {key: value.clone() for key, value in model.state_dict().items()}
-    optimiser = torch.optim.AdamW(parameter_groups(model))
-    step = 0
+    begun, saved = 0, None
     if run_file.is_file():
-        saved = load_checkpoint(run_file, STREAM)
+        saved = load_checkpoint(run_file, STUDENT)
         if saved["labels"] != labels:
             raise WrongUse(f"{run_file}: was begun with other data (its labels differ); name a new run")
         model.load_state_dict(saved["raw"])
-        averaged, step = saved["model"], saved["step"]
+        averaged, begun = saved["model"], saved["step"]
+    whole = nn.ModuleList([model] if features is None else [model, features]).to(device).train()
+    whole.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    averaged = {key: value.to(device) for key, value in averaged.items()}
+    optimiser = torch.optim.AdamW(parameter_groups(whole))
+    if saved is not None:
+        if features is not None:
+            features.projection.load_state_dict(saved["projection"])
         optimiser.load_state_dict(saved["optimiser"])
-    loader = iter(DataLoader(Scenes(sampler, config, step), batch_size=None, num_workers=workers, prefetch_factor=3))
-    model.train()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mean_loss, began, first = None, time.monotonic(), step
-
-    def save() -> None:
-        content = {
-            "config": config.plain(),
-            "labels": labels,
-            "model": averaged,
-            "raw": model.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "step": step,
-        }
-        save_checkpoint(run_file, STREAM, content)
-
-    while step < config.steps:
-        rate = learning_rate(step, config)
+    loader = iter(DataLoader(Scenes(sampler, config, begun), batch_size=None, num_workers=workers))
+    for step in range(begun + 1, config.steps + 1):
+        rate = learning_rate(step - 1, config)
         set_rates(optimiser, rate, config.weight_decay)
-        loss = distillation_loss(model, next(loader), config)
+        batch = Batch(*(part.to(device) for part in next(loader)))
+        loss = distillation_loss(model, batch, config, features)
         if not torch.isfinite(loss):
             raise AsitEdgeError(f"the loss is {loss.item()} at step {step}; try a lower learning rate")
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        nn.utils.clip_grad_norm_(whole.parameters(), config.clip_norm)
         optimiser.step()
-        step += 1
-        decay = min(config.averaging, step / (step + 10))
-        with torch.no_grad():
-            for key, value in model.state_dict().items():
-                averaged[key].lerp_(value, 1 - decay)
-        mean_loss = loss.item() if mean_loss is None else 0.99 * mean_loss + 0.01 * loss.item()
-        if step % log_every == 0:
-            pace = (step - first) / (time.monotonic() - began)
-            print(f"step {step}/{config.steps} loss {mean_loss:.4f} lr {rate:.2e} {pace:.2f} steps/s", flush=True)
+        follow(averaged, model, min(config.averaging, step / (step + 10)))
+        if step % 100 == 0:
+            print(f"step {step}/{config.steps} loss {loss.item():.3f} lr {rate:.2e}", file=sys.stderr, flush=True)
         if step % save_every == 0 or step == config.steps:
-            save()
-            student = StreamViT(config.stream, len(labels), config.spec.silence).eval()
-            student.load_state_dict(averaged)
-            print(f"step {step} validation {json.dumps(validate(student))}", flush=True)
-    model.load_state_dict(averaged)
-    return model.eval()
+            content = {
+                "config": config.plain(),
+                "labels": labels,
+                "model": averaged,
+                "raw": model.state_dict(),
+                "projection": features.projection.state_dict() if features is not None else None,
+                "optimiser": optimiser.state_dict(),
+                "step": step,
+            }
+            save_checkpoint(run_file, STUDENT, content)
+            print(json.dumps({"step": step, **validate(student_of(config, labels, averaged))}), flush=True)
+    return student_of(config, labels, averaged)
+
+
+def follow(averaged: dict[str, Tensor], model: nn.Module, decay: float) -> None:
+    """Running average of weights and statistics; counters are copied."""
+    with torch.no_grad():
+        for key, value in model.state_dict().items():
+            if value.is_floating_point():
+                averaged[key].lerp_(value, 1 - decay)
+            else:
+                averaged[key].copy_(value)
+
+
+def _feature_teacher(model: nn.Module, config: DistillConfig) -> FeatureTeacher | None:
+    if config.features is None or not isinstance(model, StreamViT):
+        return None
+    embedding = model.frame_head.in_features
+    return FeatureTeacher(Path(config.features), config.features_size, config.scenes.steps, config.spec.mels, embedding)
 
 
 def room_responses(recordings: Sequence[Recording], waveforms: Waveforms, rate: int) -> list[npt.NDArray[np.float32]]:
@@ -278,33 +322,28 @@ def room_responses(recordings: Sequence[Recording], waveforms: Waveforms, rate: 
 
 
 def distil(
-    run_folder: Path,
-    recordings: list[Recording],
-    teachers: list[TeacherScores],
-    config: DistillConfig,
-    save_every: int,
-    workers: int = 1,
-) -> StreamViT:
-    """From recordings and teachers' probabilities to a student; checkpoints are in `run_folder`."""
-    run_folder.mkdir(parents=True, exist_ok=True)
+    out: Path, recordings: list[Recording], sources: Sequence[Path], config: DistillConfig, save_every: int
+) -> nn.Module:
+    """From recordings and teachers to a student. Beside the run `out` waveforms and teachers' scores are kept."""
+    out.mkdir(parents=True, exist_ok=True)
     spec = config.spec
-    waveforms = load_waveforms(recordings, spec.sample_rate, run_folder.parent / "waveforms")
-    sounds = [
-        (index, recording)
-        for index, recording in enumerate(recordings)
-        if f"/{ROOM_RESPONSES}" not in recording.name
-        and (config.test_fold is None or recording.fold != config.test_fold)
+    recordings = [
+        recording for recording in recordings if config.test_fold is None or recording.fold != config.test_fold
     ]
-    training = [pair for pair in sounds if pair[1].fold is not None or not is_held_out(pair[1], config.validation)]
-    held_out = [pair for pair in sounds if pair[1].fold is None and is_held_out(pair[1], config.validation)]
-    labels = choose_labels([recording for _, recording in training], teachers)
-    if config.labels_only:
-        teachers = []
-    material = build_targets(
-        [recording for _, recording in training], [index for index, _ in training], waveforms, teachers, labels, config
-    )
+    waveforms = load_waveforms(recordings, spec.sample_rate, out.parent / "waveforms")
+    cache = out.parent / "teachers"
+    teachers = [teacher_scores(source, recordings, waveforms, spec.sample_rate, cache) for source in sources]
+    sounds = [index for index, recording in enumerate(recordings) if not is_room(recording)]
+    training = [index for index in sounds if not held_out(recordings[index], config)]
+    validation = [index for index in sounds if held_out(recordings[index], config)]
+    labels = choose_labels([recordings[index] for index in training], teachers)
+    used = [] if config.labels_only else teachers
+    material = build_targets([recordings[index] for index in training], training, waveforms, used, labels, config)
     hours = float(np.diff(material.starts).sum() * STEP * spec.hop / spec.sample_rate / 3600)
-    print(f"{len(material)} recordings to train on ({hours:.1f} h), {len(held_out)} to validate, {len(labels)} labels")
+    print(
+        f"{len(training)} recordings to train on ({hours:.1f} h), {len(validation)} to validate, {len(labels)} labels",
+        file=sys.stderr,
+    )
     sampler = SceneSampler(
         waveforms,
         material.indices,
@@ -316,26 +355,48 @@ def distil(
         config.scenes,
         room_responses(recordings, waveforms, spec.sample_rate),
     )
-    labelled = [(index, recording) for index, recording in held_out if recording.label in labels]
+    labelled = [index for index in validation if recordings[index].label in labels]
 
-    def validate(student: StreamViT) -> dict[str, Any]:
-        means, highest = validation_scores(student, waveforms, [index for index, _ in labelled], config)
-        chosen = [recording for _, recording in labelled]
-        return {"steps": mean_rank(means, chosen, labels), "chunks": mean_rank(highest, chosen, labels)}
+    def validate(student: nn.Module) -> dict[str, float]:
+        if not labelled:
+            return {}
+        scores = validation_scores(student_classifier(student, spec), waveforms, labelled, spec)
+        return mean_rank(scores, [recordings[index] for index in labelled], labels)
 
-    return train(run_folder / "student.pt", sampler, labels, config, validate, save_every, workers=workers)
+    return train(out / "student.pt", sampler, labels, config, validate, save_every)
+
+
+def is_room(recording: Recording) -> bool:
+    return f"/{ROOM_RESPONSES}" in recording.name
+
+
+def held_out(recording: Recording, config: DistillConfig) -> bool:
+    """Whether a recording is for validation; collections with folds have a test fold instead."""
+    return recording.fold is None and is_held_out(recording, config.validation)
 
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the run: its checkpoint; a run that is there goes on.")],
     data: Annotated[list[Path], typer.Option(help="Collection of recordings (manifest.csv or ESC-50 layout); repeat.")],
-    scores: Annotated[list[Path] | None, typer.Option(help="Teachers' probabilities (.npz); repeat.")] = None,
-    size: Annotated[str, typer.Option(help=f"Student: {', '.join(SIZES)}.")] = DistillConfig.size,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Stored scores, YAMNet, EfficientAT, checkpoint, bundle or ONNX (docs/streaming.md); repeat."
+        ),
+    ] = None,
+    size: Annotated[str, typer.Option(help=f"Student: {', '.join(SIZES)} or cnn.")] = DistillConfig.size,
+    chunk: Annotated[int | None, typer.Option(min=1, max=6, help="Time steps of 0.16 s a chunk; default 2.")] = None,
     steps: Annotated[int, typer.Option(min=1)] = DistillConfig.steps,
     batch: Annotated[int, typer.Option(min=1)] = DistillConfig.batch,
     lr: Annotated[float, typer.Option(min=0.0)] = DistillConfig.learning_rate,
     test_fold: Annotated[int | None, typer.Option(help="Fold (ESC-50 layout) that is left out.")] = None,
-    labels_only: Annotated[bool, typer.Option("--labels-only", help="Ignore the teachers; for comparison.")] = False,
+    labels_only: Annotated[
+        bool, typer.Option("--labels-only", help="Use the teachers to choose labels only; for comparison.")
+    ] = False,
+    features: Annotated[
+        Path | None, typer.Option(help="Pre-trained ASiT whose features the student also learns.")
+    ] = None,
+    features_size: Annotated[str, typer.Option(help="Size of that ASiT.")] = DistillConfig.features_size,
     sharealike: Annotated[bool, typer.Option("--sharealike", help="Use share-alike recordings too.")] = False,
     seed: Annotated[int, typer.Option()] = DistillConfig.seed,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500,
@@ -344,11 +405,10 @@ def main(
     """Distil teachers into a streaming student."""
     if threads:
         torch.set_num_threads(threads)
-    if size not in SIZES:
-        raise WrongUse(f"--size {size}: unknown; known are {', '.join(SIZES)}")
+    if size not in (*SIZES, CNN):
+        raise WrongUse(f"--size {size}: unknown; known are {', '.join(SIZES)} and {CNN}")
     recordings = [recording for root in data for recording in read_recordings(root)]
     recordings = [recording for recording in recordings if sharealike or not recording.sharealike]
-    teachers = [read_teacher_scores(file) for file in scores or []]
     config = DistillConfig(
         size=size,
         steps=steps,
@@ -356,9 +416,12 @@ def main(
         learning_rate=lr,
         test_fold=test_fold,
         labels_only=labels_only,
+        features=str(features) if features else None,
+        features_size=features_size,
         seed=seed,
+        model=asdict(replace(SIZES[size], chunk=chunk)) if chunk and size in SIZES else None,
     )
-    distil(out, recordings, teachers, config, save_every)
+    distil(out, recordings, teacher or [], config, save_every)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,15 @@ from asit_edge.frontend import FrontEnd
 from trainer.scenes import SceneConfig
 from trainer.streaming_vit import SIZES, Stage, StreamConfig
 
+CNN = "cnn"
+
 
 @dataclass(frozen=True)
 class DistillConfig:
     """One run. The front end and the model's sizes are kept as plain values: a checkpoint holds nothing else."""
 
     size: str = "nano"
+    """A streaming size, or `cnn`, the baseline over windows."""
     steps: int = 20_000
     batch: int = 16
     learning_rate: float = 1.5e-3
@@ -30,6 +33,11 @@ class DistillConfig:
     frequency_mask: int = 20
     equaliser_db: float = 6.0
     """A random smooth frequency response of up to this many dB, as microphones and rooms have."""
+    features: str | None = None
+    """Weights of a pre-trained ASiT whose patch tokens the student's time steps learn to resemble; None: none."""
+    features_size: str = "tiny"
+    """Size of that ASiT."""
+    feature_weight: float = 1.0
     labels_only: bool = False
     """Without teachers, for comparison: targets are the labels that people gave, all else is 0."""
     seed: int = 0
@@ -48,7 +56,10 @@ class DistillConfig:
 
     @property
     def stream(self) -> StreamConfig:
+        """Raises ValueError for the CNN, which is no streaming model."""
         if self.model is None:
+            if self.size not in SIZES:
+                raise ValueError(f"{self.size!r} is not a streaming size; those are {', '.join(SIZES)}")
             return SIZES[self.size]
         values = dict(self.model)
         stages = tuple(Stage(**stage) for stage in values.pop("stages"))
@@ -56,7 +67,7 @@ class DistillConfig:
 
     def plain(self) -> dict[str, Any]:
         """As built-in types, the model's sizes written out; `from_plain` reads it."""
-        return {**asdict(self), "model": asdict(self.stream)}
+        return {**asdict(self), "model": asdict(self.stream) if self.size != CNN else None}
 
     @staticmethod
     def from_plain(values: dict[str, Any]) -> "DistillConfig":

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from trainer.dataset import StrongLabel
 from trainer.teacher_scores import Probabilities
 
 IMPLIED = {
@@ -108,6 +109,23 @@ def with_label(
             heard = audible & (column >= 0.25 * column.max())
         column[heard] = np.maximum(column[heard], CERTAIN)
     return raised
+
+
+def with_events(
+    targets: Probabilities, events: Sequence[StrongLabel], labels: Sequence[str], step: float
+) -> Probabilities:
+    """Targets (steps, labels), `step` seconds each, with strong labels: certain while a sound lasts, else never."""
+    settled = targets.copy()
+    for event in events:
+        for name in (event.category, *IMPLIED.get(event.category, ())):
+            if name in labels:
+                settled[:, labels.index(name)] = np.minimum(settled[:, labels.index(name)], 1 - CERTAIN)
+    for event in events:
+        first, last = int(event.onset / step + 0.5), int(np.ceil(event.offset / step - 0.5))
+        for name in (event.category, *IMPLIED.get(event.category, ())):
+            if name in labels:
+                settled[first : max(last, first + 1), labels.index(name)] = CERTAIN
+    return settled
 
 
 def heard_lately(targets: Probabilities, steps: int) -> Probabilities:

@@ -1,7 +1,7 @@
-"""Recordings on disk, labelled or not, as distillation and detection training use them: who, where, split by what.
+"""Recordings on disk, labelled or not, as distillation uses them: whose, labelled by whom, decoded once.
 
-A collection is a folder with a `manifest.csv` (columns path and audioset_label; split_group, sharealike and attribution
-where there are) or a folder in the ESC-50 layout. A recording's name is its collection's folder and its path there.
+A collection is anything that `trainer.layouts` reads; a recording's name is its collection's folder and its path there.
+A column `sharealike` in a collection's `manifest.csv` marks recordings whose licence weights would have to follow.
 """
 
 import csv
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from asit_edge.errors import WrongUse
-from trainer.esc50 import AUDIOSET_NAMES, load_clip, read_esc50
+from trainer.dataset import StrongLabel, load_clip
+from trainer.layouts.detect import read_any
 
 MANIFEST = "manifest.csv"
 FULL_SCALE = 32767.0
@@ -25,54 +25,52 @@ Pcm = npt.NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Recording:
-    """`label` is an AudioSet display name, empty where nobody said; what shares a `group` must share a split."""
+    """`labels` are AudioSet display names, none where nobody said; what shares a `group` must share a split."""
 
     path: Path
     name: str
-    label: str
+    labels: tuple[str, ...]
     group: str
     fold: int | None = None
+    events: tuple[StrongLabel, ...] | None = None
+    """None: the labels are of the whole recording."""
     sharealike: bool = False
+
+    @property
+    def label(self) -> str:
+        """The first label, empty where there is none."""
+        return self.labels[0] if self.labels else ""
 
 
 def read_recordings(root: Path) -> list[Recording]:
     """Lists a collection. Raises WrongUse, naming file and column, where it is none."""
     root = root.resolve()
-    if (root / MANIFEST).is_file():
-        return _read_manifest(root)
-    dataset = read_esc50(root)
-    return [
-        Recording(
-            path=clip.path,
-            name=f"{root.name}/audio/{clip.path.name}",
-            label=AUDIOSET_NAMES.get(clip.category, clip.category.replace("_", " ").capitalize()),
-            group=f"{root.name}/{clip.path.name.split('-')[1] if '-' in clip.path.name else clip.path.name}",
-            fold=clip.fold,
-        )
-        for clip in dataset.clips
-    ]
-
-
-def _read_manifest(root: Path) -> list[Recording]:
-    with (root / MANIFEST).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    bound = _sharealike(root)
     recordings = []
-    for line, row in enumerate(rows, start=2):
-        if not row.get("path") or row.get("audioset_label") is None:
-            raise WrongUse(f"{root / MANIFEST}:{line}: needs the columns path and audioset_label")
-        inner = row["path"] if row["path"].startswith("audio/") else f"audio/{row['path']}"
-        if not (root / inner).is_file() and (root / row["path"]).is_file():
-            inner = row["path"]
+    for clip in read_any(root).clips:
+        inner = clip.path.relative_to(root).as_posix() if clip.path.is_relative_to(root) else clip.path.name
         recordings.append(
             Recording(
-                path=root / inner,
+                path=clip.path,
                 name=f"{root.name}/{inner}",
-                label=row["audioset_label"],
-                group=f"{root.name}/{row.get('split_group') or row['path']}",
-                sharealike=(row.get("sharealike") or "0") != "0",
+                labels=clip.categories,
+                group=f"{root.name}/{clip.group or inner}",
+                fold=clip.fold,
+                events=clip.events,
+                sharealike=inner in bound or inner.removeprefix("audio/") in bound,
             )
         )
     return recordings
+
+
+def _sharealike(root: Path) -> set[str]:
+    """Paths whose row says so with anything but 0."""
+    if not (root / MANIFEST).is_file():
+        return set()
+    with (root / MANIFEST).open(newline="", encoding="utf-8") as file:
+        return {
+            row["path"] for row in csv.DictReader(file) if (row.get("sharealike") or "0") != "0" and row.get("path")
+        }
 
 
 def is_held_out(recording: Recording, share: float) -> bool:

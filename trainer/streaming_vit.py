@@ -247,6 +247,16 @@ class StreamViT(nn.Module):
 
         Returns the logits and the memory after the last frame; the memory has its full shape only if one was given.
         """
+        embedded_BSD, remembered = self.embed(log_mel, memory)
+        return self.classify(embedded_BSD), remembered
+
+    def classify(self, embedded_BSD: Tensor) -> Logits:
+        """What `embed` makes of time steps, to logits."""
+        chunks = embedded_BSD.unflatten(1, (-1, self.config.chunk)).mean(dim=2)
+        return Logits(self.frame_head(embedded_BSD), self.chunk_head(chunks))
+
+    def embed(self, log_mel: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
+        """As `forward`, up to the heads: (B, S, F * D of the last stage)."""
         steps, chunk = log_mel.shape[1] // STEP, self.config.chunk
         caches = list(memory) if memory is not None else None
         remembered: Memory = []
@@ -269,9 +279,7 @@ class StreamViT(nn.Module):
             x_BND, known = self.blocks[index](x_BND, cache, hidden)
             kept = min(stage.context * tokens, known.shape[2])
             remembered.append(known[:, :, known.shape[2] - kept :])
-        embedded_BSD = self.norm(x_BND).unflatten(1, (steps, -1)).flatten(2)
-        chunks = embedded_BSD.unflatten(1, (-1, chunk)).mean(dim=2)
-        return Logits(self.frame_head(embedded_BSD), self.chunk_head(chunks)), remembered
+        return self.norm(x_BND).unflatten(1, (steps, -1)).flatten(2), remembered
 
     def empty_memory(self, batch: int = 1) -> Memory:
         """Frames of silence and caches of zeros: the shapes of a memory, not yet the state after silence."""

@@ -21,6 +21,7 @@ class YamNet:
 
     rate = RATE
     window = WINDOW
+    hop = HOP
 
     def __init__(self, file: Path) -> None:
         """`file` is the TFLite model; its class map must be beside it. Raises WrongUse or AsitEdgeError."""

@@ -56,7 +56,7 @@ def build_engine(
             f"differ by {error:.2g}, allowed are {allowed:g}); it was not kept"
         )
     batches = sorted({1, options.batch})
-    measured = [measure(classifier, bundle.manifest.front_end, batch, 1.0) for batch in batches]
+    measured = [measure(classifier, bundle.manifest.front_end, batch, seconds) for batch in batches]
     used = max(before - cuda.free_memory(), 0)
     side_car = make_side_car(bundle.manifest, key, plan, error, allowed)
     rows = [{**latency.model_dump(), "gpu_mb": round(used / 1e6, 1)} for latency in measured]

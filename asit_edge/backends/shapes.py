@@ -61,7 +61,7 @@ def open_engine(bundle: Bundle, cuda: Cuda, engine: Engine, batch: int) -> Backe
 def as_classifier(bundle: Bundle, backend: Backend, interval: float | None = None) -> Classifier:
     """A backend of the bundle's model, deciding every `interval` seconds (None: as the bundle says).
 
-    Raises WrongUse if the model is a streaming one and has another interval.
+    Raises WrongUse if the model has an interval of its own that cannot be changed.
     """
     front_end, shape = bundle.manifest.front_end, bundle.manifest.model
     frames = None if interval is None else max(round(interval * front_end.sample_rate / front_end.hop), 1)
@@ -73,5 +73,8 @@ def as_classifier(bundle: Bundle, backend: Backend, interval: float | None = Non
                 f"leave the key out or set it to {own:g}"
             )
         return backend  # type: ignore[return-value]
+    if frames is not None and shape.steps > 1:
+        seconds = shape.interval * front_end.hop / front_end.sample_rate
+        raise WrongUse(f"events.interval: the model scores every {seconds:g} s in parts, which cannot be changed")
     silence = np.full(front_end.mels, front_end.silence, np.float32)
-    return SlidingWindow(backend, shape.frames, frames or shape.interval, silence)  # type: ignore[arg-type]
+    return SlidingWindow(backend, shape.frames, frames or shape.interval, silence, shape.steps)  # type: ignore[arg-type]

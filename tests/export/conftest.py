@@ -1,10 +1,10 @@
 """Bundles of both shapes with their variants, made once from untrained networks and real audio."""
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import soundfile
 import torch
@@ -19,21 +19,36 @@ from trainer.classifier import ClipClassifier
 from trainer.distill_config import DistillConfig
 from trainer.finetune_config import FinetuneConfig
 from trainer.streaming_vit import Stage, StreamConfig, StreamViT
-from trainer.student import STREAM
+from trainer.student import STUDENT
 
 WINDOW = FinetuneConfig(size="nano", frames=64)
 STREAMING = StreamConfig(stages=(Stage(32, 1, 2, 4), Stage(64, 1, 2, 6)), stem=(4, 4, 8), chunk=2, activation="relu")
 NAMES = ["Dog", "Rain", "Sneeze"]
 
 
-def lively(model: torch.nn.Module) -> torch.nn.Module:
+def lively(model: torch.nn.Module, seed: int) -> torch.nn.Module:
     """An untrained network whose layers all matter to its scores."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1:
             fan_in = parameter[0].numel()
             torch.nn.init.normal_(parameter, std=0.5 if "embed" in name and "proj" not in name else 1.5 / fan_in**0.5)
     return model.eval()
+
+
+def save_window(file: Path, seed: int = 0) -> Path:
+    model = lively(ClipClassifier(WINDOW.backbone, len(NAMES)), seed)
+    assert isinstance(model, ClipClassifier)
+    save_classifier(file, model, WINDOW, [label_for(name) for name in NAMES], {"data": "none", "test_fold": None})
+    return file
+
+
+def save_stream(file: Path, seed: int = 0) -> Path:
+    config = DistillConfig(model=asdict(STREAMING), test_fold=5)
+    model = lively(StreamViT(STREAMING, len(NAMES), config.spec.silence), seed)
+    content: dict[str, Any] = {"config": config.plain(), "labels": NAMES, "model": model.state_dict(), "step": 1}
+    save_checkpoint(file, STUDENT, content)
+    return file
 
 
 @pytest.fixture(scope="session")
@@ -48,21 +63,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def window_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("window") / "model.pt"
-    model = lively(ClipClassifier(WINDOW.backbone, len(NAMES)))
-    assert isinstance(model, ClipClassifier)
-    save_classifier(file, model, WINDOW, [label_for(name) for name in NAMES], {"data": "none", "test_fold": None})
-    return file
+    return save_window(tmp_path_factory.mktemp("window") / "model.pt")
 
 
 @pytest.fixture(scope="session")
 def stream_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("stream") / "student.pt"
-    config = DistillConfig(model=asdict(STREAMING), test_fold=5)
-    model = lively(StreamViT(STREAMING, len(NAMES), config.spec.silence))
-    content: dict[str, Any] = {"config": config.plain(), "labels": NAMES, "model": model.state_dict(), "step": 1}
-    save_checkpoint(file, STREAM, content)
-    return file
+    return save_stream(tmp_path_factory.mktemp("stream") / "student.pt")
 
 
 @pytest.fixture(scope="session", params=["window", "stream"])
@@ -81,15 +87,6 @@ LENIENT = {"top1_change": 0.2, "event_change": 0.3, "relative_error": 0.2}
 @pytest.fixture(scope="session")
 def full_bundle(plain_bundle: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of either shape, with fp16 and int8."""
-    import shutil
-
     path = Path(shutil.copytree(plain_bundle, tmp_path_factory.mktemp("full") / plain_bundle.name))
     write_variants(path, ["fp16", "int8"], read_audio(clips, 100), LENIENT, force=False)
     return path
-
-
-def outlier(values: np.ndarray, size: float) -> np.ndarray:
-    """The values with one of them out of all proportion."""
-    changed = values.copy()
-    changed.flat[0] = size
-    return changed

@@ -20,7 +20,7 @@ from export.onnx import export_stream, stream_parity
 from trainer.checkpoint import save_checkpoint
 from trainer.distill_config import DistillConfig
 from trainer.streaming_vit import Stage, StreamConfig, StreamViT
-from trainer.student import STREAM, DeviceStream, TorchStream, load_student
+from trainer.student import STUDENT, DeviceStream, TorchStream, load_student
 
 LABELS = ["Dog", "Rain", "Speech"]
 MODEL = StreamConfig(stages=(Stage(16, 1, 2, 4), Stage(32, 1, 2, 6)), stem=(4, 4, 8), chunk=2, activation="relu")
@@ -37,7 +37,7 @@ def random_student(seed: int = 0) -> StreamViT:
 def save(path: Path, seed: int = 0) -> Path:
     config = DistillConfig(model=asdict(MODEL), test_fold=5)
     content: dict[str, Any] = {"config": config.plain(), "labels": LABELS, "model": random_student(seed).state_dict()}
-    save_checkpoint(path, STREAM, {**content, "step": 7})
+    save_checkpoint(path, STUDENT, {**content, "step": 7})
     return path
 
 

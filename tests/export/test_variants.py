@@ -20,9 +20,10 @@ from export.audio import read_audio
 from export.feeds import feeds
 from export.graph import layer_names, linear_layers, load, session
 from export.half import half, widened
+from export.parity import real_audio_parity
 from export.quantise import asymmetric
 from export.variants import parse_limits, write_variants
-from tests.export.conftest import LENIENT
+from tests.export.conftest import LENIENT, save_stream, save_window
 from trainer.command import new_app
 
 
@@ -240,3 +241,39 @@ def test_the_command_reports_in_json(copy: Path, clips: Path) -> None:
     report = json.loads(result.output)
     assert report["precision"] == "fp16"
     assert report["layers"].keys() == set(layer_names(load(copy / "model.onnx")).values())
+
+
+def test_a_checkpoint_becomes_a_bundle_with_variants_in_one_go(
+    stream_checkpoint: Path, clips: Path, tmp_path: Path
+) -> None:
+    from export.bundle import main
+
+    app = new_app()
+    app.command()(main)
+    arguments = [str(stream_checkpoint), str(tmp_path / "out"), "--data", str(clips), "--precision", "fp16"]
+    result = CliRunner().invoke(app, [*arguments, "--limit", "top1_change=0.3", "--limit", "event_change=0.3"])
+    assert result.exit_code == 0, result.output
+    assert "fp16: passed" in result.output
+    assert load_bundle(tmp_path / "out").precisions == ["fp32", "fp16"]
+
+
+def test_another_checkpoint_is_noticed_on_real_audio(plain_bundle: Path, clips: Path, tmp_path: Path) -> None:
+    """The bundle of one checkpoint against another: torch and ONNX Runtime hear the same recordings differently."""
+    save = save_window if plain_bundle.name == "window" else save_stream
+    same, other = save(tmp_path / "same.pt"), save(tmp_path / "other.pt", seed=1)
+    audio = read_audio(clips, 100)
+    assert real_audio_parity(same, load_bundle(plain_bundle), audio) < 1e-4
+    with pytest.raises(AsitEdgeError, match="on real audio the ONNX model does not compute what the checkpoint does"):
+        real_audio_parity(other, load_bundle(plain_bundle), audio)
+
+
+def test_the_bare_model_can_have_a_fixed_batch(window_checkpoint: Path, tmp_path: Path) -> None:
+    from export.onnx import main
+
+    app = new_app()
+    app.command()(main)
+    result = CliRunner().invoke(app, [str(window_checkpoint), str(tmp_path / "static.onnx"), "--batch", "2"])
+    assert result.exit_code == 0, result.output
+    model = session(tmp_path / "static.onnx")
+    assert model.get_inputs()[0].shape == [2, 64, 128]
+    assert model.run(None, {"log_mel": np.zeros((2, 64, 128), np.float32)})[0].shape == (2, 3)
