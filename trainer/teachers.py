@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asit_edge.assembly import open_classifier
 from asit_edge.bundle import load_bundle
-from asit_edge.classifier import Classifier, onnx_session
+from asit_edge.backends.onnx_session import open_session
+from asit_edge.classifier import Classifier
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.frontend import FrontEnd, log_mel
 from asit_edge.pipeline import Scorer
@@ -99,7 +100,7 @@ class OnnxTeacher:
             raise WrongUse(f"{declared}: {explain(error, Declaration)}") from None
         except (OSError, yaml.YAMLError) as error:
             raise WrongUse(f"{declared}: not readable as YAML ({one_line(error)})") from None
-        self._spec, self._session, self._file = spec, onnx_session(file), file
+        self._spec, self._session, self._file = spec, open_session(file), file
         self.labels, self.rate = spec.labels, spec.front_end.sample_rate
         self.window = spec.front_end.samples_for(spec.frames)
         self.hop = round(HOP_SECONDS * self.rate)

@@ -26,9 +26,8 @@ STREAMING = StreamConfig(stages=(Stage(32, 1, 2, 4), Stage(64, 1, 2, 6)), stem=(
 NAMES = ["Dog", "Rain", "Sneeze"]
 
 
-def lively(model: torch.nn.Module, seed: int) -> torch.nn.Module:
+def lively(model: torch.nn.Module) -> torch.nn.Module:
     """An untrained network whose layers all matter to its scores."""
-    torch.manual_seed(seed)
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1:
             fan_in = parameter[0].numel()
@@ -37,7 +36,8 @@ def lively(model: torch.nn.Module, seed: int) -> torch.nn.Module:
 
 
 def save_window(file: Path, seed: int = 0) -> Path:
-    model = lively(ClipClassifier(WINDOW.backbone, len(NAMES)), seed)
+    torch.manual_seed(seed)
+    model = lively(ClipClassifier(WINDOW.backbone, len(NAMES)))
     assert isinstance(model, ClipClassifier)
     save_classifier(file, model, WINDOW, [label_for(name) for name in NAMES], {"data": "none", "test_fold": None})
     return file
@@ -45,7 +45,8 @@ def save_window(file: Path, seed: int = 0) -> Path:
 
 def save_stream(file: Path, seed: int = 0) -> Path:
     config = DistillConfig(model=asdict(STREAMING), test_fold=5)
-    model = lively(StreamViT(STREAMING, len(NAMES), config.spec.silence), seed)
+    torch.manual_seed(seed)
+    model = lively(StreamViT(STREAMING, len(NAMES), config.spec.silence))
     content: dict[str, Any] = {"config": config.plain(), "labels": NAMES, "model": model.state_dict(), "step": 1}
     save_checkpoint(file, STUDENT, content)
     return file
