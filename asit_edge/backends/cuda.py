@@ -156,7 +156,7 @@ class DriverCuda:
         def launch() -> None:
             self._call("cuGraphLaunch", executable, ctypes.c_void_p(self.stream))
 
-        weakref.finalize(launch, self._library.cuGraphExecDestroy, executable)
+        weakref.finalize(launch, self._library.cuGraphExecDestroy, executable).atexit = False
         return launch
 
     def free_memory(self) -> int:
@@ -170,7 +170,10 @@ class DriverCuda:
         return value.value
 
     def _call(self, name: str, *arguments: Any) -> None:
-        code = getattr(self._library, name)(*arguments)
+        function = getattr(self._library, name, None)
+        if function is None:
+            raise AsitEdgeError(f"CUDA: the NVIDIA driver is too old, it has no {name}")
+        code = function(*arguments)
         if code:
             text = ctypes.c_char_p()
             self._library.cuGetErrorString(ctypes.c_int(code), ctypes.byref(text))

@@ -61,7 +61,7 @@ class Runner:
             self._host[tensor.name] = self._pinned(tensor)
         self._arenas: list[dict[str, int]] = [{}, {}]
         self.slots = 0
-        weakref.finalize(self, _release, cuda, self._owned)
+        weakref.finalize(self, _release, cuda, self._owned).atexit = False  # the driver frees what is left
 
     @property
     def state_shapes(self) -> dict[str, Tensor]:
@@ -227,7 +227,7 @@ class Slot:
     def __init__(self, number: int, free: Callable[[int], None]) -> None:
         self.number = number
         self.arena = 0
-        weakref.finalize(self, free, number)
+        weakref.finalize(self, free, number).atexit = False
 
 
 class DeviceStream:
