@@ -74,7 +74,7 @@ def measure(reference: Heard, variant: Heard, manifest: Manifest, labels: Sequen
     logits, changed = _logits(expected), _logits(actual)
     measured = {
         "max_error": float(np.abs(expected - actual).max()),
-        "relative_error": float(np.linalg.norm(changed - logits) / np.linalg.norm(logits)),
+        "relative_error": float(np.linalg.norm(changed - logits) / max(np.linalg.norm(logits), 1e-12)),
         "top1_change": float((expected.argmax(axis=1) != actual.argmax(axis=1)).mean()),
         "event_change": float(((expected >= on) != (actual >= on)).any(axis=1).mean()),
     }

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from asit_edge.backends import choose
 from asit_edge.backends.build import build_engine, key_here
-from asit_edge.backends.choose import Parts, engine_precision, onnx_precision, open_backend
+from asit_edge.backends.choose import Parts, build_in_child, engine_precision, onnx_precision, open_backend
 from asit_edge.backends.engine import EngineCache, Options
 from asit_edge.backends.switch import SwitchedWindows
 from asit_edge.bundle import Bundle, load_bundle
@@ -268,3 +269,10 @@ def test_a_provider_that_is_not_there_is_wrong_use(tone_bundle: Path) -> None:
         WrongUse, match=r"provider 'openvino': the installed ONNX Runtime has cpu.*onnxruntime-openvino"
     ):
         open_backend(load_bundle(tone_bundle), Config(provider="openvino"))
+
+
+@pytest.mark.skipif(find_spec("tensorrt") is not None, reason="TensorRT is installed")
+def test_the_builder_is_a_process_of_its_own_and_says_why_it_failed(tone_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(AsitEdgeError, match="TensorRT is not installed for this Python"):
+        build_in_child(load_bundle(tone_bundle), Options(precision="fp32"), EngineCache(tmp_path))
+    assert not list(tmp_path.iterdir())
