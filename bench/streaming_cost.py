@@ -1,14 +1,14 @@
 """What a second of audio costs: recomputed windows, streaming, a CNN and YAMNet, at the same decision intervals.
 
 `python bench/streaming_cost.py [--yamnet yamnet.tflite] [--repeat 5]` prints a table. Weights are random: cost does
-not depend on them. Each model runs in a process of its own on one thread; CPU time is the least of several rounds of 50
-runs, because whatever else the machine does can only add to it. int8 is ONNX Runtime's dynamic quantisation of matrix products.
+not depend on them. Each model runs in a process of its own on one thread. CPU time is the least of several rounds of
+50 runs, because whatever else the machine does can only add to it. int8 is ONNX Runtime's dynamic quantisation of
+matrix products.
 """
 
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -108,7 +108,9 @@ def measure(file: Path, rounds: int) -> None:
             session.run(None, feed)
 
     spent = cpu_ms(run, rounds)
-    print(json.dumps({"ms": spent, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+    print(json.dumps({"ms": spent, "mb": peak / 1024}))
 
 
 def front_end_ms(rounds: int) -> float:
