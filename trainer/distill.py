@@ -210,14 +210,14 @@ def distillation_loss(
 
 def validation_scores(
     classifier: Classifier, waveforms: Waveforms, indices: Sequence[int], spec: FrontEnd
-) -> npt.NDArray[np.float32]:
-    """Mean scores of recordings (their first 10 s), (recordings, labels), as a device would make them."""
+) -> list[npt.NDArray[np.float32]]:
+    """Scores of recordings (their first 10 s), each (decisions, labels), as a device would make them."""
     scores = []
     for index in indices:
         scorer = Scorer(spec, classifier, spec.sample_rate)
         samples = waveforms[index][: 10 * spec.sample_rate] / np.float32(FULL_SCALE)
-        scores.append(np.mean([one.scores for one in (*scorer.push(samples), *scorer.flush())], axis=0))
-    return np.stack(scores)
+        scores.append(np.stack([one.scores for one in (*scorer.push(samples), *scorer.flush())]))
+    return scores
 
 
 def mean_rank(
@@ -361,7 +361,8 @@ def distil(
         if not labelled:
             return {}
         scores = validation_scores(student_classifier(student, spec), waveforms, labelled, spec)
-        return mean_rank(scores, [recordings[index] for index in labelled], labels)
+        means = np.stack([one.mean(axis=0) for one in scores])
+        return mean_rank(means, [recordings[index] for index in labelled], labels)
 
     return train(out / "student.pt", sampler, labels, config, validate, save_every)
 

@@ -120,13 +120,11 @@ class OnnxTeacher:
 
 
 def open_teacher(source: Path) -> Teacher:
-    """By what the file or directory is. Raises WrongUse or AsitEdgeError."""
+    """By what the file or directory, which must be there, is. Raises WrongUse or AsitEdgeError."""
     if source.is_dir():
         bundle = load_bundle(source)
         names = [label.name for label in bundle.manifest.labels]
         return StreamTeacher(open_classifier(bundle), bundle.manifest.front_end, names)
-    if not source.is_file():
-        raise WrongUse(f"{source}: no such teacher")
     if source.suffix == ".tflite":
         return YamNet(source)
     if source.suffix == ".onnx":
@@ -152,6 +150,8 @@ def teacher_scores(
     """
     if source.suffix == ".npz":
         return read_teacher_scores(source)
+    if not source.exists():
+        raise WrongUse(f"{source}: no such teacher")
     names = [recording.name for recording in recordings]
     file = cache / f"{source.stem}-{_fingerprint(source, names)}.npz"
     if not file.is_file():
