@@ -34,12 +34,15 @@ class Model:
         return Pipeline(self.scorer(rate), Tracker(self.classes))
 
 
-def load_model(config: Config) -> Model:
-    """Raises AsitEdgeError or WrongUse if the bundle or the settings for its labels cannot be used."""
+def load_model(config: Config, may_build: bool = False) -> Model:
+    """`may_build`: a missing TensorRT engine may be built meanwhile, as only a listener has the time for.
+
+    Raises AsitEdgeError or WrongUse if the bundle or the settings for its labels cannot be used.
+    """
     bundle = load_bundle(config.model or default_bundle())
     manifest = bundle.manifest
     classes = class_settings(config.events, manifest)
-    backend = open_backend(bundle, config)
+    backend = open_backend(bundle, config, may_build)
     return Model(bundle, as_classifier(bundle, backend, config.events.interval), classes)
 
 

@@ -134,7 +134,7 @@ def listen(config: Config, out: TextIO, stopping: Callable[[], bool]) -> None:
     Raises AsitEdgeError if nothing can be listened to, a source breaks off, or, when sources have come to their
     end, the broker has not taken every message (they stay in the store).
     """
-    model = load_model(config)
+    model = load_model(config, may_build=True)
     sources = [(open_source(entry, model.manifest.front_end.sample_rate), entry) for entry in config.sources]
     store = Store(config.store.effective_path, config.store.keep, queue=config.mqtt.host is not None)
     sink = MqttSink(config.mqtt, config.device_name, store) if config.mqtt.host else None

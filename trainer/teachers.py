@@ -18,8 +18,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asit_edge.assembly import open_classifier
-from asit_edge.bundle import load_bundle
 from asit_edge.backends.onnx_session import open_session
+from asit_edge.bundle import load_bundle
 from asit_edge.classifier import Classifier
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.frontend import FrontEnd, log_mel

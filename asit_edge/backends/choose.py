@@ -90,8 +90,10 @@ class Parts:
     build: Builder = build_in_child
 
 
-def open_backend(bundle: Bundle, config: Config, parts: Parts | None = None) -> Backend:
+def open_backend(bundle: Bundle, config: Config, may_build: bool = False, parts: Parts | None = None) -> Backend:
     """What runs the bundle's model.
+
+    Without `may_build` what serves at the start serves to the end: the same recording gives the same events.
 
     Raises AsitEdgeError or WrongUse if ONNX Runtime cannot serve as configured, or TensorRT is asked for by name and
     there is none, or no GPU.
@@ -113,7 +115,8 @@ def open_backend(bundle: Bundle, config: Config, parts: Parts | None = None) -> 
     def offer(plan: bytes, batch: int) -> None:
         switched.offer(open_engine(bundle, cuda, tensorrt.load(plan), batch))
 
-    _Supply(bundle, config, tensorrt, cuda, parts.build, offer).start()
+    build = parts.build if may_build and config.tensorrt.build == "background" else None
+    _Supply(bundle, config, tensorrt, cuda, build, offer).start()
     backend: Backend = switched
     return backend
 
@@ -127,14 +130,13 @@ class _Supply:
         config: Config,
         tensorrt: TensorRT,
         cuda: Cuda,
-        build: Builder,
+        build: Builder | None,
         offer: Callable[[bytes, int], None],
     ) -> None:
         self._bundle = bundle
         self._options = engine_options(bundle, config)
         self._key = key_here(tensorrt, cuda, bundle, self._options)
         self._cache = EngineCache(config.tensorrt.engines or default_cache() / "engines")
-        self._may_build = config.tensorrt.build == "background"
         self._build = build
         self._offer = offer
 
@@ -144,7 +146,7 @@ class _Supply:
         except Exception as error:  # TensorRT may raise anything; whatever it is, a listener goes on
             options = f"--precision {self._options.precision} --batch {self._options.batch}"
             command = f"python -m export.trt {self._bundle.path} {options}"
-            if not self._may_build:
+            if self._build is None:
                 log.warning(
                     "ONNX Runtime serves, without a usable engine: %s; build one with %s", one_line(error), command
                 )
@@ -154,7 +156,7 @@ class _Supply:
                 command,
                 one_line(error),
             )
-            threading.Thread(target=self._build_and_use, name="engine build", daemon=True).start()
+            threading.Thread(target=self._build_and_use, args=(self._build,), name="engine build", daemon=True).start()
 
     def _use(self) -> None:
         plan = self._cache.read(self._bundle.manifest, self._key)
@@ -167,9 +169,9 @@ class _Supply:
             self._options.batch,
         )
 
-    def _build_and_use(self) -> None:
+    def _build_and_use(self, build: Builder) -> None:
         try:
-            self._build(self._bundle, self._options, self._cache)
+            build(self._bundle, self._options, self._cache)
             self._use()
         except Exception as error:
             log.warning("no engine could be built (%s); ONNX Runtime goes on serving", one_line(error))
