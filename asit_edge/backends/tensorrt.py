@@ -131,17 +131,20 @@ class InstalledTensorRT:
         if options.precision == "fp32":
             config.clear_flag(api.BuilderFlag.TF32)  # fp32 is the reference; TF32 would be as coarse as fp16
         profile: trt.IOptimizationProfile = builder.create_optimization_profile()
+        dynamic = False
         for index in range(network.num_inputs):
             entry: trt.ITensor = network.get_input(index)
             shape = tuple(entry.shape)
             if shape and shape[0] == -1:
                 low, best, high = ((batch, *shape[1:]) for batch in (1, options.best_batch, options.batch))
                 profile.set_shape(entry.name, low, best, high)
+                dynamic = True
             elif options.batch > max(shape[0] if shape else 1, 1):
                 raise AsitEdgeError(
                     f"{onnx}: its batch is fixed at {shape[0]}, so it cannot be built for {options.batch}"
                 )
-        config.add_optimization_profile(profile)
+        if dynamic and config.add_optimization_profile(profile) < 0:
+            raise AsitEdgeError(f"{onnx}: TensorRT {self.version} refuses batches of 1 to {options.batch}")
         cache = self._timing(config, timing)
         if progress is not None:
             config.progress_monitor = _monitor(api, progress)

@@ -5,6 +5,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+import onnx
 import pytest
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from typer.testing import CliRunner
@@ -16,6 +17,8 @@ from asit_edge.bundle import load_bundle
 from asit_edge.errors import AsitEdgeError
 from asit_edge.variant import Precision
 from export import trt
+from export.graph import load
+from export.onnx import fix_batch
 from export.trt_api import Use, missing, uses
 from tests.backends.fake_gpu import FakeTensorRT, HostCuda
 from tests.conftest import require
@@ -46,6 +49,17 @@ def test_every_precision_of_both_shapes_is_parsed_and_built(full_bundle: Path, p
 def test_a_batch_of_one_can_be_built_too(full_bundle: Path) -> None:
     file = load_bundle(full_bundle).at("fp16").model_file
     assert installed("tensorrt_rtx").build(file, Options(), None, None)
+
+
+@pytest.mark.usefixtures("rtx")
+def test_a_fixed_batch_is_built_as_it_is(plain_bundle: Path, tmp_path: Path) -> None:
+    model = load(plain_bundle / "model.onnx")
+    fix_batch(model, 2)
+    onnx.save(model, tmp_path / "static.onnx")
+    rtx = installed("tensorrt_rtx")
+    assert rtx.build(tmp_path / "static.onnx", Options(precision="fp32", batch=2), None, None)
+    with pytest.raises(AsitEdgeError, match="its batch is fixed at 2, so it cannot be built for 4"):
+        rtx.build(tmp_path / "static.onnx", Options(precision="fp32", batch=4), None, None)
 
 
 @pytest.mark.usefixtures("rtx")
