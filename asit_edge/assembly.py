@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from asit_edge.backends.choose import open_backend
+from asit_edge.backends.onnx_session import Provider
+from asit_edge.backends.shapes import as_classifier, open_onnx
 from asit_edge.bundle import Bundle, BundleLabel, Manifest, default_bundle, load_bundle
-from asit_edge.classifier import Classifier, OnnxWindows, SlidingWindow
+from asit_edge.classifier import Classifier
 from asit_edge.config import Config, Events, SourceEvents
 from asit_edge.errors import WrongUse
 from asit_edge.events import ClassSettings, Tracker, lineage
@@ -42,8 +43,11 @@ class Model:
         return Pipeline(chunker, self.classifier, Tracker(classes or self.classes, self.parents), self.gate)
 
 
-def load_model(config: Config) -> Model:
-    """Raises AsitEdgeError or WrongUse if the bundle or the settings for its labels cannot be used."""
+def load_model(config: Config, may_build: bool = False) -> Model:
+    """`may_build`: a missing TensorRT engine may be built meanwhile, as only a listener has the time for.
+
+    Raises AsitEdgeError or WrongUse if the bundle or the settings for its labels cannot be used.
+    """
     bundle = load_bundle(config.model or default_bundle())
     manifest = bundle.manifest
     classes = class_settings(config.events, manifest)
@@ -52,20 +56,18 @@ def load_model(config: Config) -> Model:
     if config.events.silence_gate is not None:
         rate = manifest.front_end.sample_rate
         gate = SilenceGate(rms_of(config.events.silence_gate), round(GATE_HOLD * rate))
-    return Model(bundle, open_classifier(bundle, config.threads, config.events.interval), classes, parents, gate)
+    classifier = as_classifier(bundle, open_backend(bundle, config, may_build), config.events.interval)
+    return Model(bundle, classifier, classes, parents, gate)
 
 
-def open_classifier(bundle: Bundle, threads: int = 1, interval: float | None = None) -> Classifier:
-    """The bundle's model, deciding every `interval` seconds (None: as the bundle says).
+def open_classifier(
+    bundle: Bundle, threads: int = 1, interval: float | None = None, provider: Provider = "cpu"
+) -> Classifier:
+    """The bundle's model on ONNX Runtime, deciding every `interval` seconds (None: as the bundle says).
 
-    Raises AsitEdgeError if the model cannot be loaded.
+    Raises AsitEdgeError if the model cannot be loaded, WrongUse if it is a streaming one and has another interval.
     """
-    front_end, shape = bundle.manifest.front_end, bundle.manifest.model
-    chunk = shape.interval
-    if interval is not None:
-        chunk = max(round(interval * front_end.sample_rate / front_end.hop), 1)
-    silence = np.full(front_end.mels, front_end.silence, np.float32)
-    return SlidingWindow(OnnxWindows(bundle, threads), shape.frames, chunk, silence)
+    return as_classifier(bundle, open_onnx(bundle, threads, provider), interval)
 
 
 def label_index(name: str, where: str, manifest: Manifest) -> int:

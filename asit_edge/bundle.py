@@ -7,7 +7,7 @@ file's SHA-256 is compared with the manifest at load, so that a half-copied bund
 import hashlib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,9 +16,12 @@ from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.frontend import FrontEnd
 from asit_edge.labels import Label, slug
 from asit_edge.validation import explain
+from asit_edge.variant import Precision, Variant
 
 MANIFEST = "bundle.yaml"
 MODEL = "model.onnx"
+INITIAL = "initial.npz"
+"""Of a stream model: what its caches hold after silence, one array a cache, without the batch."""
 
 
 class BundleLabel(Label):
@@ -37,13 +40,46 @@ class BundleLabel(Label):
 
 
 class WindowModel(BaseModel):
-    """A model that scores one log-mel window: (batch, frames, mels) to (batch, classes), probabilities."""
+    """A model that scores one log-mel window: (batch, frames, mels) to (batch, classes), probabilities.
+
+    With more than one step, to (batch, steps, classes): one score for each of as many parts of the newest interval.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     shape: Literal["window"] = "window"
     frames: int = Field(gt=0, description="length of the window in frames")
-    interval: int = Field(gt=0, description="frames between decisions, unless the configuration says otherwise")
+    interval: int = Field(gt=0, description="frames between windows, unless the configuration says otherwise")
+    steps: int = Field(1, gt=0, description="decisions a window; more than one fixes the interval")
+
+    @model_validator(mode="after")
+    def _whole_steps(self) -> "WindowModel":
+        if self.interval % self.steps:
+            raise ValueError(f"interval ({self.interval}) must be a multiple of steps ({self.steps})")
+        return self
+
+
+class StreamModel(BaseModel):
+    """A model that hears every frame once: (batch, frames, mels) and caches to (batch, steps, classes) and new caches.
+
+    Inputs of the ONNX model: `log_mel`, then each cache by its name, (batch, *shape). Outputs: `scores`, probabilities,
+    then each cache as the next chunk needs it, its name with `next_` before it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shape: Literal["stream"] = "stream"
+    frames: int = Field(gt=0, description="length of a chunk in frames")
+    steps: int = Field(gt=0, description="decisions a chunk; frames is a multiple of it")
+    caches: dict[str, list[int]] = Field(min_length=1, description="shape of each cache, without the batch")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "StreamModel":
+        if self.frames % self.steps:
+            raise ValueError(f"frames ({self.frames}) must be a multiple of steps ({self.steps})")
+        if wrong := [name for name, shape in self.caches.items() if not shape or min(shape) < 0]:
+            raise ValueError(f"caches.{wrong[0]}: a shape is a list of sizes, got {self.caches[wrong[0]]}")
+        return self
 
 
 class Manifest(BaseModel):
@@ -57,8 +93,11 @@ class Manifest(BaseModel):
     license: str = Field(min_length=1)
     labels: list[BundleLabel] = Field(min_length=1)
     front_end: FrontEnd
-    model: WindowModel
+    model: Annotated[WindowModel | StreamModel, Field(discriminator="shape")]
     files: dict[str, str] = Field(description="file name to SHA-256, in hexadecimal")
+    variants: dict[Literal["fp16", "int8"], Variant] = Field(
+        default_factory=dict, description="the model in other precisions"
+    )
     training: dict[str, Any] = Field(default_factory=dict, description="where the weights come from")
     metrics: dict[str, Any] = Field(default_factory=dict, description="what was measured, and how")
 
@@ -66,6 +105,13 @@ class Manifest(BaseModel):
     def _consistent(self) -> "Manifest":
         if MODEL not in self.files:
             raise ValueError(f"files must list {MODEL}")
+        for precision, variant in self.variants.items():
+            if variant.file not in self.files:
+                raise ValueError(f"variants.{precision}: files does not list {variant.file}")
+            if variant.made_from != self.files[MODEL]:
+                raise ValueError(f"variants.{precision}: made from another {MODEL} than the one in files")
+        if isinstance(self.model, StreamModel) and INITIAL not in self.files:
+            raise ValueError(f"files must list {INITIAL}: a stream model begins with it")
         for name in self.files:
             if Path(name).name != name:
                 raise ValueError(f"files: {name!r} is not a plain file name")
@@ -79,13 +125,45 @@ class Manifest(BaseModel):
 class Bundle:
     """A bundle on disk whose manifest is valid and whose files are the ones that the manifest names."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, model_file: Path | None = None) -> None:
+        """`model_file` is the fp32 model unless another one takes its place."""
         self.path = path
         self.manifest = manifest
+        self.model_file = model_file or path / MODEL
 
     @property
-    def model_file(self) -> Path:
-        return self.path / MODEL
+    def precisions(self) -> list[Precision]:
+        """What the bundle has the model in."""
+        return ["fp32", *self.manifest.variants]
+
+    def with_model(self, file: Path) -> "Bundle":
+        """The same bundle with another file as its model."""
+        return Bundle(self.path, self.manifest, file)
+
+    def at(self, precision: Precision) -> "Bundle":
+        """The bundle with its model in that precision. WrongUse if it has none."""
+        if precision == "fp32":
+            return self.with_model(self.path / MODEL)
+        if precision not in self.manifest.variants:
+            raise WrongUse(
+                f"{self.path}: has no {precision} model (it has {', '.join(self.precisions)}); "
+                f"make one with python -m export.variants {self.path} --precision {precision} --data AUDIO"
+            )
+        return self.with_model(self.path / self.manifest.variants[precision].file)
+
+    @property
+    def window(self) -> WindowModel:
+        """Raises AsitEdgeError if the model is of the other kind."""
+        if not isinstance(self.manifest.model, WindowModel):
+            raise AsitEdgeError(f"{self.path}: is a streaming model, which does not score single windows")
+        return self.manifest.model
+
+    @property
+    def stream(self) -> StreamModel:
+        """Raises AsitEdgeError if the model is of the other kind."""
+        if not isinstance(self.manifest.model, StreamModel):
+            raise AsitEdgeError(f"{self.path}: is a window model, which keeps no caches")
+        return self.manifest.model
 
 
 def default_bundle() -> Path:

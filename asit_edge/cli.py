@@ -1,4 +1,4 @@
-"""The command line: `asit-edge listen | replay | subscribe | events | tag | devices | schema | demo`.
+"""The command line: `asit-edge listen | replay | subscribe | events | tag | model | devices | schema | demo`.
 
 Exit codes: 0 done, 1 it could not be done, 2 it was asked for wrongly. Errors are one line on stderr.
 """
@@ -21,7 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: its pr
 
 import typer
 
-from asit_edge import __version__
+from asit_edge import __version__, cli_model
 from asit_edge.clock import parse_iso
 from asit_edge.config import Config, MicrophoneSource, StdinSource, load_config
 from asit_edge.errors import AsitEdgeError, WrongUse
@@ -34,6 +34,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(cli_model.app, name="model")
 
 ConfigOption = Annotated[
     Path | None,

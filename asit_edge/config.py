@@ -141,6 +141,15 @@ class Events(_Section):
     silence_gate: float | None = Field(None, ge=-120, le=0, description="dBFS; below it the model is not asked")
 
 
+class TensorRTSettings(_Section):
+    """Used where `backend` is, or turns out to be, tensorrt."""
+
+    engines: Path | None = Field(None, description="folder of engines; null: the cache directory")
+    build: Literal["background", "never"] = Field("background", description="what to do without a fitting engine")
+    batch: int | None = Field(None, ge=1, le=64, description="streams in one step; null: the number of sources")
+    workspace_mb: int = Field(1024, ge=16, le=65_536, description="scratch memory for building, MB")
+
+
 class Tls(_Section):
     """Setting any key, or `enabled`, switches TLS on; certificates and host names are always verified."""
 
@@ -262,7 +271,11 @@ class Config(_Section):
 
     device: Name | None = Field(None, description="this box in topics; null: the host name")
     model: Path | None = Field(None, description="directory of a model bundle; null: the one in the package")
-    threads: int = Field(1, ge=1, le=64, description="for inference")
+    backend: Literal["auto", "onnxruntime", "tensorrt"] = "auto"
+    precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
+    provider: Literal["cpu", "openvino", "cuda"] = Field("cpu", description="what ONNX Runtime computes on")
+    threads: int = Field(1, ge=1, le=64, description="for inference on the CPU")
+    tensorrt: TensorRTSettings = TensorRTSettings()
     sources: list[Source] = Field(default=[MicrophoneSource()], min_length=1)
     events: Events = Events()
     mqtt: Mqtt = Mqtt()

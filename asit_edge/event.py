@@ -43,7 +43,9 @@ class Event(BaseModel):
     clip: str | None = Field(description="recording of the event, if one was kept")
     model: ModelName
     also: list[str] = Field(default_factory=list, description="other labels of the same sound")
-    continues: str | None = Field(None, description="id of the event that was ended for its length and goes on in this one")
+    continues: str | None = Field(
+        None, description="id of the event that was ended for its length and goes on in this one"
+    )
 
     def to_json(self) -> str:
         """One line, always in the order above."""

@@ -72,7 +72,7 @@ def listen(config: Config, out: TextIO, stopping: Callable[[], bool], rest: Call
     source that is not opened again breaks off, or, when sources have come to their end, the broker has not taken every
     message (they stay in the store).
     """
-    model = load_model(config)
+    model = load_model(config, may_build=True)
     rate = model.manifest.front_end.sample_rate
     sources = [open_source(entry, rate) for entry in config.sources]
     delivery = Delivery(config, model)

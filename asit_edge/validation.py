@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first problem in words, with the nearest valid key where the key is unknown."""
     problem = error.errors(include_url=False)[0]
-    key = dotted(problem["loc"])
+    key = dotted(_without_tags(problem["loc"], model))
     if problem["type"] == "extra_forbidden":
         return f"unknown key {key!r}{_nearest_key(problem, model)}"
     if problem["type"] == "missing":
@@ -21,6 +21,24 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     if isinstance(problem["input"], (str, int, float, bool)) and problem["type"] != "value_error":
         message += f", not {problem['input']!r}"
     return f"{key}: {message}" if key else message
+
+
+def _without_tags(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[int | str, ...]:
+    """A location without the names of a union's members, which are part of pydantic's but not of the file."""
+    models, kept = {model}, list[int | str]()
+    for part in location:
+        if len(models) > 1 and any(part == _tag(candidate) for candidate in models):
+            models = {candidate for candidate in models if part == _tag(candidate)}
+            continue
+        kept.append(part)
+        if isinstance(part, str):
+            models = {
+                found
+                for candidate in models
+                if part in candidate.model_fields
+                for found in _models_in(candidate.model_fields[part].annotation)
+            }
+    return tuple(kept)
 
 
 def dotted(location: tuple[int | str, ...]) -> str:
@@ -60,7 +78,7 @@ def _keys_at(model: type[BaseModel], path: list[int | str]) -> set[str]:
 
 
 def _tag(model: type[BaseModel]) -> object:
-    field = model.model_fields.get("type")
+    field = model.model_fields.get("type") or model.model_fields.get("shape")
     return field.default if field else None
 
 

@@ -1,30 +1,61 @@
-"""`python -m export.bundle CKPT OUT`: a fine-tuned checkpoint becomes a model bundle that a device can trust.
+"""`python -m export.bundle CKPT OUT`: a fine-tuned or distilled checkpoint becomes a bundle that a device can trust.
 
 The bundle is written beside OUT and moved there when everything has been checked: OUT is never half a bundle.
 """
 
 import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import torch
 import typer
 import yaml
 from pydantic import ValidationError
+from torch import nn
 
-from asit_edge.bundle import MODEL, BundleLabel, Manifest, WindowModel, load_bundle, sha256, write_manifest
-from asit_edge.classifier import OnnxWindows
+from asit_edge.assembly import open_classifier
+from asit_edge.bundle import (
+    INITIAL,
+    MODEL,
+    BundleLabel,
+    Manifest,
+    StreamModel,
+    WindowModel,
+    load_bundle,
+    sha256,
+    write_manifest,
+)
 from asit_edge.errors import WrongUse, one_line
+from asit_edge.frontend import FrontEnd, log_mel
+from asit_edge.golden import GOLDEN, golden_scores
+from asit_edge.labels import Label
 from asit_edge.validation import explain
-from export.card import model_card
-from export.onnx import export_onnx, parity
-from trainer.checkpoint import load_classifier
+from export.audio import Audio, read_audio
+from export.card import CARD, model_card
+from export.onnx import cache_shapes, export_stream, export_windows, stream_parity, windows_parity
+from export.parity import real_audio_parity
+from export.variants import (
+    LOWER,
+    MOST_CLIPS,
+    ForceOption,
+    LimitOption,
+    PrecisionOption,
+    parse_limits,
+    parse_precisions,
+    write_variants,
+)
+from trainer.checkpoint import checkpoint_kind, load_classifier
+from trainer.classifier import Scores
+from trainer.cnn import WindowCnn
 from trainer.command import run
-from trainer.evaluate import DECISION_FRAMES, TorchWindows
-from trainer.finetune_config import FinetuneConfig
+from trainer.crops import coloured_noise
+from trainer.scoring import DECISION_FRAMES, OFF, ON, decision_steps
+from trainer.streaming_vit import StreamViT
+from trainer.student import STUDENT, DeviceStream, TorchStream, load_student
 
-GOLDEN = "golden.npz"
-CARD = "README.md"
+GOLDEN_FRAMES = 192
+"""Length of a golden stream, made up to whole chunks."""
 
 
 def write_bundle(
@@ -36,26 +67,25 @@ def write_bundle(
     facts: dict[str, Any],
     on: float,
     off: float,
+    audio: Audio | None = None,
 ) -> Manifest:
     """Exports, compares, writes and loads the bundle once; returns its manifest.
 
-    `facts` may have `training` and `metrics`, which are added to what the checkpoint records, and `thresholds`,
-    label to [on, off]. Raises AsitEdgeError if ONNX and torch differ.
+    `facts` may have `training` and `metrics`, which are added to what the checkpoint records, `thresholds`, label to
+    [on, off], and, for a student, `labels`, those of its labels that the bundle has (default: all of them).
+    Raises AsitEdgeError if ONNX and torch differ, on made sounds or, where it is given, on real audio.
     """
-    model, config, labels, record = load_classifier(checkpoint)
-    thresholds = facts.get("thresholds", {})
-    if unknown := set(thresholds) - {label.name for label in labels}:
-        raise WrongUse(f"thresholds: the checkpoint has no label {min(unknown)!r}")
     work = out.with_name(out.name + ".partial")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        export_onnx(model, config, work / MODEL)
-        windows = golden_windows(config)
-        parity(model, work / MODEL, windows)
-        np.savez_compressed(work / GOLDEN, log_mel=windows, scores=TorchWindows(model).score(windows))
+        write = _write_student if checkpoint_kind(checkpoint) == STUDENT else _write_finetuned
+        parts = write(checkpoint, work, facts)
+        thresholds = {**parts.thresholds, **facts.get("thresholds", {})}
+        if unknown := set(thresholds) - {label.name for label in parts.labels}:
+            raise WrongUse(f"thresholds: the checkpoint has no label {min(unknown)!r}")
         bundle_labels = []
-        for label in labels:
+        for label in parts.labels:
             starts, ends = thresholds.get(label.name, (on, off))
             bundle_labels.append(BundleLabel(name=label.name, id=label.id, on_threshold=starts, off_threshold=ends))
         manifest = Manifest(
@@ -63,15 +93,17 @@ def write_bundle(
             version=version,
             license=license_name,
             labels=bundle_labels,
-            front_end=config.spec,
-            model=WindowModel(frames=config.frames, interval=DECISION_FRAMES),
-            files={file: sha256(work / file) for file in (MODEL, GOLDEN)},
-            training={**_known(record), **_run_facts(config), **facts.get("training", {})},
+            front_end=parts.front_end,
+            model=parts.model,
+            files={file.name: sha256(file) for file in sorted(work.iterdir())},
+            training={**parts.training, **facts.get("training", {})},
             metrics=facts.get("metrics", {}),
         )
         (work / CARD).write_text(model_card(manifest), encoding="utf-8")
         write_manifest(work, manifest)
-        OnnxWindows(load_bundle(work))
+        open_classifier(load_bundle(work))
+        if audio is not None:
+            real_audio_parity(checkpoint, load_bundle(work), audio)
         if out.exists():
             shutil.rmtree(out)
         work.rename(out)
@@ -82,52 +114,112 @@ def write_bundle(
     return manifest
 
 
+class Parts(NamedTuple):
+    """What a manifest says that depends on the kind of model."""
+
+    labels: list[Label]
+    front_end: FrontEnd
+    model: WindowModel | StreamModel
+    training: dict[str, Any]
+    thresholds: dict[str, Any]
+
+
+def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
+    model, config, labels, record = load_classifier(checkpoint)
+    steps = decision_steps(config)
+    shape = WindowModel(frames=config.frames, interval=DECISION_FRAMES, steps=steps)
+    _write_windows(Scores(model, steps), config.spec, shape, work)
+    run = {"size": config.size, "steps": config.steps, "batch": config.batch, "seed": config.seed}
+    return Parts(labels, config.spec, shape, {**_known(record), **run}, record.get("thresholds", {}))
+
+
+def _write_student(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
+    model, config, labels, record = load_student(checkpoint, facts.get("labels"))
+    run = {"size": config.size, "batch": config.batch, "seed": config.seed, **_known(record)}
+    shape: WindowModel | StreamModel
+    if isinstance(model, WindowCnn):
+        shape = WindowModel(frames=model.frames, interval=DECISION_FRAMES)
+        _write_windows(nn.Sequential(model, nn.Sigmoid()), config.spec, shape, work)
+    else:
+        assert isinstance(model, StreamViT)
+        shape = _write_stream(model, config.spec, work)
+    return Parts(labels, config.spec, shape, run, {})
+
+
+def _write_windows(model: nn.Module, spec: FrontEnd, shape: WindowModel, work: Path) -> None:
+    """The files of a window model, a network from log-mel to probabilities: ONNX and golden windows."""
+    export_windows(model, shape.frames, spec.mels, work / MODEL)
+    windows = golden_windows(spec, shape.frames)
+    windows_parity(model, work / MODEL, windows)
+    with torch.inference_mode():
+        scores = model(torch.from_numpy(windows)).numpy()
+    np.savez_compressed(work / GOLDEN, log_mel=windows, scores=scores)
+
+
+def _write_stream(model: StreamViT, spec: FrontEnd, work: Path) -> StreamModel:
+    """The files of a streaming model: ONNX, its caches after silence, golden streams and their last scores."""
+    device = DeviceStream(model)
+    export_stream(device, work / MODEL)
+    frames = model.config.frames
+    streams = golden_windows(spec, -(-GOLDEN_FRAMES // frames) * frames)
+    stream_parity(device, work / MODEL, streams)
+    silence = [cache[0].numpy() for cache in model.silent_memory()]
+    initial: dict[str, Any] = dict(zip(device.cache_names, silence, strict=True))
+    np.savez_compressed(work / INITIAL, **initial)
+    np.savez_compressed(work / GOLDEN, log_mel=streams, scores=golden_scores(TorchStream(model), streams)[:, -1])
+    return StreamModel(frames=frames, steps=model.config.chunk, caches=cache_shapes(device))
+
+
 def _known(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if value is not None}
+    return {key: value for key, value in record.items() if value is not None and key != "thresholds"}
 
 
-def _run_facts(config: FinetuneConfig) -> dict[str, Any]:
-    return {"size": config.size, "steps": config.steps, "batch": config.batch, "seed": config.seed}
-
-
-def golden_windows(config: FinetuneConfig) -> np.ndarray:
-    """Windows to compare backends on: silence, and noise and tones of many levels; shape (8, frames, mels)."""
-    from asit_edge.frontend import log_mel
-    from trainer.crops import coloured_noise
-
+def golden_windows(spec: FrontEnd, frames: int) -> np.ndarray:
+    """Sounds to compare backends on: silence, and noise and tones of many levels; shape (8, frames, mels)."""
     rng = np.random.default_rng(0)
-    length = config.spec.samples_for(config.frames)
-    time = np.arange(length) / config.spec.sample_rate
+    length = spec.samples_for(frames)
+    time = np.arange(length) / spec.sample_rate
     waveforms: list[np.ndarray] = [np.zeros(length)]
     for level in (0.001, 0.03, 0.5):
         waveforms.append(level * coloured_noise(length, float(rng.uniform(0, 2)), rng))
         pulses = np.sin(2 * np.pi * rng.uniform(200, 4000) * time) * (np.sin(2 * np.pi * 3 * time) > 0)
         waveforms.append(level * pulses)
     waveforms.append(0.1 * coloured_noise(length, 1.0, rng) * np.linspace(0, 1, length))
-    return np.stack([log_mel(config.spec, waveform.astype(np.float32)) for waveform in waveforms])
+    return np.stack([log_mel(spec, waveform.astype(np.float32)) for waveform in waveforms])
 
 
 def main(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of trainer.finetune.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of trainer.finetune or trainer.distill.")],
     out: Annotated[Path, typer.Argument(help="Directory of the bundle; an existing bundle is replaced.")],
     name: Annotated[str | None, typer.Option(help="Name of the model; default: that of the directory.")] = None,
     version: Annotated[str, typer.Option()] = "0.1.0",
     license_name: Annotated[str, typer.Option("--license", help="Licence of the weights, SPDX.")] = "Apache-2.0",
     facts: Annotated[
         Path | None,
-        typer.Option(help="YAML with training, metrics and thresholds, for manifest and model card."),
+        typer.Option(help="YAML with labels, thresholds, training and metrics, for manifest and model card."),
     ] = None,
-    on: Annotated[float, typer.Option(help="Score at which an event starts.")] = 0.5,
-    off: Annotated[float, typer.Option(help="Score below which it ends.")] = 0.3,
+    on: Annotated[float, typer.Option(help="Score at which an event starts, where the checkpoint does not say.")] = ON,
+    off: Annotated[float, typer.Option(help="Score below which it ends, where the checkpoint does not say.")] = OFF,
+    data: Annotated[
+        Path | None, typer.Option(help="Real audio: also make fp16 and int8 models, judged on it (export.variants).")
+    ] = None,
+    precision: PrecisionOption = list(LOWER),  # noqa: B006
+    limit: LimitOption = [],  # noqa: B006
+    force: ForceOption = False,
 ) -> None:
     """Make a model bundle from a checkpoint; nothing is written unless ONNX computes what the checkpoint does."""
+    wanted, limits = parse_precisions(precision), parse_limits(limit)
+    audio = read_audio(data, MOST_CLIPS) if data else None
     if out.exists() and not (out / "bundle.yaml").is_file():
         raise WrongUse(f"{out}: exists and is not a bundle; name a new directory")
     try:
         extra = yaml.safe_load(facts.read_text(encoding="utf-8")) if facts else {}
     except (OSError, yaml.YAMLError) as error:
         raise WrongUse(f"--facts {facts}: {one_line(error)}") from None
-    manifest = write_bundle(checkpoint, out, name or out.name, version, license_name, extra or {}, on, off)
+    manifest = write_bundle(checkpoint, out, name or out.name, version, license_name, extra or {}, on, off, audio)
+    if audio is not None:
+        for variant in write_variants(out, wanted, audio, limits, force):
+            print(variant.report())
     size = sum(file.stat().st_size for file in out.iterdir())
     print(f"wrote {out}: {manifest.name} {manifest.version}, {len(manifest.labels)} labels, {size / 1e6:.1f} MB")
 

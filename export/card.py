@@ -1,13 +1,28 @@
-"""The model card (`README.md`) of a bundle, made from its manifest: what it is, knows, was trained on, and reaches."""
+"""The model card (`README.md`) of a bundle, made from its manifest: what it is, knows, was trained on, and reaches.
 
-from asit_edge.bundle import Manifest
+With its metadata block the bundle is a folder that a model hub takes as it is.
+"""
+
+import re
+from typing import Any
+
+import yaml
+
+from asit_edge.bundle import MODEL, Manifest, StreamModel
+
+CARD = "README.md"
+
+CITATION = """@article{atito2022asit,
+  title={{ASiT}: Local-Global Audio Spectrogram vIsion Transformer for Event Classification},
+  author={Atito, Sara and Awais, Muhammad and Wang, Wenwu and Plumbley, Mark D. and Kittler, Josef},
+  journal={arXiv preprint arXiv:2211.13189},
+  year={2022}
+}"""
 
 
 def model_card(manifest: Manifest) -> str:
     """Markdown with the metadata block that model hubs read."""
     spec = manifest.front_end
-    seconds = spec.samples_for(manifest.model.frames) / spec.sample_rate
-    interval = manifest.model.interval * spec.hop / spec.sample_rate
     labels = "\n".join(
         f"| {label.name} | `{label.id}` | {label.on_threshold:g} | {label.off_threshold:g} |"
         for label in manifest.labels
@@ -15,32 +30,116 @@ def model_card(manifest: Manifest) -> str:
     training = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in manifest.training.items())
     metrics = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in manifest.metrics.items())
     return f"""---
-license: {manifest.license.lower()}
-library_name: asit-edge
-pipeline_tag: audio-classification
-tags: [audio, sound-event-detection, onnx, edge]
+{yaml.safe_dump(_metadata(manifest), sort_keys=False, allow_unicode=True, width=110).rstrip()}
 ---
 # {manifest.name} {manifest.version}
 
 A sound event detector for small devices: a vision transformer on log-mel spectrograms after ASiT (Atito et al.,
 [arXiv 2211.13189](https://arxiv.org/abs/2211.13189)), to be used with `asit-edge`.
 
-It looks at the last {seconds:.2f} s of sound ({manifest.model.frames} frames of {spec.mels} mel bins at
-{spec.sample_rate} Hz) every {interval:.2f} s and gives an independent probability for each of
-{len(manifest.labels)} classes.
+{_manner(manifest)} and gives an independent probability for each of {len(manifest.labels)} classes.
+It hears {spec.sample_rate} Hz mono as frames of {spec.mels} mel bins.
+
+    asit-edge model verify THIS_FOLDER      # does it compute here what it computed in the lab?
+    asit-edge listen --model THIS_FOLDER
 
 ## Classes
 | AudioSet name | id | event starts at | event ends below |
 |---|---|---|---|
 {labels}
 
+## Files
+{_files(manifest)}
+
 ## Training
 {training or "- not recorded"}
 
+The weights may be used under {manifest.license}.
+
 ## Measured
 {metrics or "- not measured"}
-
+{_variants(manifest)}
 ## Limits
 It knows the classes above and nothing else; other sounds can be taken for one of them. Thresholds suit clear, near
 sounds: try them on recordings from the place of use (`asit-edge replay`). Not for safety or medical purposes.
+
+## Citation
+The method is ASiT's; whoever uses the model in research should cite it:
+
+```bibtex
+{CITATION}
+```
+"""
+
+
+def _metadata(manifest: Manifest) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "license": manifest.license.lower(),
+        "library_name": "asit-edge",
+        "pipeline_tag": "audio-classification",
+        "tags": ["audio", "sound-event-detection", "audioset", "onnx", "tensorrt", "edge", "arxiv:2211.13189"],
+    }
+    results = [
+        {"type": _metric_type(name), "name": name.replace("_", " "), "value": value}
+        for name, value in manifest.metrics.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    data = str(manifest.metrics.get("data") or manifest.training.get("data") or "").strip()
+    if results and data:
+        dataset = {"name": data, "type": re.sub(r"[^a-z0-9]+", "-", data.lower()).strip("-")[:60]}
+        task = {"type": "audio-classification"}
+        metadata["model-index"] = [
+            {"name": manifest.name, "results": [{"task": task, "dataset": dataset, "metrics": results}]}
+        ]
+    return metadata
+
+
+def _metric_type(name: str) -> str:
+    return "accuracy" if "accuracy" in name.lower() else re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def _manner(manifest: Manifest) -> str:
+    frame = manifest.front_end.hop / manifest.front_end.sample_rate
+    shape = manifest.model
+    if isinstance(shape, StreamModel):
+        chunk, step = shape.frames * frame, shape.frames / shape.steps * frame
+        return (
+            f"It hears sound in chunks of {chunk:.2f} s, each once, remembers the past, decides for every {step:.2f} s"
+        )
+    seconds = manifest.front_end.samples_for(shape.frames) / manifest.front_end.sample_rate
+    return f"It looks at the last {seconds:.2f} s of sound every {shape.interval * frame:.2f} s"
+
+
+def _files(manifest: Manifest) -> str:
+    known = {
+        MODEL: "the model, float32, ONNX opset 18",
+        "initial.npz": "what its caches hold after silence",
+        "golden.npz": "inputs and the scores that they must give",
+        **{
+            variant.file: f"the same in {name}, {'passed' if variant.gate.passed else 'FAILED'} its gate"
+            for name, variant in manifest.variants.items()
+        },
+    }
+    return "\n".join(f"- `{name}`: {known.get(name, 'part of the bundle')}" for name in manifest.files)
+
+
+def _variants(manifest: Manifest) -> str:
+    if not manifest.variants:
+        return ""
+    keys = list(dict.fromkeys(key for variant in manifest.variants.values() for key in variant.gate.measured))
+    head = " | ".join(key.replace("_", " ") for key in keys)
+    rows = []
+    for name, variant in manifest.variants.items():
+        gate = variant.gate
+        cells = [f"{gate.measured[key]:.5f} (<= {gate.limits[key]:g})" if key in gate.measured else "" for key in keys]
+        rows.append(f"| {name} | {' | '.join(cells)} | {gate.worst_layer} |")
+    audio = "; ".join(dict.fromkeys(variant.gate.data for variant in manifest.variants.values()))
+    table = "\n".join(rows)
+    return f"""
+### Other precisions
+What they lose against float32, and what they may lose, on real audio ({audio}):
+
+| | {head} | layer that loses most |
+|---|{"---|" * len(keys)}---|
+{table}
 """

@@ -11,7 +11,7 @@ import soundfile
 from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
-from asit_edge.bundle import BundleLabel, Manifest, WindowModel, sha256, write_manifest
+from asit_edge.bundle import BundleLabel, Manifest, StreamModel, WindowModel, sha256, write_manifest
 from asit_edge.frontend import FrontEnd
 
 ROOT = Path(__file__).parent.parent
@@ -86,6 +86,68 @@ def write_tone_bundle(path: Path) -> Path:
     return path
 
 
+def write_tone_stream(path: Path) -> Path:
+    """A stream model that hears the same tones, in chunks of 0.32 s: a decision a 0.16 s, from the last 0.32 s each."""
+    spec = FrontEnd()
+    weights = np.zeros((spec.mels, 2), np.float32)
+    weights[mel_bin(500) - 2 : mel_bin(500) + 3, 0] = 1
+    weights[mel_bin(3000) - 2 : mel_bin(3000) + 3, 1] = 1
+    frames, past = 32, 16
+
+    def numbers(name: str, *values: int) -> TensorProto:
+        return numpy_helper.from_array(np.array(values, np.int64), name)
+
+    nodes = [helper.make_node("Concat", ["past", "log_mel"], ["known"], axis=1)]
+    for step in range(2):
+        nodes += [
+            helper.make_node("Slice", ["known", f"start{step}", f"end{step}", "axis"], [f"part{step}"]),
+            helper.make_node("ReduceMean", [f"part{step}"], [f"mean{step}"], axes=[1], keepdims=1),
+        ]
+    nodes += [
+        helper.make_node("Concat", ["mean0", "mean1"], ["means"], axis=1),
+        helper.make_node("MatMul", ["means", "weights"], ["energy"]),
+        helper.make_node("Add", ["energy", "bias"], ["logits"]),
+        helper.make_node("Sigmoid", ["logits"], ["scores"]),
+        helper.make_node("Slice", ["log_mel", "end_start", "end_end", "axis"], ["next_past"]),
+    ]
+    constants = [numbers("axis", 1), numbers("end_start", frames - past), numbers("end_end", frames)]
+    for step in range(2):
+        constants += [numbers(f"start{step}", 16 * step), numbers(f"end{step}", 16 * step + 32)]
+    constants += [
+        numpy_helper.from_array(3 * weights, "weights"),
+        numpy_helper.from_array(np.float32([-3, -3]), "bias"),
+    ]
+
+    def batches(name: str, *shape: int) -> object:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
+
+    graph = helper.make_graph(
+        nodes,
+        "tones",
+        [batches("log_mel", frames, spec.mels), batches("past", past, spec.mels)],
+        [batches("scores", 2, 2), batches("next_past", past, spec.mels)],
+        constants,
+    )
+    path.mkdir(parents=True)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path / "model.onnx")
+    np.savez(path / "initial.npz", past=np.full((past, spec.mels), spec.silence, np.float32))
+    manifest = Manifest(
+        name="tone-stream",
+        version="1.0",
+        license="Apache-2.0",
+        labels=[
+            BundleLabel(name="Low tone", id="low_tone", on_threshold=0.5, off_threshold=0.3),
+            BundleLabel(name="High tone", id="high_tone", on_threshold=0.5, off_threshold=0.3),
+        ],
+        front_end=spec,
+        model=StreamModel(frames=frames, steps=2, caches={"past": [past, spec.mels]}),
+        files={name: sha256(path / name) for name in ("model.onnx", "initial.npz")},
+    )
+    write_manifest(path, manifest)
+    return path
+
+
 def mel_bin(hz: float) -> int:
     """The mel bin whose centre is nearest to a frequency."""
     spec = FrontEnd()
@@ -96,6 +158,11 @@ def mel_bin(hz: float) -> int:
 @pytest.fixture(scope="session")
 def tone_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tone_bundle(tmp_path_factory.mktemp("bundles") / "tones")
+
+
+@pytest.fixture(scope="session")
+def tone_stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tone_stream(tmp_path_factory.mktemp("bundles") / "tone-stream")
 
 
 def tones(*parts: tuple[float, float], rate: int = RATE) -> np.ndarray:

@@ -1,6 +1,7 @@
-"""Masking of spectrograms (SpecAugment, arXiv 1904.08779), for a whole batch on its device."""
+"""Masking, rolling and noise on spectrograms, for a whole batch on its device (SpecAugment, arXiv 1904.08779; AST)."""
 
 import torch
+import torch.nn.functional as nnf
 from torch import Tensor
 
 
@@ -19,3 +20,28 @@ def mask_axis(log_mel: Tensor, axis: int, longest: int, generator: torch.Generat
 def spec_augment(log_mel: Tensor, time: int, frequency: int, generator: torch.Generator) -> Tensor:
     """One time mask and one frequency mask on each example of (batch, frames, mels)."""
     return mask_axis(mask_axis(log_mel, 1, time, generator), 2, frequency, generator)
+
+
+def equalise(log_mel: Tensor, most: float, floor: float, generator: torch.Generator) -> Tensor:
+    """Adds a smooth random frequency response to each example of (batch, frames, mels), up to `most` either way.
+
+    In log-mel a response is an offset a bin; nothing falls below `floor`, the value of silence, or rises from it.
+    """
+    batch, _, mels = log_mel.shape
+    points = most * (2 * torch.rand(batch, 1, 6, generator=generator) - 1)
+    response = nnf.interpolate(points, size=mels, mode="linear", align_corners=True)
+    return torch.where(log_mel <= floor + 1e-4, log_mel, (log_mel + response).clamp_min(floor))
+
+
+def roll_frames(log_mel: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Each example of (batch, frames, mels) is rolled by up to `most` frames, either way and round the end."""
+    frames = log_mel.shape[1]
+    shift = torch.randint(-most, most + 1, (log_mel.shape[0], 1), generator=generator)
+    source = (torch.arange(frames)[None] - shift) % frames
+    return log_mel.gather(1, source[..., None].expand_as(log_mel).to(log_mel.device))
+
+
+def add_noise(log_mel: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Uniform noise from 0 to a level on every value; each example's level is drawn from 0 to `most`."""
+    level = most * torch.rand(log_mel.shape[0], 1, 1, generator=generator)
+    return log_mel + (level * torch.rand(log_mel.shape, generator=generator)).to(log_mel.device)

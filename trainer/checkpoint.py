@@ -20,6 +20,11 @@ FORMAT = "asit-edge/1"
 CLASSIFIER = "classifier"
 
 
+def new_classifier(config: FinetuneConfig, classes: int) -> ClipClassifier:
+    """The network that a configuration describes, with random weights."""
+    return ClipClassifier(config.backbone, classes, config.head, config.loss == "ce")
+
+
 def save_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
     """A full disk or a kill leaves the previous file as it was. Raises AsitEdgeError if it cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,11 +33,21 @@ def save_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
 
 def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
     """The content of a checkpoint of that kind. Raises WrongUse or AsitEdgeError, naming the file."""
+    content = _read(path)
+    if content.get("kind") != kind:
+        raise AsitEdgeError(f"{path}: is a {content.get('kind')!r} checkpoint, not {kind!r}")
+    return content
+
+
+def checkpoint_kind(path: Path) -> str:
+    """Which command made it. Raises WrongUse or AsitEdgeError, naming the file."""
+    return str(_read(path).get("kind"))
+
+
+def _read(path: Path) -> dict[str, Any]:
     content = read_file(path)
     if content.get("format") != FORMAT:
         raise AsitEdgeError(f"{path}: not an asit-edge checkpoint (no format {FORMAT!r})")
-    if content.get("kind") != kind:
-        raise AsitEdgeError(f"{path}: is a {content.get('kind')!r} checkpoint, not {kind!r}")
     return content
 
 
@@ -59,7 +74,7 @@ def load_classifier(path: Path) -> tuple[ClipClassifier, FinetuneConfig, list[La
         values = content["config"]
         config = FinetuneConfig(**{**values, "crops": CropConfig(**values["crops"])})
         labels = [Label(**label) for label in content["labels"]]
-        model = ClipClassifier(config.backbone, len(labels))
+        model = new_classifier(config, len(labels))
         model.load_state_dict(content["model"])
         return model.eval(), config, labels, content["report"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

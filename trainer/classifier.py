@@ -1,36 +1,53 @@
-"""A backbone with a head on top: log-mel windows in, one logit a class out."""
+"""A backbone with a head on top: log-mel windows in, one logit a class out, for the clip or for every time patch."""
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from trainer.vit import ViT, ViTConfig
 
+Head = Literal["clip", "frame"]
+
 
 class ClipClassifier(nn.Module):
-    """Log-mel (batch, frames, mels) to logits (batch, classes).
+    """Log-mel (batch, frames, mels) to logits: (batch, classes), with a frame head (batch, time patches, classes).
 
-    The head sees the mean of the patch tokens beside the class token, as AST and ASiT fine-tune.
+    The clip head sees the mean of the patch tokens beside the class token, as AST and ASiT fine-tune. The frame head
+    sees each time patch's mean over frequency: the same backbone as a detector, a score every 160 ms.
     """
 
-    def __init__(self, backbone: ViTConfig, classes: int) -> None:
+    def __init__(self, backbone: ViTConfig, classes: int, head: Head = "clip", exclusive: bool = False) -> None:
+        """`exclusive`: exactly one class is true (trained with cross entropy), so scores sum to one."""
         super().__init__()
         self.backbone = ViT(backbone)
         self.head = nn.Linear(backbone.width, classes)
+        self.kind = head
+        self.exclusive = exclusive
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, log_mel: Tensor) -> Tensor:
         tokens = self.backbone(log_mel)
+        if self.kind == "frame":
+            batch, _, width = tokens.shape
+            times = tokens[:, 1:].reshape(batch, -1, self.backbone.config.grid[1], width).mean(dim=2)
+            return self.head(times)  # type: ignore[no-any-return]
         pooled = (tokens[:, 0] + tokens[:, 1:].mean(dim=1)) / 2
         return self.head(pooled)  # type: ignore[no-any-return]
 
 
 class Scores(nn.Module):
-    """What a device runs: the classifier with its logits turned into independent probabilities."""
+    """What a device runs: the classifier with its logits turned into probabilities."""
 
-    def __init__(self, classifier: ClipClassifier) -> None:
+    def __init__(self, classifier: ClipClassifier, steps: int = 1) -> None:
+        """With a frame head, the newest `steps` time patches are given out, (batch, steps, classes)."""
         super().__init__()
         self.classifier = classifier
+        self.steps = steps
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        return torch.sigmoid(self.classifier(log_mel))
+        logits = self.classifier(log_mel)
+        if self.classifier.kind == "frame":
+            logits = logits[:, -self.steps :]
+        return logits.softmax(dim=-1) if self.classifier.exclusive else torch.sigmoid(logits)

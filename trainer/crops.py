@@ -3,11 +3,14 @@
 Works on waveforms, because sounds add as waveforms; masking of spectrograms lives in `trainer.augment`.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from trainer.detection import Event
 
 Samples = npt.NDArray[np.float32]
 
@@ -31,7 +34,11 @@ class CropConfig:
 
 
 class WindowSampler:
-    """Draws batches of windows and their multi-hot labels; one generator, so a seed repeats the run."""
+    """Draws batches of windows and their multi-hot labels; one generator, so a seed repeats the run.
+
+    What is labelled: a clip's class where the clip is audible or, with strong labels, where its events are. With
+    `slots`, each of as many equal parts of the window has labels of its own.
+    """
 
     def __init__(
         self,
@@ -41,8 +48,15 @@ class WindowSampler:
         rate: int,
         config: CropConfig,
         rng: np.random.Generator,
+        slots: int | None = None,
+        events: Sequence[Sequence[Event]] | None = None,
+        weights: npt.NDArray[np.float64] | None = None,
     ) -> None:
-        """`clips` are waveforms at `rate` Hz, `targets` their labels (clips, classes), `window` in samples."""
+        """`clips` are waveforms at `rate` Hz, `targets` their labels (clips, classes), `window` in samples.
+
+        `events` are each clip's true events; `weights` how often each clip is drawn, and sum to one.
+        """
+        self._slots, self._events, self._weights, self._rate = slots, events, weights, rate
         self._clips, self._targets, self._window, self._config, self._rng = (
             clips,
             targets,
@@ -54,7 +68,7 @@ class WindowSampler:
         self._audible = [loudest(clip, self._block) * 10 ** (config.audible_db / 20) for clip in clips]
 
     def batch(self, size: int) -> tuple[Samples, Samples]:
-        """Waveforms (size, window) and labels (size, classes), both float32."""
+        """Waveforms (size, window) and labels (size, classes) or (size, slots, classes), all float32."""
         windows, labels = zip(*(self._mixture() for _ in range(size)), strict=True)
         return np.stack(windows), np.stack(labels)
 
@@ -74,16 +88,35 @@ class WindowSampler:
     def _crop(self) -> tuple[Samples, Samples]:
         """A random place of a random clip; beyond its ends there is silence."""
         rng = self._rng
-        index = int(rng.integers(len(self._clips)))
+        count = len(self._clips)
+        index = int(rng.integers(count) if self._weights is None else rng.choice(count, p=self._weights))
         clip = self._clips[index]
         length = round(self._window * rng.uniform(1 - self._config.speed, 1 + self._config.speed))
         start = int(rng.integers(-(length // 2), max(len(clip) - length // 2, 1)))
         crop = np.zeros(length, np.float32)
         source = clip[max(start, 0) : start + length]
         crop[max(-start, 0) : max(-start, 0) + len(source)] = source
-        audible = loudest(crop, self._block) >= max(self._audible[index], 1e-5)
         window = np.interp(np.linspace(0, length - 1, self._window), np.arange(length), crop)
-        return window.astype(np.float32), self._targets[index] * np.float32(audible)
+        edges = np.linspace(0, length, (self._slots or 1) + 1).round().astype(int)
+        if self._events is None:
+            parts = itertools.pairwise(edges)
+            heard = [loudest(crop[first:last], self._block) >= max(self._audible[index], 1e-5) for first, last in parts]
+            labels = np.outer(np.array(heard, np.float32), self._targets[index])
+        else:
+            labels = sounding((start + edges) / self._rate, self._events[index], self._targets.shape[1])
+        return window.astype(np.float32), labels if self._slots else labels[0]
+
+
+def sounding(edges: npt.NDArray[np.float64], events: Sequence[Event], classes: int) -> Samples:
+    """What sounds between edges (n + 1,) in seconds: (n, classes), 1 where an event fills half of a part, lies in it by
+    half, or is there for a quarter of a second.
+    """
+    labels = np.zeros((len(edges) - 1, classes), np.float32)
+    for event in events:
+        shared = np.minimum(edges[1:], event.offset) - np.maximum(edges[:-1], event.onset)
+        needed = np.minimum(0.5 * np.minimum(np.diff(edges), event.offset - event.onset), 0.25)
+        labels[shared >= np.maximum(needed, 1e-3), event.label] = 1
+    return labels
 
 
 def loudest(samples: Samples, block: int) -> float:

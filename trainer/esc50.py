@@ -4,19 +4,10 @@ Clips of one source recording are all in one fold; splitting by fold keeps test 
 """
 
 import csv
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import soundfile
-import soxr
-from tqdm import tqdm
-
-from asit_edge.errors import AsitEdgeError, WrongUse
-from asit_edge.labels import Label
-from trainer.audioset import label_for
+from asit_edge.errors import WrongUse
+from trainer.dataset import Clip, Dataset
 
 AUDIOSET_NAMES = {
     "dog": "Dog",
@@ -33,65 +24,32 @@ AUDIOSET_NAMES = {
 """ESC-10 categories by the AudioSet class that says the same."""
 
 
-@dataclass(frozen=True)
-class Clip:
-    path: Path
-    fold: int
-    category: str
-
-
-@dataclass(frozen=True)
-class Esc50:
-    """A listed data set; `categories` gives the order of the classes."""
-
-    clips: list[Clip]
-    categories: list[str]
-
-    @property
-    def folds(self) -> list[int]:
-        return sorted({clip.fold for clip in self.clips})
-
-    @property
-    def targets(self) -> npt.NDArray[np.float32]:
-        """One-hot, (clips, categories)."""
-        index = [self.categories.index(clip.category) for clip in self.clips]
-        return np.eye(len(self.categories), dtype=np.float32)[index]
-
-    def load(self, rate: int) -> list[npt.NDArray[np.float32]]:
-        """Every clip in memory, mono at `rate`: ESC-50 is 640 MB at 16 kHz, ESC-10 a fifth of it."""
-        return [load_clip(clip.path, rate) for clip in tqdm(self.clips, "reading", disable=not sys.stderr.isatty())]
-
-    @property
-    def labels(self) -> list[Label]:
-        """One label a category: the AudioSet class where there is one, else the category's own name."""
-        names = (AUDIOSET_NAMES.get(name, name.replace("_", " ").capitalize()) for name in self.categories)
-        return [label_for(name) for name in names]
-
-
-def read_esc50(root: Path) -> Esc50:
+def read_esc50(root: Path) -> Dataset:
     """Lists the clips of a folder in the ESC-50 layout. Errors name the file, the line and the remedy."""
-    tables = [path for name in ("esc50.csv", "esc10.csv") if (path := root / "meta" / name).is_file()]
-    if not tables:
+    table = esc50_table(root)
+    if table is None:
         raise WrongUse(f"{root}: no meta/esc50.csv (or meta/esc10.csv); --data must be a folder in the ESC-50 layout")
-    with tables[0].open(newline="", encoding="utf-8") as file:
+    with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     clips: list[Clip] = []
     for line, row in enumerate(rows, start=2):
         try:
-            clip = Clip(root / "audio" / row["filename"], int(row["fold"]), row["category"])
+            fold, category = int(row["fold"]), row["category"]
+            clips.append(Clip(root / "audio" / row["filename"], (category,), row.get("src_file"), str(fold)))
         except (KeyError, TypeError, ValueError) as error:
-            raise WrongUse(f"{tables[0]}:{line}: needs filename, fold (a number) and category ({error})") from None
-        clips.append(clip)
+            raise WrongUse(f"{table}:{line}: needs filename, fold (a number) and category ({error})") from None
     if not clips:
-        raise WrongUse(f"{tables[0]}: lists no clips")
-    return Esc50(clips, sorted({clip.category for clip in clips}))
+        raise WrongUse(f"{table}: lists no clips")
+    order = sorted({clip.categories[0] for clip in clips})
+    named = [Clip(clip.path, (display_name(clip.categories[0]),), clip.group, clip.part) for clip in clips]
+    return Dataset(root.name, named, [display_name(category) for category in order])
 
 
-def load_clip(path: Path, rate: int) -> npt.NDArray[np.float32]:
-    """A whole clip as mono float32 samples at `rate`."""
-    try:
-        audio, source_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise AsitEdgeError(f"{path}: cannot be read as audio ({error})") from None
-    mono = audio.mean(axis=1)
-    return soxr.resample(mono, source_rate, rate).astype(np.float32) if source_rate != rate else mono
+def esc50_table(root: Path) -> Path | None:
+    """The table of a folder in the ESC-50 layout, None if it is not one."""
+    return next((path for name in ("esc50.csv", "esc10.csv") if (path := root / "meta" / name).is_file()), None)
+
+
+def display_name(category: str) -> str:
+    """The AudioSet class of a category where there is one, else the category's own name."""
+    return AUDIOSET_NAMES.get(category, category.replace("_", " ").capitalize())

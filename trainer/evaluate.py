@@ -1,134 +1,320 @@
-"""Evaluation of checkpoints and bundles on labelled clips, through the very windows that a device would score.
+"""Evaluation of checkpoints and bundles on labelled recordings, through the very path that a device takes.
 
-`python -m trainer.evaluate CKPT|BUNDLE --data DIR [--fold N]`
+`python -m trainer.evaluate CKPT|BUNDLE DATA [--part N] [--out DIR]`. Clips: average precision, AUC, d-prime, accuracy,
+confusion. Strong labels: PSDS, event F1, and what a device cares about: delay, false alarms, misses, flicker.
 """
 
 import json
-from dataclasses import dataclass
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import typer
+from tqdm import tqdm
 
-from asit_edge.assembly import open_classifier
-from asit_edge.bundle import load_bundle
-from asit_edge.classifier import Classifier, SlidingWindow
 from asit_edge.errors import WrongUse
-from asit_edge.frontend import FrontEnd
-from asit_edge.pipeline import Scorer
-from asit_edge.tag import clip_scores
-from trainer.checkpoint import load_classifier
-from trainer.classifier import ClipClassifier, Scores
 from trainer.command import run
 from trainer.crops import Samples
-from trainer.esc50 import read_esc50
-from trainer.finetune_config import FinetuneConfig
+from trainer.dataset import TEST, Dataset, load_clip
+from trainer.detection import (
+    Event,
+    Heard,
+    Outcome,
+    Timeline,
+    collar_f1,
+    crossings_per_minute,
+    miss_rate_at,
+    operating_points,
+    outcomes,
+    together,
+    track,
+)
+from trainer.layouts.detect import read_any
+from trainer.metrics import (
+    average_precision,
+    bootstrap,
+    confusion_matrix,
+    d_prime,
+    mean_average_precision,
+    nan_mean,
+    roc_auc,
+)
+from trainer.psds import PSDS1, PSDS2, psds
+from trainer.scoring import ON, Model, open_model
 
-DECISION_FRAMES = 48
-"""Frames between decisions where a checkpoint is evaluated; a bundle brings its own."""
+Json = dict[str, Any]
+
+ALARM_RATES = (1.0, 5.0, 20.0)
+"""False alarms per hour, all classes together, at which misses are reported."""
+
+SAMPLES = 1000
+"""Bootstrap samples; fewer where clips times classes are many."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """Results on single-label clips. `confusion[true, predicted]` counts clips."""
+class Scored:
+    """What a model made of recordings. `scores` and `truth` are (clips, classes); the rest is there for strong labels.
 
-    clips: int
-    accuracy: float
-    confusion: npt.NDArray[np.int64]
+    With strong labels a clip's score is the highest of its decisions, else the clip's own.
+    """
 
-
-class TorchWindows:
-    """A checkpoint's network as a window model of the device."""
-
-    def __init__(self, model: ClipClassifier) -> None:
-        self._scores = Scores(model).eval()
-
-    def score(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        with torch.inference_mode():
-            scores: npt.NDArray[np.float32] = self._scores(torch.from_numpy(windows)).numpy()
-        return scores
+    labels: list[str]
+    scores: Samples
+    truth: npt.NDArray[np.bool_]
+    groups: list[str]
+    single_label: bool
+    timelines: list[Timeline]
+    events: list[list[Event]]
+    heard: list[list[Heard]]
 
 
-def checkpoint_classifier(model: ClipClassifier, config: FinetuneConfig) -> Classifier:
-    """A checkpoint behind the device's `Classifier` protocol."""
-    silence = np.full(config.spec.mels, config.spec.silence, np.float32)
-    return SlidingWindow(TorchWindows(model), config.frames, DECISION_FRAMES, silence)
+def columns_of(model: Model, dataset: Dataset, others: bool) -> list[int]:
+    """The model's outputs to look at, the data's classes first. Raises WrongUse where the model lacks one."""
+    names = [label.name for label in model.labels]
+    wanted = [label.name for label in dataset.labels]
+    if missing := [name for name in wanted if name not in names]:
+        raise WrongUse(f"{model.name}: has no label {missing[0]!r}, which {dataset.name} needs")
+    rest = [name for name in names if name not in wanted] if others else []
+    return [names.index(name) for name in wanted + rest]
 
 
-def score_clip(samples: Samples, front_end: FrontEnd, classifier: Classifier) -> Samples:
-    """Scores of one clip (classes,), exactly as `asit-edge tag` makes them."""
-    scorer = Scorer(front_end, classifier, front_end.sample_rate)
-    decisions = [*scorer.push(samples), *scorer.flush()]
-    return clip_scores(np.stack([decision.scores for decision in decisions]))
+def score_dataset(model: Model, dataset: Dataset, others: bool = True) -> Scored:
+    """Every recording through the model.
+
+    `others`: with strong labels, classes of the model that the data do not have take part; what is heard of them is
+    a false alarm.
+    """
+    strong = dataset.strong
+    columns = columns_of(model, dataset, others and strong)
+    classes = [model.classes[column] for column in columns]
+    rate = model.spec.sample_rate
+    scores: list[Samples] = []
+    timelines: list[Timeline] = []
+    for clip in tqdm(dataset.clips, "scoring", disable=not sys.stderr.isatty()):
+        samples = load_clip(clip.path, rate, clip.start, clip.seconds)
+        if strong:
+            line = model.timeline(samples)
+            timelines.append(Timeline(line.edges, line.scores[:, columns]))
+            scores.append(timelines[-1].scores.max(axis=0))
+        else:
+            scores.append(model.clip(samples)[columns])
+    truth = np.zeros((len(dataset.clips), len(columns)), np.bool_)
+    truth[:, : len(dataset.categories)] = dataset.targets > 0
+    heard = [track(line, classes, rate) for line in timelines]
+    names = [model.labels[column].name for column in columns]
+    return Scored(
+        names, np.stack(scores), truth, dataset.groups, dataset.single_label, timelines, dataset.events, heard
+    )
 
 
-def closed_set(scores: Samples, targets: Samples) -> Report:
-    """Accuracy of the best-scored class. `scores` and `targets` are (clips, classes), targets one-hot."""
-    predicted, true = scores.argmax(axis=1), targets.argmax(axis=1)
-    confusion = np.zeros((targets.shape[1], targets.shape[1]), np.int64)
-    np.add.at(confusion, (true, predicted), 1)
-    return Report(len(true), float((predicted == true).mean()), confusion)
+def clip_results(scored: Scored) -> Json:
+    """Clip-level metrics with 95 % bootstrap intervals over recordings."""
+    scores, truth, groups = scored.scores, scored.truth, scored.groups
+    samples = int(np.clip(2e7 / scores.size, 50, SAMPLES))
+
+    def interval(index: int) -> Json:
+        own, true = scores[:, index], truth[:, index]
+        return asdict(bootstrap(lambda chosen: average_precision(own[chosen], true[chosen]), groups, samples))
+
+    aucs = [roc_auc(scores[:, index], truth[:, index]) for index in range(len(scored.labels))]
+    results: Json = {
+        "clips": len(scores),
+        "map": asdict(bootstrap(lambda chosen: mean_average_precision(scores[chosen], truth[chosen]), groups, samples)),
+        "auc": nan_mean(aucs),
+        "d_prime": d_prime(nan_mean(aucs)),
+        "classes": {
+            label: {"clips": int(truth[:, index].sum()), "ap": interval(index), "auc": auc, "d_prime": d_prime(auc)}
+            for index, (label, auc) in enumerate(zip(scored.labels, aucs, strict=True))
+        },
+    }
+    if scored.single_label:
+        predicted, true = scores.argmax(axis=1), truth.argmax(axis=1)
+        right = predicted == true
+        results["accuracy"] = asdict(bootstrap(lambda chosen: float(right[chosen].mean()), groups, samples))
+        results["confusion"] = confusion_matrix(predicted, true, len(scored.labels)).tolist()
+        results["labels"] = scored.labels
+    return results
 
 
-def evaluate_clips(model: ClipClassifier, config: FinetuneConfig, clips: list[Samples], targets: Samples) -> Report:
-    """Accuracy of a checkpoint on waveforms at the front end's rate."""
-    classifier = checkpoint_classifier(model, config)
-    scores = [score_clip(clip, config.spec, classifier) for clip in clips]
-    return closed_set(np.stack(scores), targets)
+def detection_results(scored: Scored, model: Model) -> Json:
+    """Detection metrics, at the model's own thresholds and over all of them."""
+    count, rate = len(scored.labels), model.spec.sample_rate
+    settings = {label.name: entry for label, entry in zip(model.labels, model.classes, strict=True)}
+    classes = [settings[name] for name in scored.labels]
+    hours = sum(line.seconds for line in scored.timelines) / 3600
+    quiet = [line.seconds for line, events in zip(scored.timelines, scored.events, strict=True) if not events]
+    psds1, alone1 = psds(scored.timelines, scored.events, count, PSDS1)
+    psds2, alone2 = psds(scored.timelines, scored.events, count, PSDS2)
+    f1 = collar_f1(scored.heard, scored.events, count)
+    flicker = crossings_per_minute(scored.timelines, [entry.on if entry else ON for entry in classes])
+    parts = outcomes(scored.heard, scored.events, count)
+    points = operating_points(scored.timelines, scored.events, classes, rate)
+    chosen = {f"{alarms:g}": miss_rate_at(points, alarms) for alarms in ALARM_RATES}
+    everything = together(parts)
+    return {
+        "recordings": len(scored.timelines),
+        "hours": hours,
+        "psds1": psds1,
+        "psds2": psds2,
+        "event_f1": nan_mean(f1),
+        "quiet_hours": sum(quiet) / 3600,
+        "quiet_alarms_per_hour": everything.quiet_alarms * 3600 / sum(quiet) if quiet else None,
+        **_outcome(everything, hours),
+        "flicker_per_minute": float(np.mean(flicker)),
+        "misses_at_alarms_per_hour": {name: point and asdict(point) for name, point in chosen.items()},
+        "operating_points": [asdict(point) for point in points],
+        "classes": {
+            label: {
+                "psds1": alone1[index],
+                "psds2": alone2[index],
+                "event_f1": f1[index],
+                **_outcome(parts[index], hours),
+                "flicker_per_minute": flicker[index],
+            }
+            for index, label in enumerate(scored.labels)
+        },
+    }
 
 
-def print_reports(reports: dict[str, Report]) -> None:
-    """One line a fold and the mean over folds."""
-    for name, report in reports.items():
-        print(f"{name}: accuracy {report.accuracy:.3f} on {report.clips} clips")
-    if len(reports) > 1:
-        print(f"mean: accuracy {np.mean([report.accuracy for report in reports.values()]):.3f}")
+def _outcome(outcome: Outcome, hours: float) -> Json:
+    return {
+        "events": outcome.events,
+        "miss_rate": outcome.miss_rate,
+        "precision": outcome.precision,
+        "alarms_per_hour": outcome.alarms / hours,
+        "delay_p50": outcome.delay(50),
+        "delay_p95": outcome.delay(95),
+    }
+
+
+def evaluate(model: Model, dataset: Dataset, others: bool = True) -> tuple[Scored, Json]:
+    """Scores and results of one part of a data set."""
+    scored = score_dataset(model, dataset, others)
+    results = clip_results(scored)
+    if dataset.strong:
+        results["detection"] = detection_results(scored, model)
+    return scored, results
+
+
+def choose_part(dataset: Dataset, part: str) -> Dataset:
+    """The clips of a publisher's part. Raises WrongUse that names the parts there are."""
+    chosen = [index for index, clip in enumerate(dataset.clips) if clip.part == part]
+    if not chosen:
+        parts = sorted({clip.part for clip in dataset.clips if clip.part is not None})
+        raise WrongUse(f"--part {part}: {dataset.name} has {'the parts ' + ', '.join(parts) if parts else 'no parts'}")
+    return dataset.choose(chosen)
+
+
+def default_parts(model: Model, dataset: Dataset) -> list[str | None]:
+    """What the checkpoint was not trained on; else the publisher's test part; else everything."""
+    tested = model.record.get("test_fold")
+    if tested is not None and int(tested) in dataset.folds:
+        return [str(tested)]
+    return [TEST] if any(clip.part == TEST for clip in dataset.clips) else [None]
+
+
+def plain(value: Any) -> Any:
+    """For JSON: what is not a finite number becomes null."""
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(results: Json) -> str:
+    """The results of one part, to be read."""
+    lines = []
+    for name in ("accuracy", "map"):
+        if name in results:
+            entry = results[name]
+            title = {"accuracy": "accuracy", "map": "mAP"}[name]
+            lines.append(
+                f"{title} {entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}] on {results['clips']} clips"
+            )
+    lines.append(f"AUC {results['auc']:.3f}, d-prime {results['d_prime']:.2f}")
+    detection = results.get("detection")
+    if detection:
+        lines += [
+            f"PSDS1 {detection['psds1']:.3f}, PSDS2 {detection['psds2']:.3f}, event F1 {detection['event_f1']:.3f}",
+            f"at the model's thresholds: {detection['events']} events, {detection['miss_rate']:.1%} missed, "
+            f"{detection['alarms_per_hour']:.1f} false alarms per hour in {detection['hours']:.2f} h, "
+            f"delay p50 {detection['delay_p50']:.2f} s, p95 {detection['delay_p95']:.2f} s",
+        ]
+        if detection["quiet_alarms_per_hour"] is not None:
+            lines.append(
+                f"recordings without events: {detection['quiet_alarms_per_hour']:.1f} false alarms per hour "
+                f"in {detection['quiet_hours']:.2f} h"
+            )
+        for alarms, point in detection["misses_at_alarms_per_hour"].items():
+            reached = (
+                f"{point['miss_rate']:.1%} missed at threshold {point['threshold']:.2f}" if point else "never reached"
+            )
+            lines.append(f"at most {alarms} false alarms per hour: {reached}")
+    lines.append("")
+    width = max(map(len, results["classes"]))
+    header = f"{'':{width}}  clips     AP    AUC"
+    if detection:
+        header += "  events  missed  alarms/h  delay p50  PSDS1  PSDS2     F1"
+    lines.append(header)
+    for label, row in results["classes"].items():
+        line = f"{label:{width}}  {row['clips']:5d}  {row['ap']['value']:5.3f}  {row['auc']:5.3f}"
+        if detection:
+            own = detection["classes"][label]
+            line += (
+                f"  {own['events']:6d}  {own['miss_rate']:6.1%}  {own['alarms_per_hour']:8.1f}  {own['delay_p50']:9.2f}"
+                f"  {own['psds1']:5.3f}  {own['psds2']:5.3f}  {own['event_f1']:5.3f}"
+            )
+        lines.append(line.replace("nan%", "   -").replace("nan", "  -"))
+    return "\n".join(lines)
 
 
 def main(
     model: Annotated[Path, typer.Argument(help="Checkpoint of trainer.finetune, or directory of a model bundle.")],
-    data: Annotated[Path, typer.Option(help="Folder in the ESC-50 layout.")],
-    fold: Annotated[
-        list[int] | None, typer.Option(help="Only these folds; default: the checkpoint's test fold.")
+    data: Annotated[Path, typer.Argument(help="ESC-50's layout, a folder of classes, a table, or soundscapes.")],
+    part: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these parts (folds, or test); default: what the checkpoint was not trained on."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a fold, with the confusion matrix.")] = False,
+    others: Annotated[
+        bool, typer.Option(help="Count events of classes that the data do not have as false alarms.")
+    ] = True,
+    out: Annotated[Path | None, typer.Option(help="Folder for results.json and report.html.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, not a table.")] = False,
 ) -> None:
-    """Accuracy on the folds of a data set in the ESC-50 layout."""
-    dataset = read_esc50(data)
-    if model.is_dir():
-        bundle = load_bundle(model)
-        spec = bundle.manifest.front_end
-        names = [label.name for label in bundle.manifest.labels]
-        classifier = open_classifier(bundle)
-        folds = fold or dataset.folds
+    """What a model is worth on labelled recordings."""
+    if threads:
+        torch.set_num_threads(threads)
+    opened, dataset = open_model(model), read_any(data)
+    parts: Sequence[str | None] = part or default_parts(opened, dataset)
+    results: dict[str, Json] = {}
+    scored: dict[str, Scored] = {}
+    for name in parts:
+        chosen = choose_part(dataset, name) if name is not None else dataset
+        title = "all" if name is None else f"fold{name}" if name.isdigit() else name
+        scored[title], results[title] = evaluate(opened, chosen, others)
+    content = plain({"model": str(model), "name": opened.name, "data": data.name, "parts": results})
+    if as_json:
+        print(json.dumps(content))
     else:
-        network, config, labels, record = load_classifier(model)
-        spec = config.spec
-        names = [label.name for label in labels]
-        classifier = checkpoint_classifier(network, config)
-        tested = record["test_fold"]
-        folds = fold or ([tested] if tested is not None else dataset.folds)
-    wanted = [label.name for label in dataset.labels]
-    if missing := [name for name in wanted if name not in names]:
-        raise WrongUse(f"{model}: has no label {missing[0]!r}, which {data} needs")
-    columns = [names.index(name) for name in wanted]
-    clips, targets = dataset.load(spec.sample_rate), dataset.targets
-    reports: dict[str, Report] = {}
-    for number in folds:
-        chosen = [index for index, clip in enumerate(dataset.clips) if clip.fold == number]
-        if not chosen:
-            raise WrongUse(f"--fold {number}: the data has folds {', '.join(map(str, dataset.folds))}")
-        scores = np.stack([score_clip(clips[index], spec, classifier) for index in chosen])
-        report = closed_set(scores[:, columns], targets[chosen])
-        reports[f"fold{number}"] = report
-        if as_json:
-            row = {"fold": number, "clips": report.clips, "accuracy": report.accuracy, "labels": wanted}
-            print(json.dumps(row | {"confusion": report.confusion.tolist()}))
-    if not as_json:
-        print_reports(reports)
+        for title, result in results.items():
+            print(f"{title}: {table(result)}\n")
+        if len(results) > 1 and all("accuracy" in result for result in results.values()):
+            print(f"mean: accuracy {np.mean([result['accuracy']['value'] for result in results.values()]):.3f}")
+    if out is not None:
+        from trainer.report import write_report
+
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "results.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+        write_report(out / "report.html", opened, dataset, scored, results)
+        print(f"wrote {out / 'results.json'} and {out / 'report.html'}", file=sys.stderr)
 
 
 if __name__ == "__main__":

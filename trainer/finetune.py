@@ -1,145 +1,258 @@
-"""Fine-tuning: `python -m trainer.finetune esc50 --data DIR --out DIR`. One readable loop over random windows.
+"""Fine-tuning on a task: `python -m trainer.finetune TASK --data DIR --out DIR`.
 
-The model is trained as a detector, not only as a classifier: windows of a few seconds instead of whole clips, a
-sigmoid per class, and windows in which a clip is not audible count as "none of them".
+Every fold and seed is a run: train, choose weights and thresholds on recordings that are neither trained nor tested on,
+test once, save. A run that is already in OUT with the same settings is not repeated.
 """
 
-import sys
-import time
+import json
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as nnf
 import typer
-from torch import nn
-from tqdm import tqdm
 
 from asit_edge.errors import AsitEdgeError, WrongUse
-from trainer.augment import spec_augment
-from trainer.checkpoint import save_classifier
+from asit_edge.validation import nearest
+from trainer.checkpoint import load_classifier, save_classifier
 from trainer.classifier import ClipClassifier
-from trainer.command import new_app, run
-from trainer.crops import Samples, WindowSampler
-from trainer.esc50 import read_esc50
-from trainer.evaluate import Report, evaluate_clips, print_reports
-from trainer.features import BatchedLogMel
-from trainer.finetune_config import FinetuneConfig, learning_rate
-from trainer.optimisation import parameter_groups, set_rates
-from trainer.vit import SIZES
-from trainer.weights import load_backbone
+from trainer.command import run
+from trainer.crops import Samples
+from trainer.dataset import TEST, TRAIN, VALIDATION, Dataset, split_by_group
+from trainer.evaluate import evaluate, plain
+from trainer.finetune_config import FinetuneConfig, parse_settings, same_run, with_settings
+from trainer.finetune_loop import train
+from trainer.metrics import mean_average_precision
+from trainer.scoring import checkpoint_model
+from trainer.selection import choose_thresholds, decision_map, fast_scores
+from trainer.tasks import RECIPES, TASKS
+from trainer.weights import stored_backbone
+from trainer.whole_clips import Waveforms
 
 
-def train(
-    clips: list[Samples], targets: Samples, config: FinetuneConfig, device: torch.device, name: str = "train"
-) -> ClipClassifier:
-    """Trains on waveforms at the front end's rate with multi-hot targets (clips, classes); returns averaged weights."""
-    torch.manual_seed(config.seed)
-    masks = torch.Generator().manual_seed(config.seed)
-    window = config.spec.samples_for(config.frames)
-    rng = np.random.default_rng(config.seed)
-    sampler = WindowSampler(clips, targets, window, config.spec.sample_rate, config.crops, rng)
-    features = BatchedLogMel(config.spec).to(device)
-    model = ClipClassifier(config.backbone, targets.shape[1]).to(device).train()
-    if config.initial is not None:
-        load_backbone(model.backbone, Path(config.initial))
-    averaged = {key: value.clone() for key, value in model.state_dict().items()}
-    optimizer = torch.optim.AdamW(parameter_groups(model))
-    for step, report in progress(config.steps, name):
-        set_rates(optimizer, learning_rate(step, config), config.weight_decay)
-        waveforms, labels = (torch.from_numpy(array).to(device) for array in sampler.batch(config.batch))
-        with torch.no_grad():
-            log_mel = spec_augment(features(waveforms), config.time_mask, config.frequency_mask, masks)
-        loss = nnf.binary_cross_entropy_with_logits(model(log_mel), labels)
-        if not torch.isfinite(loss):
-            raise AsitEdgeError(f"the loss is {loss.item()} at step {step}; try a lower learning rate")
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        optimizer.step()
-        decay = min(config.averaging, (step + 1) / (step + 10))
-        for key, value in model.state_dict().items():
-            averaged[key].lerp_(value, 1 - decay)
-        report(loss.item())
-    model.load_state_dict(averaged)
-    return model.eval()
+@dataclass(frozen=True)
+class Split:
+    """Indices of the clips of one run."""
+
+    name: str
+    train: list[int]
+    validation: list[int]
+    test: list[int]
+    fold: int | None = None
 
 
-def progress(steps: int, name: str) -> Iterator[tuple[int, Any]]:
-    """Steps with a place to report the loss to: a bar in a terminal, a line now and then in a log."""
-    began = time.monotonic()
-    average = None
-    with tqdm(total=steps, desc=name, disable=not sys.stderr.isatty()) as bar:
-        for step in range(steps):
+def plan(
+    dataset: Dataset,
+    config: FinetuneConfig,
+    folds: list[int],
+    everything: bool,
+    test_share: float,
+    force: bool = False,
+) -> Iterator[Split]:
+    """The splits to run: by the publisher's folds or parts, else by recording.
 
-            def report(loss: float, step: int = step) -> None:
-                nonlocal average
-                average = loss if average is None else 0.98 * average + 0.02 * loss
-                bar.set_postfix(loss=f"{average:.4f}")
-                bar.update()
-                if bar.disable and ((step + 1) % 100 == 0 or step + 1 == steps):
-                    seconds = time.monotonic() - began
-                    print(f"{name}: step {step + 1}/{steps} loss {average:.4f} {seconds:.0f} s", file=sys.stderr)
+    Raises WrongUse where a fold does not exist, or where recordings are needed and not known.
+    """
+    indices = list(range(len(dataset.clips)))
+    parts = {part: [i for i in indices if dataset.clips[i].part == part] for part in (TRAIN, VALIDATION, TEST)}
+    if unknown := set(folds) - set(dataset.folds):
+        known = f"folds {', '.join(map(str, dataset.folds))}" if dataset.folds else "no folds"
+        raise WrongUse(f"--test-fold {min(unknown)}: the data has {known}")
+    if everything:
+        yield _validated("everything", dataset, config, indices, [], None, force)
+    elif dataset.folds:
+        for fold in folds or dataset.folds:
+            test = [i for i in indices if dataset.clips[i].fold == fold]
+            rest = [i for i in indices if dataset.clips[i].fold != fold]
+            yield _validated(f"fold{fold}", dataset, config, rest, test, fold, force)
+    elif parts[TEST]:
+        rest = [i for i in indices if i not in set(parts[TEST]) | set(parts[VALIDATION])]
+        if parts[VALIDATION]:
+            yield Split("test", rest, parts[VALIDATION] if config.validation else [], parts[TEST])
+        else:
+            yield _validated("test", dataset, config, rest, parts[TEST], None, force)
+    else:
+        rest, test = split_by_group(dataset, test_share, config.seed, force)
+        yield _validated("test", dataset, config, rest, test, None, force)
 
-            yield step, report
+
+def _validated(
+    name: str, dataset: Dataset, config: FinetuneConfig, rest: list[int], test: list[int], fold: int | None, force: bool
+) -> Split:
+    if not config.validation:
+        return Split(name, rest, [], test, fold)
+    train, validation = split_by_group(dataset.choose(rest), config.validation, config.seed, force)
+    return Split(name, [rest[i] for i in train], [rest[i] for i in validation], test, fold)
 
 
-app = new_app(__doc__)
+def fine_tune(
+    dataset: Dataset, clips: "list[Samples] | Waveforms", split: Split, config: FinetuneConfig, path: Path
+) -> dict[str, Any]:
+    """One run: trains, selects, tests, saves the checkpoint; returns its record."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    training, held = dataset.choose(split.train), dataset.choose(split.validation)
+    own = Waveforms(training, config.spec.sample_rate) if config.workers else [clips[index] for index in split.train]
+    held_clips = [clips[index] for index in split.validation]
+    labels = dataset.labels
+
+    def validate(model: ClipClassifier) -> float:
+        if dataset.strong:
+            scorer = checkpoint_model("validation", model.cpu(), config, labels)
+            score = decision_map([scorer.timeline(clip) for clip in held_clips], held)
+            model.to(device)
+            return score
+        scores = fast_scores(model, held_clips, config, device)
+        if dataset.single_label:
+            return float((scores.argmax(axis=1) == held.targets.argmax(axis=1)).mean())
+        return mean_average_precision(scores, held.targets > 0)
+
+    events = training.events if dataset.strong else None
+    steps = config.steps if config.epochs is None else config.epochs * max(len(training.clips) // config.batch, 1)
+    running = replace(config, steps=steps)
+    model = train(
+        own, training.targets, running, device, path.stem, events, validate if split.validation else None
+    ).cpu()
+    record: dict[str, Any] = {
+        "data": dataset.name,
+        "trained_on_clips": len(split.train),
+        "validated_on_clips": len(split.validation),
+        "test_fold": split.fold,
+    }
+    if split.validation:
+        record["validation"] = round(validate(model.to(device)), 4)
+        model = model.cpu()
+        record["thresholds"] = choose_thresholds(checkpoint_model(path.stem, model, config, labels), held, held_clips)
+    if split.test:
+        _, results = evaluate(checkpoint_model(path.stem, model, config, labels, record), dataset.choose(split.test))
+        record |= {"clips": len(split.test), "map": results["map"]["value"]}
+        if "accuracy" in results:
+            record["accuracy"] = results["accuracy"]["value"]
+        if "detection" in results:
+            keys = ("psds1", "psds2", "miss_rate", "alarms_per_hour", "delay_p50", "delay_p95")
+            record |= {key: results["detection"][key] for key in keys}
+    save_classifier(path, model, running, labels, plain(record))
+    return record
 
 
-@app.callback()
-def _tasks() -> None:
-    """Keeps the task a word of its own on the command line while there is only one."""
+def finished(path: Path, config: FinetuneConfig, split: Split) -> dict[str, Any] | None:
+    """The record of a run that is already there; None if it is not, or was made with other settings."""
+    if not path.is_file():
+        return None
+    try:
+        _, saved, _, record = load_classifier(path)
+    except AsitEdgeError:
+        return None
+    if config.epochs is not None:
+        saved = replace(saved, steps=config.steps)
+    return record if same_run(saved, config) and record.get("trained_on_clips") == len(split.train) else None
 
 
-@app.command()
-def esc50(
-    data: Annotated[Path, typer.Option(help="Folder in the ESC-50 layout: meta/esc50.csv or esc10.csv, audio/.")],
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints.")],
-    test_fold: Annotated[
-        list[int] | None,
-        typer.Option(help="Train without this fold and test on it; repeat for more; default all."),
+def summary(records: dict[str, dict[int, dict[str, Any]]]) -> str:
+    """A line a fold with every seed, and the means over folds: mean and deviation over seeds."""
+    first = next(iter(next(iter(records.values())).values()))
+    key = "accuracy" if "accuracy" in first else "map"
+    if key not in first:
+        return "nothing was tested"
+    title = "accuracy" if key == "accuracy" else "mAP"
+    lines = []
+    for name, by_seed in records.items():
+        values = " ".join(f"{record[key]:.3f}" for record in by_seed.values())
+        lines.append(f"{name}: {title} {values} on {next(iter(by_seed.values()))['clips']} clips")
+    seeds = list(next(iter(records.values())))
+    means = [float(np.mean([by_seed[seed][key] for by_seed in records.values()])) for seed in seeds]
+    if len(records) > 1 or len(seeds) > 1:
+        spread = f", deviation over {len(seeds)} seeds {np.std(means, ddof=1):.3f}" if len(seeds) > 1 else ""
+        lines.append(f"mean: {title} {np.mean(means):.3f}{spread}")
+    return "\n".join(lines)
+
+
+def configure(
+    task: str, recipe: str | None, initial: Path | None, size: str | None, options: dict[str, Any], pairs: list[str]
+) -> FinetuneConfig:
+    """The recipe with what was asked for instead. The size is that of the weights to begin with, if there are any."""
+    if recipe is not None and recipe not in RECIPES:
+        raise WrongUse(f"--recipe {recipe}: unknown{nearest(recipe, list(RECIPES))}")
+    config = TASKS[task].recipe if recipe is None else RECIPES[recipe]
+    settings = {key: value for key, value in options.items() if value is not None}
+    if "steps" in settings and "epochs" not in settings and config.epochs is not None:
+        if config.schedule == "halving" or config.average_from is not None:
+            raise WrongUse("--steps: this recipe counts epochs (halving, averaging); use --epochs")
+        config = replace(config, epochs=None)
+    if initial is not None:
+        settings["initial"] = str(initial)
+        size = size or stored_backbone(initial)[0]
+    if size is not None:
+        settings["size"] = size
+    return with_settings(config, settings | parse_settings(pairs))
+
+
+def main(
+    task: Annotated[str, typer.Argument(help=", ".join(TASKS))],
+    data: Annotated[Path, typer.Option(help="The data set as its publisher ships it, or your own folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints and results.json.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="Another task's recipe, or detector; default: the task's own.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--everything", help="Train on every fold and test on none.")] = False,
-    size: Annotated[str, typer.Option(help="Model size: nano, tiny, small or base.")] = FinetuneConfig.size,
+    test_fold: Annotated[
+        list[int] | None, typer.Option(help="Train without this fold and test on it; repeat for more; default all.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--everything", help="Test on nothing.")] = False,
+    test_share: Annotated[float, typer.Option(help="Share of recordings to test on, where there is no part.")] = 0.2,
+    split_by_file: Annotated[
+        bool, typer.Option("--split-by-file", help="Every file is a recording of its own: split between any two.")
+    ] = False,
+    size: Annotated[str | None, typer.Option(help="Model size: nano, tiny, small or base.")] = None,
     initial: Annotated[
         Path | None, typer.Option(help="Weights to begin with: of trainer.pretrain, ASiT's authors, timm or DeiT.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1)] = FinetuneConfig.steps,
-    batch: Annotated[int, typer.Option(min=1)] = FinetuneConfig.batch,
-    lr: Annotated[float, typer.Option(min=0.0)] = FinetuneConfig.learning_rate,
-    seed: Annotated[int, typer.Option()] = FinetuneConfig.seed,
+    head: Annotated[str | None, typer.Option(help="clip: a score a window; frame: one every 160 ms.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Instead of epochs.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1)] = None,
+    lr: Annotated[float | None, typer.Option(min=0.0)] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Repeat for several runs of each fold; default 0.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of trainer/finetune_config.py; repeat for more.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
 ) -> None:
-    """ESC-50 or ESC-10, by the folds of its authors: one checkpoint a test fold, and the accuracy on it."""
+    """Fine-tune a backbone on a task and test it on what it has not heard."""
+    if task not in TASKS:
+        raise WrongUse(f"{task}: unknown task{nearest(task, list(TASKS))}")
+    if not 0 < test_share < 1:
+        raise WrongUse(f"--test-share {test_share}: must be above 0 and below 1")
     if threads:
         torch.set_num_threads(threads)
-    if size not in SIZES:
-        raise WrongUse(f"--size {size}: unknown; known are {', '.join(SIZES)}")
-    weights = str(initial) if initial else None
-    config = FinetuneConfig(size=size, initial=weights, steps=steps, batch=batch, learning_rate=lr, seed=seed)
-    dataset = read_esc50(data)
-    if unknown := set(test_fold or []) - set(dataset.folds):
-        raise WrongUse(f"--test-fold {min(unknown)}: the data has folds {', '.join(map(str, dataset.folds))}")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    clips, targets = dataset.load(config.spec.sample_rate), dataset.targets
-    reports: dict[str, Report] = {}
-    for fold in [None] if everything else test_fold or dataset.folds:
-        chosen = [index for index, clip in enumerate(dataset.clips) if clip.fold != fold]
-        name = f"fold{fold}" if fold is not None else "everything"
-        model = train([clips[index] for index in chosen], targets[chosen], config, device, name).cpu()
-        record: dict[str, Any] = {"data": data.name, "trained_on_clips": len(chosen), "test_fold": fold}
-        if fold is not None:
-            test = [index for index, clip in enumerate(dataset.clips) if clip.fold == fold]
-            report = evaluate_clips(model, config, [clips[index] for index in test], targets[test])
-            record |= {"accuracy": report.accuracy, "clips": report.clips}
-            reports[name] = report
-        save_classifier(out / f"{name}.pt", model, config, dataset.labels, record)
-        print(f"saved {out / name}.pt")
-    print_reports(reports)
+    options = {"head": head, "epochs": epochs, "steps": steps, "batch": batch, "learning_rate": lr}
+    config = configure(task, recipe, initial, size, options, settings or [])
+    dataset = TASKS[task].read(data)
+    if config.loss == "ce" and not dataset.single_label:
+        raise WrongUse(f"{data}: clips have several classes or none, which needs --set loss=bce")
+    seeds = seed or [config.seed]
+    splits = {
+        number: list(
+            plan(dataset, replace(config, seed=number), test_fold or [], everything, test_share, split_by_file)
+        )
+        for number in seeds
+    }
+    rate = config.spec.sample_rate
+    clips: list[Samples] | Waveforms = Waveforms(dataset, rate) if config.workers else dataset.load(rate)
+    records: dict[str, dict[int, dict[str, Any]]] = {}
+    for number in seeds:
+        for split in splits[number]:
+            own = replace(config, seed=number)
+            path = out / (f"{split.name}.pt" if len(seeds) == 1 else f"{split.name}-seed{number}.pt")
+            record = finished(path, own, split)
+            if record is None:
+                record = fine_tune(dataset, clips, split, own, path)
+                print(f"saved {path}")
+            records.setdefault(split.name, {})[number] = record
+    print(summary(records))
+    content = {"task": task, "config": asdict(config), "runs": records}
+    (out / "results.json").write_text(json.dumps(plain(content), indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    run("trainer.finetune", app)
+    run("trainer.finetune", main)

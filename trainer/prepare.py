@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.command import run
-from trainer.esc50 import load_clip
+from trainer.dataset import load_clip
 from trainer.sources import Source, list_sources
 
 RATE = 16_000

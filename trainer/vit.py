@@ -12,7 +12,7 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn
 
 PATCH = 16
-"""Side of a patch, frames and mel bins, without overlap."""
+"""Side of a patch, frames and mel bins."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,12 @@ class ViTConfig:
     frames: int = 592
     mels: int = 128
     drop_path: float = 0.1
+    stride: int = PATCH
+    """Frames and bins from patch to patch; less than 16 makes them overlap, as AST does in fine-tuning."""
 
     def __post_init__(self) -> None:
+        if not 0 < self.stride <= PATCH:
+            raise ValueError(f"stride ({self.stride}) must be from 1 to {PATCH}")
         if self.frames < PATCH or self.mels < PATCH or self.frames % PATCH or self.mels % PATCH:
             raise ValueError(f"frames ({self.frames}) and mels ({self.mels}) must be positive multiples of {PATCH}")
         if self.width % self.heads:
@@ -35,7 +39,12 @@ class ViTConfig:
     @property
     def grid(self) -> tuple[int, int]:
         """(time patches, frequency patches)."""
-        return self.frames // PATCH, self.mels // PATCH
+        return patches(self.frames, self.stride), patches(self.mels, self.stride)
+
+
+def patches(length: int, stride: int) -> int:
+    """How many patches fit into that many frames or bins."""
+    return (length - PATCH) // stride + 1
 
 
 SIZES = {
@@ -58,9 +67,9 @@ def vit_config(size: str, frames: int, mels: int = 128, drop_path: float = 0.1) 
 class PatchEmbed(nn.Module):
     """Log-mel (B, frames, mels) to patch tokens (B, T*F, D), time outer, frequency inner."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, stride: int = PATCH) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(1, width, kernel_size=PATCH, stride=PATCH)
+        self.proj = nn.Conv2d(1, width, kernel_size=PATCH, stride=stride)
 
     def forward(self, log_mel: Tensor) -> Tensor:
         return self.proj(log_mel[:, None]).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
@@ -128,17 +137,18 @@ class ViT(nn.Module):
         time, frequency = config.grid
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + time * frequency, config.width))
-        self.patch_embed = PatchEmbed(config.width)
+        self.patch_embed = PatchEmbed(config.width, config.stride)
         rates = [config.drop_path * block / max(config.depth - 1, 1) for block in range(config.depth)]
         self.blocks = nn.ModuleList(Block(config.width, config.heads, rate) for rate in rates)
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         nn.init.trunc_normal_(self.cls_token, std=0.02)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, log_mel: Tensor) -> Tensor:
         x_BND = self.patch_embed(log_mel)
-        positions = self._positions(log_mel.shape[1] // PATCH, log_mel.shape[2] // PATCH)
+        stride = self.config.stride
+        positions = self._positions(patches(log_mel.shape[1], stride), patches(log_mel.shape[2], stride))
         x_BND = torch.cat((self.cls_token.expand(x_BND.shape[0], -1, -1), x_BND), dim=1) + positions
         for block in self.blocks:
             x_BND = block(x_BND)
@@ -159,7 +169,7 @@ def stretch_positions(pos_embed: Tensor, old: tuple[int, int], new: tuple[int, i
     return torch.cat((cls, image.permute(0, 2, 3, 1).flatten(1, 2)), dim=1)
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from asit_edge.errors import AsitEdgeError, WrongUse
-from trainer.vit import PATCH, ViT, ViTConfig, stretch_positions
+from trainer.vit import PATCH, SIZES, ViT, ViTConfig, stretch_positions
 
 Weights = Mapping[str, Tensor]
 
@@ -97,6 +97,25 @@ def backbone_weights(
     blocks = {name for name in found if name.startswith("blocks.")}
     check_shapes(path, {name: found[name] for name in found if name in needed or name in blocks}, needed)
     return {name: found[name] for name in needed}
+
+
+def stored_backbone(path: Path) -> tuple[str, int]:
+    """Size (a key of SIZES) and window length in frames of the backbone in a file; 592 for image models.
+
+    Raises AsitEdgeError if it is none of the sizes.
+    """
+    weights = network_weights(read_file(path))
+    positions, kernel = weights.get("backbone.pos_embed"), weights.get("backbone.patch_embed.proj.weight")
+    if positions is None or positions.ndim != 3 or kernel is None:
+        raise AsitEdgeError(f"{path}: holds no backbone (no pos_embed or patch_embed)")
+    depth = len({name.split(".")[2] for name in weights if name.startswith("backbone.blocks.")})
+    width = positions.shape[2]
+    for size, (known_width, known_depth, _) in SIZES.items():
+        if (width, depth) == (known_width, known_depth):
+            image = kernel.ndim == 4 and kernel.shape[1] == 3
+            grid = None if image else _grid(positions.shape[1] - 1, image, 128 // PATCH)
+            return size, grid[0] * PATCH if grid else 592
+    raise AsitEdgeError(f"{path}: a backbone of width {width} and depth {depth} is none of {', '.join(SIZES)}")
 
 
 def load_backbone(vit: ViT, path: Path, network: Literal["student", "teacher"] = "teacher") -> None:

@@ -12,13 +12,14 @@ from asit_edge.classifier import OnnxWindows
 from asit_edge.errors import AsitEdgeError, WrongUse
 from export.bundle import golden_windows, write_bundle
 from export.onnx import export_onnx, parity
+from trainer.audioset import label_for
 from trainer.checkpoint import save_classifier
 from trainer.classifier import ClipClassifier, Scores
-from trainer.esc50 import AUDIOSET_NAMES, Esc50
+from trainer.esc50 import AUDIOSET_NAMES, display_name
 from trainer.finetune_config import FinetuneConfig
 
 CONFIG = FinetuneConfig(size="nano", frames=64)
-LABELS = Esc50([], ["dog", "rain", "sea_waves"]).labels
+LABELS = [label_for(display_name(category)) for category in ("dog", "rain", "sea_waves")]
 
 
 def random_model(seed: int = 0) -> ClipClassifier:
@@ -54,7 +55,7 @@ def test_a_bundle_scores_like_its_checkpoint(checkpoint: Path, tmp_path: Path) -
 
 def test_a_differing_model_is_refused(tmp_path: Path) -> None:
     export_onnx(random_model(0), CONFIG, tmp_path / "model.onnx")
-    windows = golden_windows(CONFIG)
+    windows = golden_windows(CONFIG.spec, CONFIG.frames)
     assert parity(random_model(0), tmp_path / "model.onnx", windows) < 1e-5
     with pytest.raises(AsitEdgeError, match="does not compute what the checkpoint does"):
         parity(random_model(1), tmp_path / "model.onnx", windows)
@@ -93,6 +94,6 @@ def test_what_makes_no_manifest_is_refused(
 
 
 def test_every_esc10_category_has_its_audioset_class() -> None:
-    labels = Esc50([], sorted(AUDIOSET_NAMES)).labels
+    labels = [label_for(name) for name in AUDIOSET_NAMES.values()]
     assert len(labels) == 10
     assert all(label.id.startswith(("/m/", "/t/")) for label in labels)

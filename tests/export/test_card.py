@@ -1,0 +1,55 @@
+"""The model card: what a hub reads from it, and what a person does."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from asit_edge.bundle import Manifest, load_bundle
+from export.card import model_card
+
+
+def parts(card: str) -> tuple[dict[str, Any], str]:
+    _, metadata, text = card.split("---\n", 2)
+    return yaml.safe_load(metadata), text
+
+
+@pytest.fixture
+def manifest(tone_bundle: Path) -> Manifest:
+    return load_bundle(tone_bundle).manifest
+
+
+def test_a_hub_can_read_it(manifest: Manifest) -> None:
+    training = {"data": "Tones: of a generator, #1"}
+    full = manifest.model_copy(update={"metrics": {"accuracy": 0.75, "how": "listened"}, "training": training})
+    metadata, _ = parts(model_card(full))
+    assert metadata["license"] == "apache-2.0"
+    assert metadata["pipeline_tag"] == "audio-classification"
+    assert "arxiv:2211.13189" in metadata["tags"]
+    result = metadata["model-index"][0]["results"][0]
+    assert result["dataset"]["name"] == "Tones: of a generator, #1"
+    assert result["metrics"] == [{"type": "accuracy", "name": "accuracy", "value": 0.75}]
+
+
+def test_results_without_numbers_or_data_are_left_out(manifest: Manifest) -> None:
+    for change in ({}, {"metrics": {"accuracy": 0.5}}, {"metrics": {"how": "not"}, "training": {"data": "x"}}):
+        metadata, _ = parts(model_card(manifest.model_copy(update=change)))
+        assert "model-index" not in metadata
+
+
+def test_a_person_finds_classes_data_licence_limits_and_citation(full_bundle: Path) -> None:
+    manifest = load_bundle(full_bundle).manifest
+    _, text = parts(model_card(manifest))
+    assert text == parts((full_bundle / "README.md").read_text(encoding="utf-8"))[1]
+    for label in manifest.labels:
+        assert f"| {label.name} | `{label.id}` |" in text
+    for name in manifest.files:
+        assert f"- `{name}`: " in text
+        assert f"`{name}`: part of the bundle" not in text
+    for precision, variant in manifest.variants.items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| {precision} |"))
+        assert variant.gate.worst_layer in row
+        assert f"{variant.gate.measured['max_error']:.5f} (<= {variant.gate.limits['max_error']:g})" in row
+    assert "2211.13189" in text.partition("## Citation")[2]
+    assert "may be used under Apache-2.0" in text

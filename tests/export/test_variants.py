@@ -1,0 +1,279 @@
+"""Variants: every precision of both shapes passes its gate on real audio, or is not written, and the layer is named."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import yaml
+from onnx import helper, numpy_helper
+from typer.testing import CliRunner
+
+from asit_edge.assembly import open_classifier
+from asit_edge.bundle import Bundle, load_bundle, sha256
+from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.golden import golden_error
+from export.audio import read_audio
+from export.feeds import feeds
+from export.graph import layer_names, linear_layers, load, session
+from export.half import half, widened
+from export.parity import real_audio_parity
+from export.quantise import asymmetric
+from export.variants import parse_limits, write_variants
+from tests.export.conftest import LENIENT, save_stream, save_window
+from trainer.command import new_app
+
+
+@pytest.fixture
+def copy(plain_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(plain_bundle, tmp_path / "bundle"))
+
+
+def test_a_bundle_gets_its_variants_with_what_they_lost(full_bundle: Path) -> None:
+    bundle = load_bundle(full_bundle)
+    assert bundle.precisions == ["fp32", "fp16", "int8"]
+    for name, variant in bundle.manifest.variants.items():
+        assert variant.gate.passed
+        assert 0 < variant.gate.measured["max_error"] < 0.1
+        assert variant.gate.measured.keys() == variant.gate.limits.keys()
+        assert "6 recordings" in variant.gate.data
+        assert variant.gate.worst_layer
+        at = bundle.at(name)
+        error = golden_error(at, open_classifier(at))
+        assert 0 < error <= variant.golden_error + 0.02
+    sizes = [bundle.at(precision).model_file.stat().st_size for precision in bundle.precisions]
+    assert sizes[0] > 1.5 * sizes[1] > 1.5 * sizes[2]
+    card = (full_bundle / "README.md").read_text(encoding="utf-8")
+    assert "model.int8.onnx" in card
+
+
+def test_half_is_half_throughout_and_layer_norm_stays_whole(full_bundle: Path) -> None:
+    bundle = load_bundle(full_bundle)
+    model = load(bundle.at("fp16").model_file)
+    onnx.checker.check_model(model, full_check=True)
+    kinds = {tensor.data_type for tensor in model.graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in kinds
+    assert onnx.TensorProto.FLOAT not in kinds
+    original = load(bundle.at("fp32").model_file)
+
+    def count(which: onnx.ModelProto, kind: str) -> int:
+        return sum(node.op_type == kind for node in which.graph.node)
+
+    assert count(model, "LayerNormalization") == count(original, "LayerNormalization") > 0
+    entries = [*model.graph.input, *model.graph.output]
+    assert all(entry.type.tensor_type.elem_type == onnx.TensorProto.FLOAT for entry in entries)
+
+
+def test_int8_touches_linear_layers_only_and_is_symmetric(full_bundle: Path) -> None:
+    bundle = load_bundle(full_bundle)
+    model, original = load(bundle.at("int8").model_file), load(bundle.at("fp32").model_file)
+    assert not asymmetric(model)
+    producers = {name: node for node in model.graph.node for name in node.output}
+    quantised = {
+        node.output[0]
+        for node in model.graph.node
+        if any(name in producers and producers[name].op_type == "DequantizeLinear" for name in node.input)
+    }
+    assert quantised == {node.output[0] for node in linear_layers(original)}
+    assert not any("Integer" in node.op_type or "Dynamic" in node.op_type for node in model.graph.node)
+    assert all(entry.version == 18 for entry in model.opset_import if entry.domain == "")
+
+
+def test_layers_have_the_names_of_the_trained_model(plain_bundle: Path) -> None:
+    names = set(layer_names(load(plain_bundle / "model.onnx")).values())
+    assert {"blocks.0.attn.qkv", "blocks.1.mlp.fc2", "blocks.0.norm1", "norm", "blocks.0.attn Softmax"} <= names
+
+
+def test_feeds_are_all_inputs_of_the_graph(plain_bundle: Path, clips: Path) -> None:
+    bundle = load_bundle(plain_bundle)
+    spec = bundle.manifest.front_end
+    found = feeds(bundle, [recording.samples(spec) for recording in read_audio(clips, 100).judging], 5)
+    assert len(found) == 5
+    model = session(plain_bundle / "model.onnx")
+    for feed in found:
+        assert feed.keys() == {entry.name for entry in model.get_inputs()}
+        assert np.isfinite(model.run(["scores"], dict(feed))[0]).all()
+    assert all(np.abs(found[0][name] - found[3][name]).max() > 0 for name in found[0])
+
+
+def change_layer(path: Path, layer: str, change: Callable[[np.ndarray], object]) -> None:
+    """Changes the weights of a layer in a bundle's fp32 model, in place."""
+    model = load(path / "model.onnx")
+    names = layer_names(model)
+    node = next(node for node in model.graph.node if names.get(node.output[0]) == layer)
+    tensor = next(entry for entry in model.graph.initializer if entry.name == node.input[1])
+    values = numpy_helper.to_array(tensor).copy()
+    change(values)
+    own = onnx.numpy_helper.from_array(values, f"{tensor.name}/own")  # equal tensors are shared in the file
+    model.graph.initializer.append(own)
+    node.input[1] = own.name
+    onnx.save(model, path / "model.onnx")
+    load_without_hashes(path)
+
+
+def scale(factor: float, row: int | slice = slice(None)) -> Callable[[np.ndarray], object]:
+    """Multiplies the weights, or one row of them."""
+
+    def change(values: np.ndarray) -> None:
+        values[row] *= factor
+
+    return change
+
+
+def load_without_hashes(path: Path) -> Bundle:
+    """A bundle after its files were changed on purpose, with the hashes that they have now."""
+    text = yaml.safe_load((path / "bundle.yaml").read_text(encoding="utf-8"))
+    text["files"] = {name: sha256(path / name) for name in text["files"]}
+    (path / "bundle.yaml").write_text(yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
+    return load_bundle(path)
+
+
+def test_an_overflow_in_fp16_is_found_and_the_layer_named(copy: Path, clips: Path) -> None:
+    change_layer(copy, "blocks.1.mlp.fc1", scale(30_000.0))
+    before = {file.name: file.read_bytes() for file in copy.iterdir()}
+    with pytest.raises(AsitEdgeError, match=r"(?s)fp16.*blocks\.1\.mlp\.fc1"):
+        write_variants(copy, ["fp16"], read_audio(clips, 100), {}, force=False)
+    assert before == {file.name: file.read_bytes() for file in copy.iterdir()}
+
+
+def test_what_int8_loses_is_refused_and_the_layer_named(copy: Path, clips: Path) -> None:
+    """One input of a layer is made 300 times smaller and its weights as much larger: nothing changes in float32, but
+    those weights take all the steps of int8, and none is left for the others."""
+    before = open_classifier(load_bundle(copy))
+    change_layer(copy, "blocks.1.norm2", scale(1 / 300, 0))
+    change_layer(copy, "blocks.1.mlp.fc1", scale(300, 0))
+    assert golden_error(load_bundle(copy), before) < 1e-4
+    with pytest.raises(AsitEdgeError) as refused:
+        write_variants(copy, ["int8"], read_audio(clips, 100), {}, force=False)
+    assert "not written" in str(refused.value)
+    assert "int8: FAILED" in str(refused.value)
+    assert "<- beyond its limit" in str(refused.value)
+    assert "lost most, each for itself: blocks.1.mlp.fc1" in str(refused.value)
+    assert load_bundle(copy).precisions == ["fp32"]
+    write_variants(copy, ["int8"], read_audio(clips, 100), {}, force=True)
+    forced = load_bundle(copy).manifest.variants["int8"]
+    assert not forced.gate.passed
+    assert forced.gate.worst_layer.startswith("blocks.1.mlp.fc1")
+
+
+def test_rounding_is_measured_that_onnx_runtime_leaves_out() -> None:
+    """100 * 300 * 4 is beyond float16, and a GPU would say so; ONNX Runtime's CPU kernels compute in float32."""
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"]), helper.make_node("Mul", ["y", "s"], ["z"])]
+    weights = numpy_helper.from_array(np.full((4, 4), 300, np.float32), "w")
+    small = numpy_helper.from_array(np.float32(1 / 1024), "s")
+    graph = helper.make_graph(
+        nodes,
+        "overflow",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, [1, 4])],
+        [weights, small],
+    )
+    model = half(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10))
+    onnx.checker.check_model(model, full_check=True)
+    feed = {"x": np.full((1, 4), 100, np.float32)}
+    assert np.isfinite(session(model).run(None, feed)[0]).all()
+    assert not np.isfinite(session(widened(model)).run(None, feed)[0]).any()
+    fine = {"x": np.full((1, 4), 1.2345, np.float32)}
+    assert session(widened(model)).run(None, fine)[0][0, 0] == np.float16(np.float16(1.2345) * 1200) / 1024
+
+
+def test_the_one_that_passes_is_written_though_the_other_fails(copy: Path, clips: Path) -> None:
+    with pytest.raises(AsitEdgeError, match="int8: FAILED"):
+        write_variants(
+            copy,
+            ["fp16", "int8"],
+            read_audio(clips, 100),
+            {**LENIENT, "max_error": 1e-2, "relative_error": 3e-3},
+            False,
+        )
+    assert load_bundle(copy).precisions == ["fp32", "fp16"]
+
+
+def test_a_weight_that_does_not_fit_half_is_named(copy: Path) -> None:
+    change_layer(copy, "blocks.1.attn.qkv", scale(1e7))
+    with pytest.raises(AsitEdgeError, match=r"reach .*, and float16 ends at 65504"):
+        half(load(copy / "model.onnx"))
+
+
+def test_labelled_audio_adds_accuracy(full_bundle: Path, clips: Path, tmp_path: Path) -> None:
+    """The ESC-50 layout: the first fold calibrates, the others judge."""
+    data = tmp_path / "esc"
+    (data / "meta").mkdir(parents=True)
+    shutil.copytree(clips, data / "audio")
+    rows = ["filename,fold,category"]
+    rows += [f"{index}.flac,{1 + index // 3},{('dog', 'rain', 'sneezing')[index % 3]}" for index in range(8)]
+    (data / "meta" / "esc50.csv").write_text("\n".join(rows) + "\n")
+    audio = read_audio(data, 100)
+    assert [recording.path.stem for recording in audio.calibrating] == ["0", "1", "2"]
+    path = Path(shutil.copytree(full_bundle, tmp_path / "bundle"))
+    made = write_variants(path, ["fp16"], audio, LENIENT, force=False)[0]
+    assert {"accuracy_loss", "map_loss"} <= made.gate.measured.keys()
+    assert load_bundle(path).precisions == ["fp32", "int8", "fp16"] or load_bundle(path).precisions == [
+        "fp32",
+        "fp16",
+        "int8",
+    ]
+
+
+def test_too_little_audio_is_wrong_use(tmp_path: Path, clips: Path) -> None:
+    with pytest.raises(WrongUse, match="no audio"):
+        read_audio(tmp_path, 100)
+    with pytest.raises(WrongUse, match="need more"):
+        read_audio(clips, 3)
+
+
+@pytest.mark.parametrize("text", ["max_error", "max_error=much", "max_eror=0.1", "max_error=nan"])
+def test_a_wrong_limit_is_explained(text: str) -> None:
+    with pytest.raises(WrongUse, match="--limit"):
+        parse_limits([text])
+
+
+def test_the_command_reports_in_json(copy: Path, clips: Path) -> None:
+    from export.variants import main
+
+    app = new_app()
+    app.command()(main)
+    result = CliRunner().invoke(app, [str(copy), "--data", str(clips), "--precision", "fp16", "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.output)
+    assert report["precision"] == "fp16"
+    assert report["layers"].keys() == set(layer_names(load(copy / "model.onnx")).values())
+
+
+def test_a_checkpoint_becomes_a_bundle_with_variants_in_one_go(
+    stream_checkpoint: Path, clips: Path, tmp_path: Path
+) -> None:
+    from export.bundle import main
+
+    app = new_app()
+    app.command()(main)
+    arguments = [str(stream_checkpoint), str(tmp_path / "out"), "--data", str(clips), "--precision", "fp16"]
+    result = CliRunner().invoke(app, [*arguments, "--limit", "top1_change=0.3", "--limit", "event_change=0.3"])
+    assert result.exit_code == 0, result.output
+    assert "fp16: passed" in result.output
+    assert load_bundle(tmp_path / "out").precisions == ["fp32", "fp16"]
+
+
+def test_another_checkpoint_is_noticed_on_real_audio(plain_bundle: Path, clips: Path, tmp_path: Path) -> None:
+    """The bundle of one checkpoint against another: torch and ONNX Runtime hear the same recordings differently."""
+    save = save_window if plain_bundle.name == "window" else save_stream
+    same, other = save(tmp_path / "same.pt"), save(tmp_path / "other.pt", seed=1)
+    audio = read_audio(clips, 100)
+    assert real_audio_parity(same, load_bundle(plain_bundle), audio) < 1e-4
+    with pytest.raises(AsitEdgeError, match="on real audio the ONNX model does not compute what the checkpoint does"):
+        real_audio_parity(other, load_bundle(plain_bundle), audio)
+
+
+def test_the_bare_model_can_have_a_fixed_batch(window_checkpoint: Path, tmp_path: Path) -> None:
+    from export.onnx import main
+
+    app = new_app()
+    app.command()(main)
+    result = CliRunner().invoke(app, [str(window_checkpoint), str(tmp_path / "static.onnx"), "--batch", "2"])
+    assert result.exit_code == 0, result.output
+    model = session(tmp_path / "static.onnx")
+    assert model.get_inputs()[0].shape == [2, 64, 128]
+    assert model.run(None, {"log_mel": np.zeros((2, 64, 128), np.float32)})[0].shape == (2, 3)

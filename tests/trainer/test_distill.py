@@ -1,0 +1,236 @@
+"""Distillation on a small data set of hums: teachers' windows become a student that hears them in time."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from asit_edge.errors import AsitEdgeError, WrongUse
+from tests.trainer.commands import run
+from trainer.checkpoint import load_checkpoint
+from trainer.dataset import load_clip
+from trainer.distill import build_targets, choose_labels, distil, is_room, learning_rate, sampling_weights
+from trainer.distill_config import DistillConfig
+from trainer.recordings import Recording, load_waveforms, read_recordings
+from trainer.scenes import SceneConfig
+from trainer.scoring import open_model
+from trainer.streaming_vit import Stage, StreamConfig
+from trainer.student import STUDENT, load_student
+from trainer.teacher_scores import TeacherScores, read_teacher_scores, write_teacher_scores
+from trainer.vit import ViT, vit_config
+
+RATE = 16_000
+SMALL = StreamConfig(stages=(Stage(32, 2, 2, 6),), stem=(8, 8, 16), activation="relu", drop_path=0.0)
+LABELS = ["Dog", "Rain"]
+
+
+def hum(frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Forty partials over two octaves around a frequency."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    partials = frequency * 2 ** rng.uniform(-1, 1, 40)
+    return 0.01 * np.sin(2 * np.pi * partials[:, None] * time + rng.uniform(0, 6, (40, 1))).sum(axis=0)
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A collection of low hums ("Rain") and high ones ("Dog"), a third unlabelled; a teacher that knows them all."""
+    root = tmp_path_factory.mktemp("material") / "hums"
+    (root / "audio").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows, windows, names = ["path,audioset_label,split_group,sharealike"], [], []
+    for take in range(36):
+        label = LABELS[take % 2]
+        samples = np.zeros(3 * RATE, np.float32)
+        samples[RATE // 2 : RATE // 2 + 2 * RATE] = hum(3_000 if label == "Dog" else 300, 2, rng)
+        soundfile.write(root / "audio" / f"{take}.flac", samples, RATE)
+        rows.append(f"{take}.flac,{label if take % 3 else ''},recording{take},{int(take == 35)}")
+        names.append(f"hums/audio/{take}.flac")
+        windows.append(np.tile(np.eye(2, dtype=np.float32)[take % 2] * 0.8, (3, 1)))
+    (root / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    write_teacher_scores(root.parent / "teacher.npz", names, windows, LABELS, 2.0, 0.5)
+    return root, root.parent / "teacher.npz"
+
+
+def config(**changes: Any) -> DistillConfig:
+    defaults: dict[str, Any] = {
+        "model": asdict(SMALL),
+        "steps": 90,
+        "batch": 8,
+        "warmup": 10,
+        "learning_rate": 4e-3,
+        "averaging": 0.9,
+        "validation": 0.3,
+        "scenes": SceneConfig(steps=20, most=2),
+    }
+    return DistillConfig(**{**defaults, **changes})
+
+
+def test_a_student_learns_what_the_teacher_knows_and_when(material: tuple[Path, Path], tmp_path: Path) -> None:
+    root, teacher = material
+    recordings = [recording for recording in read_recordings(root) if not recording.sharealike]
+    distil(tmp_path / "run", recordings, [teacher], config(), save_every=1000)
+    model = open_model(tmp_path / "run" / "student.pt")
+    assert [label.name for label in model.labels] == LABELS
+    rng = np.random.default_rng(9)
+    quiet = np.zeros(RATE, np.float32)
+    for column, frequency in enumerate((3_000, 300)):
+        line = model.timeline(np.concatenate((quiet, hum(frequency, 2, rng), quiet, quiet)).astype(np.float32))
+        middles = (line.edges[:-1] + line.edges[1:]) / 2
+        sounding = (middles > 1.5) & (middles < 3)
+        assert line.scores[sounding, column].min() > 0.5, frequency
+        assert line.scores[sounding, 1 - column].max() < 0.5, frequency
+        assert line.scores[(middles < 0.9) | (middles > 4)].max() < 0.5, frequency
+
+
+def test_a_run_that_was_killed_goes_on_as_if_it_had_not(material: tuple[Path, Path], tmp_path: Path) -> None:
+    root, teacher = material
+    recordings = read_recordings(root)
+    short = config(steps=4, batch=2, scenes=SceneConfig(steps=8, most=1))
+    distil(tmp_path / "whole", recordings, [teacher], short, save_every=100)
+    torch.manual_seed(99)
+    distil(tmp_path / "killed", recordings, [teacher], short, save_every=2)
+    first = load_checkpoint(tmp_path / "killed" / "student.pt", STUDENT)
+    assert first["step"] == 4
+    # What a kill after the second step leaves behind: the checkpoint of that step.
+    stopped = config(steps=2, batch=2, scenes=SceneConfig(steps=8, most=1))
+    import trainer.distill as module
+
+    real = module.learning_rate
+    try:
+        module.learning_rate = lambda step, _: real(step, short)
+        distil(tmp_path / "resumed", recordings, [teacher], stopped, save_every=2)
+    finally:
+        module.learning_rate = real
+    assert load_checkpoint(tmp_path / "resumed" / "student.pt", STUDENT)["step"] == 2
+    distil(tmp_path / "resumed", recordings, [teacher], short, save_every=2)
+    whole, resumed = (load_checkpoint(tmp_path / name / "student.pt", STUDENT) for name in ("whole", "resumed"))
+    assert all(torch.equal(whole["raw"][key], resumed["raw"][key]) for key in whole["raw"])
+    with pytest.raises(WrongUse, match="was begun with other data"):
+        distil(tmp_path / "whole", [one for one in recordings if "Dog" in one.labels], [], short, save_every=2)
+
+
+@pytest.mark.parametrize("kind", ["cnn", "features", "labels only"])
+def test_other_ways_to_learn(material: tuple[Path, Path], tmp_path: Path, kind: str) -> None:
+    root, teacher = material
+    changes: dict[str, Any] = {"steps": 2, "batch": 2, "scenes": SceneConfig(steps=14, most=1)}
+    if kind == "cnn":
+        changes |= {"size": "cnn", "model": None}
+    elif kind == "features":
+        torch.save({"teacher": ViT(vit_config("nano", 224)).state_dict()}, tmp_path / "asit.pt")
+        changes |= {"features": str(tmp_path / "asit.pt"), "features_size": "nano"}
+    else:
+        changes |= {"labels_only": True}
+    distil(tmp_path / "run", read_recordings(root), [teacher], config(**changes), save_every=1)
+    distil(tmp_path / "run", read_recordings(root), [teacher], config(**{**changes, "steps": 3}), save_every=1)
+    model = open_model(tmp_path / "run" / "student.pt")
+    assert model.timeline(np.zeros(RATE, np.float32)).scores.shape[1] == 2
+    assert load_student(tmp_path / "run" / "student.pt")[3]["step"] == 3
+
+
+def test_the_command_says_what_it_does_and_evaluation_reads_its_run(
+    material: tuple[Path, Path], tmp_path: Path
+) -> None:
+    root, teacher = material
+    arguments = [
+        "--data",
+        root,
+        "--teacher",
+        teacher,
+        "--size",
+        "nano",
+        "--steps",
+        "1",
+        "--batch",
+        "1",
+        "--threads",
+        "1",
+    ]
+    done = run("trainer.distill", tmp_path / "run", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "2 labels" in done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["step"] == 1
+    evaluated = run("trainer.evaluate", tmp_path / "run" / "student.pt", root, "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert "all" in json.loads(evaluated.stdout)["parts"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere"], "nowhere: no such folder or table"),
+        (["--data", "{root}", "--size", "huge"], "--size huge: unknown; known are nano, tiny and cnn"),
+        (["--data", "{root}", "--teacher", "none.npz"], "none.npz: no such file of teacher probabilities"),
+        (["--data", "{root}", "--teacher", "none.pt"], "none.pt: no such teacher"),
+    ],
+)
+def test_wrong_use_is_one_line(material: tuple[Path, Path], tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = run("trainer.distill", tmp_path / "run", *(part.format(root=material[0]) for part in arguments))
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert done.stderr.startswith("trainer.distill: error: ")
+
+
+def test_labels_are_those_that_enough_recordings_have_by_a_person_or_a_teacher() -> None:
+    recordings = [
+        Recording(Path("x"), str(number), labels, f"group{number % 4}")
+        for number, labels in enumerate([("Rain",), ("Rain",), ("Rain",), (), (), ()])
+    ]
+    index = np.zeros((6, 1), np.uint16)
+    said = TeacherScores(
+        [str(number) for number in range(6)],
+        np.arange(7),
+        index,
+        np.float16([[0.9]] * 4 + [[0.2]] * 2),
+        ["Dog"],
+        2,
+        0.5,
+    )
+    assert choose_labels(recordings, [said], least=3) == ["Dog", "Rain"]
+    assert choose_labels(recordings, [], least=3) == ["Rain"]
+    assert choose_labels(recordings, [said], least=4) == ["Dog"]
+
+
+def test_two_teachers_are_averaged_and_a_label_is_put_on_top(material: tuple[Path, Path], tmp_path: Path) -> None:
+    root, teacher = material
+    recordings = read_recordings(root)[:2]
+    waveforms = load_waveforms(recordings, RATE, tmp_path)
+    silent = [np.zeros((3, 2), np.float32)] * 2
+    write_teacher_scores(tmp_path / "other.npz", [one.name for one in recordings], silent, LABELS, 2.0, 0.5)
+    teachers = [read_teacher_scores(file) for file in (teacher, tmp_path / "other.npz")]
+    built = build_targets(recordings, [0, 1], waveforms, teachers, LABELS, config())
+    unlabelled, labelled = built.targets[: built.starts[1]], built.targets[built.starts[1] :]
+    assert unlabelled[:, 0].max() == pytest.approx(0.4, abs=1e-3)
+    assert labelled[6, 1] == pytest.approx(0.95)
+    assert labelled[0, 1] == pytest.approx(0.4, abs=1e-3)
+    assert sampling_weights(built).shape == (2,)
+    again = load_waveforms(recordings, RATE, tmp_path)
+    assert np.abs(again[1] / 32767 - load_clip(recordings[1].path, RATE)).max() < 1e-4
+
+
+def test_recordings_know_their_split_their_licence_and_room_responses(material: tuple[Path, Path]) -> None:
+    recordings = read_recordings(material[0])
+    assert [one.sharealike for one in recordings].count(True) == 1
+    assert recordings[4].group == "hums/recording4"
+    assert not is_room(recordings[0])
+    with pytest.raises(WrongUse, match="no such folder"):
+        read_recordings(Path("nowhere"))
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
+    run_config = config(steps=100, warmup=10, learning_rate=1.0)
+    rates = [learning_rate(step, run_config) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == pytest.approx(1.0)
+    assert rates[-1] < 1e-2
+
+
+def test_a_loss_that_is_no_number_stops_the_run(material: tuple[Path, Path], tmp_path: Path) -> None:
+    root, teacher = material
+    broken = config(learning_rate=1e30, steps=9, warmup=1, batch=2, scenes=SceneConfig(steps=8, most=1))
+    with pytest.raises(AsitEdgeError, match=r"the loss is .* try a lower learning rate"):
+        distil(tmp_path / "run", read_recordings(root), [teacher], broken, save_every=100)

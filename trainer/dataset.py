@@ -1,0 +1,178 @@
+"""Labelled recordings as every task sees them; `trainer.layouts` reads them as their publishers ship them.
+
+A clip knows the recording that it was cut from (`group`): clips of one recording are never split between training and
+test, because they sound alike.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+from tqdm import tqdm
+
+from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.labels import Label
+from trainer.audioset import label_for
+from trainer.detection import Event
+
+Samples = npt.NDArray[np.float32]
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+"""Names of the parts of a data set that its publisher has split."""
+
+
+@dataclass(frozen=True)
+class StrongLabel:
+    """A class that sounds from `onset` to `offset`, in seconds of the clip."""
+
+    onset: float
+    offset: float
+    category: str
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording, or the part of it from `start` that lasts `seconds`."""
+
+    path: Path
+    categories: tuple[str, ...]
+    group: str | None = None
+    """The recording that it was cut from; None where nobody knows."""
+    part: str | None = None
+    """The publisher's split: train, validation or test, or the number of a fold."""
+    events: tuple[StrongLabel, ...] | None = None
+    """None: only the clip as a whole is labelled."""
+    start: float = 0.0
+    seconds: float | None = None
+
+    @property
+    def fold(self) -> int | None:
+        """The number of its fold, None where it has none."""
+        return int(self.part) if self.part is not None and self.part.isdigit() else None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Clips and classes; `categories` gives the order of the classes and their display names."""
+
+    name: str
+    clips: list[Clip]
+    categories: list[str]
+    single_label: bool = True
+    """Whether every clip has exactly one class."""
+
+    @property
+    def folds(self) -> list[int]:
+        return sorted({clip.fold for clip in self.clips if clip.fold is not None})
+
+    @property
+    def strong(self) -> bool:
+        """Whether onsets and offsets are known."""
+        return all(clip.events is not None for clip in self.clips)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the recording of every clip is known."""
+        return all(clip.group is not None for clip in self.clips)
+
+    @property
+    def groups(self) -> list[str]:
+        """The recording of each clip; the file itself where nobody knows."""
+        return [clip.group if clip.group is not None else str(clip.path) for clip in self.clips]
+
+    @property
+    def targets(self) -> npt.NDArray[np.float32]:
+        """Multi-hot, (clips, categories)."""
+        columns = {category: column for column, category in enumerate(self.categories)}
+        targets = np.zeros((len(self.clips), len(self.categories)), np.float32)
+        for row, clip in enumerate(self.clips):
+            for category in clip.categories:
+                targets[row, columns[category]] = 1
+        return targets
+
+    @property
+    def events(self) -> list[list[Event]]:
+        """True events of each clip, by column of `categories`."""
+        columns = {category: column for column, category in enumerate(self.categories)}
+        return [
+            [Event(event.onset, event.offset, columns[event.category]) for event in clip.events or ()]
+            for clip in self.clips
+        ]
+
+    @property
+    def labels(self) -> list[Label]:
+        """One label a category: the AudioSet class where there is one, else a label of its own."""
+        return [label_for(name) for name in self.categories]
+
+    def load(self, rate: int) -> list[Samples]:
+        """Every clip in memory, mono at `rate`: an hour is 230 MB at 16 kHz."""
+        return [
+            load_clip(clip.path, rate, clip.start, clip.seconds)
+            for clip in tqdm(self.clips, "reading", disable=not sys.stderr.isatty())
+        ]
+
+    def choose(self, indices: Sequence[int] | npt.NDArray[np.integer]) -> "Dataset":
+        """The same classes, only these clips."""
+        return replace(self, clips=[self.clips[int(index)] for index in indices])
+
+
+def split_by_group(dataset: Dataset, share: float, seed: int, force: bool = False) -> tuple[list[int], list[int]]:
+    """Indices of (the rest, about `share` of the clips) that have no recording in common.
+
+    Recordings are drawn so that each class gives about its share, rare classes first; a class with a single recording
+    stays with the rest. Raises WrongUse if recordings are not known, unless `force` takes every file for one.
+    """
+    if not dataset.grouped and not force:
+        raise WrongUse(
+            f"{dataset.name}: which files come from the same recording is not known, and a split by file would test on "
+            "recordings that were trained on; name recordings (a column group, or a sub-folder each), or force it "
+            "with --split-by-file if every file is a recording of its own"
+        )
+    groups = dataset.groups
+    rng = np.random.default_rng(seed)
+    order = sorted(set(groups))
+    rng.shuffle(order)
+    clips_of: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        clips_of.setdefault(group, []).append(index)
+    held: set[str] = set()
+    counts = Counter(category for clip in dataset.clips for category in set(clip.categories))
+    recordings = {
+        category: [
+            group for group in order if any(category in dataset.clips[index].categories for index in clips_of[group])
+        ]
+        for category in counts
+    }
+    for category in sorted(counts, key=lambda category: (len(recordings[category]), category)):
+        have = sum(category in dataset.clips[index].categories for group in held for index in clips_of[group])
+        free = [group for group in recordings[category] if group not in held]
+        # One recording at least stays with the rest.
+        for group in free[:-1] if len(free) == len(recordings[category]) else free:
+            size = sum(category in dataset.clips[index].categories for index in clips_of[group])
+            if have and have + size / 2 > share * counts[category]:
+                break
+            if size > 0.5 * counts[category]:
+                continue
+            held.add(group)
+            have += size
+    rest = [index for index, group in enumerate(groups) if group not in held]
+    return rest, [index for index, group in enumerate(groups) if group in held]
+
+
+def load_clip(path: Path, rate: int, start: float = 0.0, seconds: float | None = None) -> Samples:
+    """A clip as mono float32 samples at `rate`. Raises AsitEdgeError that names the file."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            file.seek(min(round(start * file.samplerate), file.frames))
+            frames = -1 if seconds is None else round(seconds * file.samplerate)
+            audio, source_rate = file.read(frames, dtype="float32", always_2d=True), file.samplerate
+    except (OSError, soundfile.SoundFileError) as error:
+        raise AsitEdgeError(f"{path}: cannot be read as audio ({error})") from None
+    mono = audio.mean(axis=1)
+    return soxr.resample(mono, source_rate, rate).astype(np.float32) if source_rate != rate else mono

@@ -1,0 +1,122 @@
+"""Recordings on disk, labelled or not, as distillation uses them: whose, labelled by whom, decoded once.
+
+A collection is anything that `trainer.layouts` reads; a recording's name is its collection's folder and its path there.
+A column `sharealike` in a collection's `manifest.csv` marks recordings whose licence weights would have to follow.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.dataset import StrongLabel, load_clip
+from trainer.layouts.detect import read_any
+
+MANIFEST = "manifest.csv"
+FULL_SCALE = 32767.0
+
+Pcm = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """`labels` are AudioSet display names, none where nobody said; what shares a `group` must share a split."""
+
+    path: Path
+    name: str
+    labels: tuple[str, ...]
+    group: str
+    fold: int | None = None
+    events: tuple[StrongLabel, ...] | None = None
+    """None: the labels are of the whole recording."""
+    sharealike: bool = False
+
+    @property
+    def label(self) -> str:
+        """The first label, empty where there is none."""
+        return self.labels[0] if self.labels else ""
+
+
+def read_recordings(root: Path) -> list[Recording]:
+    """Lists a collection. Raises WrongUse, naming file and column, where it is none."""
+    root = root.resolve()
+    bound = _sharealike(root)
+    recordings = []
+    for clip in read_any(root).clips:
+        inner = clip.path.relative_to(root).as_posix() if clip.path.is_relative_to(root) else clip.path.name
+        recordings.append(
+            Recording(
+                path=clip.path,
+                name=f"{root.name}/{inner}",
+                labels=clip.categories,
+                group=f"{root.name}/{clip.group or inner}",
+                fold=clip.fold,
+                events=clip.events,
+                sharealike=inner in bound or inner.removeprefix("audio/") in bound,
+            )
+        )
+    return recordings
+
+
+def _sharealike(root: Path) -> set[str]:
+    """Paths whose row says so with anything but 0."""
+    if not (root / MANIFEST).is_file():
+        return set()
+    with (root / MANIFEST).open(newline="", encoding="utf-8") as file:
+        return {
+            row["path"] for row in csv.DictReader(file) if (row.get("sharealike") or "0") != "0" and row.get("path")
+        }
+
+
+def is_held_out(recording: Recording, share: float) -> bool:
+    """Whether the recording's group is in the validation set: a fixed `share` (0 to 1) of all groups, by their hash."""
+    digest = hashlib.sha256(recording.group.encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+class Waveforms:
+    """Mono int16 audio of many recordings at one rate, in one file that processes share by mapping it."""
+
+    def __init__(self, file: Path, starts: npt.NDArray[np.int64]) -> None:
+        self.file, self.starts = file, starts
+        self._samples: Pcm | None = None
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, index: int) -> Pcm:
+        if self._samples is None:
+            self._samples = np.memmap(self.file, np.int16, mode="r")
+        return self._samples[self.starts[index] : self.starts[index + 1]]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"file": self.file, "starts": self.starts, "_samples": None}
+
+
+def load_waveforms(recordings: Sequence[Recording], rate: int, cache: Path) -> Waveforms:
+    """Every recording, decoded once into the folder `cache` and read from there the next time.
+
+    The key is what the list names, with sizes and times of change, so another list or a changed file is decoded anew.
+    """
+    facts = [
+        (recording.name, recording.path.stat().st_size, recording.path.stat().st_mtime_ns) for recording in recordings
+    ]
+    key = hashlib.sha256(json.dumps([rate, facts]).encode()).hexdigest()[:16]
+    file, index = cache / f"{key}.s16", cache / f"{key}.npy"
+    if not index.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        lengths = [0]
+        aside = file.with_suffix(".part")
+        with aside.open("wb") as out:
+            for recording in recordings:
+                samples = load_clip(recording.path, rate)
+                out.write((samples.clip(-1, 1) * FULL_SCALE).round().astype(np.int16).tobytes())
+                lengths.append(len(samples))
+        aside.replace(file)
+        np.save(index, np.cumsum(lengths, dtype=np.int64))
+    return Waveforms(file, np.load(index))
