@@ -18,6 +18,7 @@ from asit_edge.delivery import Delivery
 from asit_edge.errors import AsitEdgeError
 from asit_edge.event import EventWriter
 from asit_edge.events import Change
+from asit_edge.heard import HeardUntil
 from asit_edge.level import Loudness
 from asit_edge.pipeline import Pipeline, decide
 from asit_edge.quiet import QuietTimes
@@ -37,6 +38,12 @@ DRAIN_SECONDS = 5.0
 
 BEHIND = 2.0
 """Seconds of waiting audio from which on the model is behind, unless it catches up within as many seconds."""
+
+NOTED_EVERY = 10.0
+"""Seconds between notes of until when sources were heard; after a crash a gap is told too long by up to this."""
+
+RESTART = 1.0
+"""Seconds between two runs from which on they are a gap."""
 
 CALM = 60.0
 """Seconds without waiting audio after which decisions are made more often again."""
@@ -77,7 +84,8 @@ def listen(config: Config, out: TextIO, stopping: Callable[[], bool], rest: Call
     sources = [open_source(entry, rate) for entry in config.sources]
     delivery = Delivery(config, model)
     systemd = Systemd()
-    hearing = Hearing(config, model, sources, delivery, out, SystemClock())
+    heard = HeardUntil(config.store.effective_path.with_name("heard.json"))
+    hearing = Hearing(config, model, sources, delivery, out, SystemClock(), heard=heard)
     delivery.start()
     hearing.start()
     systemd.ready()
@@ -111,8 +119,14 @@ class Hearing:
         out: TextIO,
         clock: Clock,
         attempt: Callable[[Source], Attempt] = Attempt,
+        heard: HeardUntil | None = None,
     ) -> None:
-        """`sources` in the order of `config.sources`. Raises WrongUse where settings do not fit the model."""
+        """`sources` in the order of `config.sources`; `heard` is what the run before has left.
+
+        Raises WrongUse where settings do not fit the model.
+        """
+        self._heard = heard
+        self._noted_at = clock.steady()
         self._model = model
         self._announcer = announcer
         self._out = out
@@ -171,6 +185,7 @@ class Hearing:
         self._keep_quiet()
         busy = [voice.ear.tick() for voice in self._voices.values()]
         self._weigh_load()
+        self._note_heard()
         waiting = [ear for ear in self.ears if ear.pipeline.due]
         if waiting:
             owners: dict[int, Ear] = {id(ear.pipeline): ear for ear in waiting}
@@ -184,6 +199,7 @@ class Hearing:
         """Closes every source and ends everything that sounds."""
         for ear in self.ears:
             ear.stop()
+        self._note_heard(last=True)
 
     # What ears have to say.
 
@@ -203,9 +219,11 @@ class Hearing:
 
     def missed(self, ear: Ear, gap: Missed) -> None:
         assert ear.clock is not None
-        begin, end = ear.clock.epoch(gap.begin), ear.clock.epoch(gap.end)
-        log.warning("%s: %.3f s were not heard (%s)", ear.source.name, end - begin, gap.cause)
-        values = {"from": iso(begin), "to": iso(end), "duration": round(end - begin, 3), "cause": gap.cause}
+        self._tell_gap(ear, ear.clock.epoch(gap.begin), ear.clock.epoch(gap.end), gap.cause)
+
+    def _tell_gap(self, ear: Ear, begin: float, end: float, cause: str) -> None:
+        log.warning("%s: %.3f s were not heard (%s)", ear.source.name, end - begin, cause)
+        values = {"from": iso(begin), "to": iso(end), "duration": round(end - begin, 3), "cause": cause}
         self._announcer.gap(
             Gap.model_validate({"schema": 1, "device": self._device, "source": ear.source.name, **values})
         )
@@ -284,6 +302,26 @@ class Hearing:
             if reason != ear.muted and not ear.over:
                 ear.mute(reason)
 
+    def _note_heard(self, *, last: bool = False) -> None:
+        """Tells what was missed since the run before, and leaves a note for the one after."""
+        if self._heard is None:
+            return
+        voices = [voice for voice in self._voices.values() if voice.ear.clock and voice.ear.source.longest_pause]
+        for voice in voices:
+            if voice.follows_on:
+                continue
+            voice.follows_on = True
+            before = self._heard.last(voice.ear.source.name)
+            assert voice.ear.clock is not None
+            if before is not None and voice.ear.clock.anchor - before > RESTART:
+                self._tell_gap(voice.ear, before, voice.ear.clock.epoch(0), "restart")
+        now = self._time.steady()
+        if last or now - self._noted_at >= NOTED_EVERY:
+            self._noted_at = now
+            self._heard.note(
+                {voice.ear.source.name: voice.ear.heard_until for voice in voices if voice.ear.heard_until}
+            )
+
     def _weigh_load(self) -> None:
         """How often to decide: half as often for every while that audio has had to wait, back after a calm time."""
         now = self._time.steady()
@@ -317,6 +355,8 @@ class Voice:
         self.state: State = "stopped"
         self.since = since
         self.writer: EventWriter | None = None
+        self.follows_on = False
+        """Whether the time since the run before has been accounted for."""
         self.switched_off = False
         self.quiet_reason = ""
         self.hushed: frozenset[int] = frozenset()

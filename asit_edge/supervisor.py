@@ -243,6 +243,13 @@ class Ear:
         """Grows while audio is dealt with: decided on, or passed over because it is not to be listened to."""
         return self._index if self._muted or self._silent else self.pipeline.progress
 
+    @property
+    def heard_until(self) -> float | None:
+        """When the last sample was heard that counts as heard, in epoch seconds; None before the first."""
+        if self.clock is None:
+            return None
+        return self.clock.epoch(self.pipeline.position if self._gap is None else self._gap[0])
+
     def epoch_now(self) -> float:
         """The time on the clock that events are told by; steps of the system clock do not move it."""
         if self.clock is None:

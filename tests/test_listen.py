@@ -18,6 +18,7 @@ from asit_edge.commands import Command
 from asit_edge.config import Config
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.event import Event
+from asit_edge.heard import HeardUntil
 from asit_edge.listen import Hearing
 from asit_edge.report import Gap, Level, Status
 from asit_edge.ring import Ring
@@ -105,8 +106,8 @@ class Scene:
         self.began = self.clock.wall()
         self.make()
 
-    def make(self) -> None:
-        arguments = (self.config, self.model, self.sources, self.notes, io.StringIO(), self.clock, Instantly)
+    def make(self, heard: HeardUntil | None = None) -> None:
+        arguments = (self.config, self.model, self.sources, self.notes, io.StringIO(), self.clock, Instantly, heard)
         self.hearing = Hearing(*arguments)  # type: ignore[arg-type]
         self.hearing.start()
 
@@ -295,6 +296,31 @@ def test_a_device_that_needs_a_moment_after_a_suspend_is_left_alone(scene: Calla
     story.noise(3)
     assert story.gaps() == [("suspend", pytest.approx(5, abs=0.05), pytest.approx(601, abs=0.05))]
     assert story.mic.opened == 1
+
+
+def test_the_time_between_two_runs_is_a_gap(
+    scene: Callable[..., Scene], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "heard.json"
+    story = scene()
+    story.make(HeardUntil(file))
+    story.noise(25)
+    assert story.notes.gaps == [], "nothing is known of a time before the first run"
+    story.clock.advance(600)  # killed: the last note is up to ten seconds old
+    story.make(HeardUntil(file))
+    story.noise(5)
+    [(cause, begin, duration)] = story.gaps()
+    assert cause == "restart"
+    assert 15 <= begin <= 25.1
+    assert begin + duration == pytest.approx(625, abs=0.05)
+    story.stop()
+    story.clock.advance(60)
+    story.make(HeardUntil(file))  # ended as it should: the note is exact
+    story.noise(5)
+    assert story.gaps()[1] == ("restart", pytest.approx(630, abs=0.05), pytest.approx(60, abs=0.05))
+    file.write_text("[1, 2", encoding="utf-8")
+    assert HeardUntil(file).last("mic") is None
+    assert "gaps since the last run are not told" in caplog.text
 
 
 def test_digital_silence_is_not_taken_for_quiet(scene: Callable[..., Scene]) -> None:
