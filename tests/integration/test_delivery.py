@@ -26,6 +26,14 @@ from tests.integration.test_mqtt import ENVIRONMENT, asit_edge
 from tests.test_store import TO_MQTT, damaged_store, event
 
 
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    broker = Mosquitto(tmp_path / "broker")
+    broker.start()
+    yield broker
+    broker.kill()
+
+
 def write_config(folder: Path, bundle: Path, sources: list[dict[str, Any]], mqtt: dict[str, Any], **more: Any) -> Path:
     config = {
         "device": "hall",
@@ -104,9 +112,18 @@ def assert_in_order(events: list[dict[str, Any]]) -> None:
 RULES = {"device": "topic readwrite asit/hall/#\ntopic write homeassistant/#", "reader": "topic read #"}
 
 
-def test_ten_thousand_events_survive_whatever_happens_to_the_broker(tmp_path: Path, tone_bundle: Path) -> None:
+@pytest.fixture
+def strict_broker(tmp_path: Path) -> Iterator[Mosquitto]:
     broker = Mosquitto(tmp_path / "broker", RULES)
     broker.start()
+    yield broker
+    broker.kill()
+
+
+def test_ten_thousand_events_survive_whatever_happens_to_the_broker(
+    tmp_path: Path, tone_bundle: Path, strict_broker: Mosquitto
+) -> None:
+    broker = strict_broker
     count = 10_000
     # The subscriber takes QoS 0: then the broker hands on at once what it acknowledges, and its death loses nothing.
     with Proxy(broker.port) as proxy, Subscriber(broker, "reader", topic="asit/#", qos=0) as subscriber:
@@ -180,7 +197,6 @@ def test_ten_thousand_events_survive_whatever_happens_to_the_broker(tmp_path: Pa
         Feeder(config).finish()
         after_restart = [topic for topic, _, _ in arrived if topic.endswith("/event")]
         assert len(after_restart) == before, "no duplicates after a clean restart"
-    broker.kill()
 
 
 def kill_repeatedly(config: Path, times: int, subscriber: Subscriber, seed: int = 0) -> tuple[int, int, int]:
@@ -210,14 +226,13 @@ def kill_repeatedly(config: Path, times: int, subscriber: Subscriber, seed: int 
     return len(known), len(events), again
 
 
-def test_every_committed_event_arrives_though_the_listener_is_killed(tmp_path: Path, tone_bundle: Path) -> None:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
+def test_every_committed_event_arrives_though_the_listener_is_killed(
+    tmp_path: Path, tone_bundle: Path, broker: Mosquitto
+) -> None:
     config = write_config(tmp_path, tone_bundle, TWO, {"port": broker.port, "backlog_rate": 3000})
     with Subscriber(broker, topic="asit/hall/+/event") as subscriber:
         known, arrived, again = kill_repeatedly(config, 8, subscriber)
         print(f"{known} known to be committed, {arrived} arrived, {again} twice")
-    broker.kill()
 
 
 def outage(config: Path, folder: Path, waiting: int, live: int, subscriber: Subscriber) -> dict[str, float]:
@@ -261,15 +276,12 @@ def outage(config: Path, folder: Path, waiting: int, live: int, subscriber: Subs
 
 
 def test_after_a_long_outage_new_events_go_first_and_the_backlog_follows_at_its_rate(
-    tmp_path: Path, tone_bundle: Path
+    tmp_path: Path, tone_bundle: Path, broker: Mosquitto
 ) -> None:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
     waiting, live, rate = 6_000, 60, 1500
     config = write_config(tmp_path, tone_bundle, TWO, {"port": broker.port, "backlog_rate": rate})
     with Subscriber(broker, topic="asit/hall/+/event") as subscriber:
         measured = outage(config, tmp_path, waiting, live, subscriber)
-    broker.kill()
     assert measured["rate"] < 1.15 * rate
     assert measured["grown_mb"] < 20
     assert measured["first_live_behind"] < waiting / 10
@@ -277,14 +289,6 @@ def test_after_a_long_outage_new_events_go_first_and_the_backlog_follows_at_its_
 
 
 # Disks that fail, under `asit-edge listen` itself.
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.kill()
 
 
 def listening(folder: Path, bundle: Path, broker: Mosquitto, seconds: int, **more: Any) -> "subprocess.Popen[str]":
