@@ -71,7 +71,7 @@ class Feeder:
     def log(self) -> str:
         return self._err.read_text()
 
-    def finish(self, seconds: float = 90) -> None:
+    def finish(self, seconds: float = 300) -> None:
         """Waits for its end, at which nothing may remain."""
         assert self.process.wait(timeout=seconds) == 0, self.log
         assert self._out.read_text().splitlines()[-1] == "remaining 0", self.log
@@ -136,11 +136,11 @@ def test_ten_thousand_events_survive_whatever_happens_to_the_broker(
         def after(more: int) -> None:
             """Waits until so many more have come."""
             target = len(arrived) + more
-            wait_for(lambda: len(arrived) >= target, 30, "messages arrive")
+            wait_for(lambda: len(arrived) >= target, 90, "messages arrive")
 
         def pile_up() -> None:
             before = rows(store, "SELECT max(seq) FROM event")
-            wait_for(lambda: rows(store, "SELECT max(seq) FROM event") > before + 400, 30, "more is heard")
+            wait_for(lambda: rows(store, "SELECT max(seq) FROM event") > before + 400, 90, "more is heard")
 
         def restart() -> None:
             broker.start()
@@ -148,7 +148,7 @@ def test_ten_thousand_events_survive_whatever_happens_to_the_broker(
             proxy.open()
 
         try:
-            wait_for(lambda: len(arrived) > 500, 30, "the first events")
+            wait_for(lambda: len(arrived) > 500, 90, "the first events")
             proxy.cut()  # so that nothing is acknowledged that a dead broker cannot hand on
             time.sleep(0.2)
             broker.kill()
@@ -170,7 +170,7 @@ def test_ten_thousand_events_survive_whatever_happens_to_the_broker(
             after(1500)
 
             broker.rule("device", "topic write asit/hall/mic/#\ntopic write asit/hall/available")
-            wait_for(lambda: rows(store, "SELECT count(*) FROM dead_letter") > 50, 30, "dead letters")
+            wait_for(lambda: rows(store, "SELECT count(*) FROM dead_letter") > 50, 90, "dead letters")
             broker.rule("device", RULES["device"])
             fed.finish()
         finally:
@@ -183,7 +183,7 @@ def test_ten_thousand_events_survive_whatever_happens_to_the_broker(
         dead.close()
         assert refused == {"yard/event"}
 
-        wait_for(lambda: len(first_arrivals(arrived)[0]) >= count - buried, 20, "everything that was not refused")
+        wait_for(lambda: len(first_arrivals(arrived)[0]) >= count - buried, 90, "everything that was not refused")
         events, again = first_arrivals(arrived)
         assert len(events) + buried == count
         assert {(told["source"], told["seq"]) for told in events} <= committed
@@ -206,7 +206,7 @@ def kill_repeatedly(config: Path, times: int, subscriber: Subscriber, seed: int 
     first = 0
     for _ in range(times):
         fed = Feeder(config, first, 100_000, 800)
-        wait_for(lambda fed=fed: fed.committed, 30, "the first events")
+        wait_for(lambda fed=fed: fed.committed, 90, "the first events")
         time.sleep(dice.uniform(0.0, 0.3))
         fed.process.send_signal(signal.SIGKILL)
         fed.process.wait()
@@ -218,7 +218,7 @@ def kill_repeatedly(config: Path, times: int, subscriber: Subscriber, seed: int 
         return first_arrivals(subscriber.messages)[0]
 
     wait_for(
-        lambda: known <= {(told["source"], told["seq"], told["id"]) for told in arrived()}, 30, "every committed event"
+        lambda: known <= {(told["source"], told["seq"], told["id"]) for told in arrived()}, 90, "every committed event"
     )
     events, again = first_arrivals(subscriber.messages)
     assert_in_order(events)
@@ -247,7 +247,7 @@ def outage(config: Path, folder: Path, waiting: int, live: int, subscriber: Subs
     began = time.monotonic()
     fed = Feeder(config, 0, live, 20)
     watched = psutil.Process(fed.process.pid)
-    wait_for(lambda: len(subscriber.messages) > 100, 30, "the backlog flows")
+    wait_for(lambda: len(subscriber.messages) > 100, 90, "the backlog flows")
     memory = [watched.memory_info().rss]
     started = time.monotonic()
     half_at = 0.0
@@ -256,11 +256,11 @@ def outage(config: Path, folder: Path, waiting: int, live: int, subscriber: Subs
             memory.append(watched.memory_info().rss)
         if not half_at and len(subscriber.messages) > waiting // 2:
             half_at = time.monotonic()
-        assert time.monotonic() < began + 300
+        assert time.monotonic() < began + 600
         time.sleep(0.05)
     seconds = time.monotonic() - started
     fed.finish()
-    wait_for(lambda: len(first_arrivals(subscriber.messages)[0]) == waiting + live, 20, "everything")
+    wait_for(lambda: len(first_arrivals(subscriber.messages)[0]) == waiting + live, 90, "everything")
     events, again = first_arrivals(subscriber.messages)
     assert again == 0
     assert_in_order(events)
