@@ -3,7 +3,7 @@
     python -m tests.integration.feeder CONFIG FIRST COUNT RATE
 
 Gives `COUNT` events, numbered from `FIRST`, `RATE` a second, alternately to the configuration's sources; prints a line
-`source seq id` for each when it is committed, and at the end, when all is delivered or a minute is over, what remains.
+`source seq id` for each when it is committed, and at the end, when all is delivered or four minutes are over, what remains.
 """
 
 import sys
@@ -43,7 +43,7 @@ def main() -> None:
         for written in delivery.events(source, events):
             print(written.source, written.seq, written.id, flush=True)
         time.sleep(max(began + (done + BATCH) / rate - time.monotonic(), 0.0))
-    print("remaining", delivery.stop(60).waiting, flush=True)
+    print("remaining", delivery.stop(240).waiting, flush=True)
 
 
 if __name__ == "__main__":

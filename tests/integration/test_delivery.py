@@ -26,6 +26,14 @@ from tests.integration.test_mqtt import ENVIRONMENT, asit_edge
 from tests.test_store import TO_MQTT, damaged_store, event
 
 
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    broker = Mosquitto(tmp_path / "broker")
+    broker.start()
+    yield broker
+    broker.kill()
+
+
 def write_config(folder: Path, bundle: Path, sources: list[dict[str, Any]], mqtt: dict[str, Any], **more: Any) -> Path:
     config = {
         "device": "hall",
@@ -63,7 +71,7 @@ class Feeder:
     def log(self) -> str:
         return self._err.read_text()
 
-    def finish(self, seconds: float = 90) -> None:
+    def finish(self, seconds: float = 300) -> None:
         """Waits for its end, at which nothing may remain."""
         assert self.process.wait(timeout=seconds) == 0, self.log
         assert self._out.read_text().splitlines()[-1] == "remaining 0", self.log
@@ -104,9 +112,18 @@ def assert_in_order(events: list[dict[str, Any]]) -> None:
 RULES = {"device": "topic readwrite asit/hall/#\ntopic write homeassistant/#", "reader": "topic read #"}
 
 
-def test_ten_thousand_events_survive_whatever_happens_to_the_broker(tmp_path: Path, tone_bundle: Path) -> None:
+@pytest.fixture
+def strict_broker(tmp_path: Path) -> Iterator[Mosquitto]:
     broker = Mosquitto(tmp_path / "broker", RULES)
     broker.start()
+    yield broker
+    broker.kill()
+
+
+def test_ten_thousand_events_survive_whatever_happens_to_the_broker(
+    tmp_path: Path, tone_bundle: Path, strict_broker: Mosquitto
+) -> None:
+    broker = strict_broker
     count = 10_000
     # The subscriber takes QoS 0: then the broker hands on at once what it acknowledges, and its death loses nothing.
     with Proxy(broker.port) as proxy, Subscriber(broker, "reader", topic="asit/#", qos=0) as subscriber:
@@ -119,11 +136,11 @@ def test_ten_thousand_events_survive_whatever_happens_to_the_broker(tmp_path: Pa
         def after(more: int) -> None:
             """Waits until so many more have come."""
             target = len(arrived) + more
-            wait_for(lambda: len(arrived) >= target, 30, "messages arrive")
+            wait_for(lambda: len(arrived) >= target, 90, "messages arrive")
 
         def pile_up() -> None:
             before = rows(store, "SELECT max(seq) FROM event")
-            wait_for(lambda: rows(store, "SELECT max(seq) FROM event") > before + 400, 30, "more is heard")
+            wait_for(lambda: rows(store, "SELECT max(seq) FROM event") > before + 400, 90, "more is heard")
 
         def restart() -> None:
             broker.start()
@@ -131,7 +148,7 @@ def test_ten_thousand_events_survive_whatever_happens_to_the_broker(tmp_path: Pa
             proxy.open()
 
         try:
-            wait_for(lambda: len(arrived) > 500, 30, "the first events")
+            wait_for(lambda: len(arrived) > 500, 90, "the first events")
             proxy.cut()  # so that nothing is acknowledged that a dead broker cannot hand on
             time.sleep(0.2)
             broker.kill()
@@ -153,7 +170,7 @@ def test_ten_thousand_events_survive_whatever_happens_to_the_broker(tmp_path: Pa
             after(1500)
 
             broker.rule("device", "topic write asit/hall/mic/#\ntopic write asit/hall/available")
-            wait_for(lambda: rows(store, "SELECT count(*) FROM dead_letter") > 50, 30, "dead letters")
+            wait_for(lambda: rows(store, "SELECT count(*) FROM dead_letter") > 50, 90, "dead letters")
             broker.rule("device", RULES["device"])
             fed.finish()
         finally:
@@ -166,7 +183,7 @@ def test_ten_thousand_events_survive_whatever_happens_to_the_broker(tmp_path: Pa
         dead.close()
         assert refused == {"yard/event"}
 
-        wait_for(lambda: len(first_arrivals(arrived)[0]) >= count - buried, 20, "everything that was not refused")
+        wait_for(lambda: len(first_arrivals(arrived)[0]) >= count - buried, 90, "everything that was not refused")
         events, again = first_arrivals(arrived)
         assert len(events) + buried == count
         assert {(told["source"], told["seq"]) for told in events} <= committed
@@ -180,7 +197,6 @@ def test_ten_thousand_events_survive_whatever_happens_to_the_broker(tmp_path: Pa
         Feeder(config).finish()
         after_restart = [topic for topic, _, _ in arrived if topic.endswith("/event")]
         assert len(after_restart) == before, "no duplicates after a clean restart"
-    broker.kill()
 
 
 def kill_repeatedly(config: Path, times: int, subscriber: Subscriber, seed: int = 0) -> tuple[int, int, int]:
@@ -190,7 +206,7 @@ def kill_repeatedly(config: Path, times: int, subscriber: Subscriber, seed: int 
     first = 0
     for _ in range(times):
         fed = Feeder(config, first, 100_000, 800)
-        wait_for(lambda fed=fed: fed.committed, 30, "the first events")
+        wait_for(lambda fed=fed: fed.committed, 90, "the first events")
         time.sleep(dice.uniform(0.0, 0.3))
         fed.process.send_signal(signal.SIGKILL)
         fed.process.wait()
@@ -202,7 +218,7 @@ def kill_repeatedly(config: Path, times: int, subscriber: Subscriber, seed: int 
         return first_arrivals(subscriber.messages)[0]
 
     wait_for(
-        lambda: known <= {(told["source"], told["seq"], told["id"]) for told in arrived()}, 30, "every committed event"
+        lambda: known <= {(told["source"], told["seq"], told["id"]) for told in arrived()}, 90, "every committed event"
     )
     events, again = first_arrivals(subscriber.messages)
     assert_in_order(events)
@@ -210,14 +226,13 @@ def kill_repeatedly(config: Path, times: int, subscriber: Subscriber, seed: int 
     return len(known), len(events), again
 
 
-def test_every_committed_event_arrives_though_the_listener_is_killed(tmp_path: Path, tone_bundle: Path) -> None:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
+def test_every_committed_event_arrives_though_the_listener_is_killed(
+    tmp_path: Path, tone_bundle: Path, broker: Mosquitto
+) -> None:
     config = write_config(tmp_path, tone_bundle, TWO, {"port": broker.port, "backlog_rate": 3000})
     with Subscriber(broker, topic="asit/hall/+/event") as subscriber:
         known, arrived, again = kill_repeatedly(config, 8, subscriber)
         print(f"{known} known to be committed, {arrived} arrived, {again} twice")
-    broker.kill()
 
 
 def outage(config: Path, folder: Path, waiting: int, live: int, subscriber: Subscriber) -> dict[str, float]:
@@ -232,7 +247,7 @@ def outage(config: Path, folder: Path, waiting: int, live: int, subscriber: Subs
     began = time.monotonic()
     fed = Feeder(config, 0, live, 20)
     watched = psutil.Process(fed.process.pid)
-    wait_for(lambda: len(subscriber.messages) > 100, 30, "the backlog flows")
+    wait_for(lambda: len(subscriber.messages) > 100, 90, "the backlog flows")
     memory = [watched.memory_info().rss]
     started = time.monotonic()
     half_at = 0.0
@@ -241,11 +256,11 @@ def outage(config: Path, folder: Path, waiting: int, live: int, subscriber: Subs
             memory.append(watched.memory_info().rss)
         if not half_at and len(subscriber.messages) > waiting // 2:
             half_at = time.monotonic()
-        assert time.monotonic() < began + 300
+        assert time.monotonic() < began + 600
         time.sleep(0.05)
     seconds = time.monotonic() - started
     fed.finish()
-    wait_for(lambda: len(first_arrivals(subscriber.messages)[0]) == waiting + live, 20, "everything")
+    wait_for(lambda: len(first_arrivals(subscriber.messages)[0]) == waiting + live, 90, "everything")
     events, again = first_arrivals(subscriber.messages)
     assert again == 0
     assert_in_order(events)
@@ -261,15 +276,12 @@ def outage(config: Path, folder: Path, waiting: int, live: int, subscriber: Subs
 
 
 def test_after_a_long_outage_new_events_go_first_and_the_backlog_follows_at_its_rate(
-    tmp_path: Path, tone_bundle: Path
+    tmp_path: Path, tone_bundle: Path, broker: Mosquitto
 ) -> None:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
     waiting, live, rate = 6_000, 60, 1500
     config = write_config(tmp_path, tone_bundle, TWO, {"port": broker.port, "backlog_rate": rate})
     with Subscriber(broker, topic="asit/hall/+/event") as subscriber:
         measured = outage(config, tmp_path, waiting, live, subscriber)
-    broker.kill()
     assert measured["rate"] < 1.15 * rate
     assert measured["grown_mb"] < 20
     assert measured["first_live_behind"] < waiting / 10
@@ -277,14 +289,6 @@ def test_after_a_long_outage_new_events_go_first_and_the_backlog_follows_at_its_
 
 
 # Disks that fail, under `asit-edge listen` itself.
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.kill()
 
 
 def listening(folder: Path, bundle: Path, broker: Mosquitto, seconds: int, **more: Any) -> "subprocess.Popen[str]":
