@@ -121,17 +121,14 @@ def checkpoint_model(
     """A network in memory, with the thresholds that its record has, or else the defaults."""
     record = record or {}
     thresholds = record.get("thresholds", {})
-    pairs = [thresholds.get(label.name, (ON, OFF)) for label in labels]
     defaults, rate = Events(), config.spec.sample_rate
+    minimum, gap, cooldown, update = (
+        round(seconds * rate)
+        for seconds in (defaults.min_duration, defaults.merge_gap, defaults.cooldown, defaults.update_every)
+    )
     classes: list[ClassSettings | None] = [
-        ClassSettings(
-            on,
-            off,
-            round(defaults.min_duration * rate),
-            round(defaults.merge_gap * rate),
-            round(defaults.cooldown * rate),
-        )
-        for on, off in pairs
+        ClassSettings(on, off, minimum, gap, cooldown, update)
+        for on, off in (thresholds.get(label.name, (ON, OFF)) for label in labels)
     ]
     return Model(
         name,
