@@ -84,7 +84,7 @@ def write_bundle(
 
 
 def _known(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if value is not None and key != "thresholds"}
+    return {key: value for key, value in record.items() if value is not None and key not in ("thresholds", "tested_on")}
 
 
 def _run_facts(config: FinetuneConfig) -> dict[str, Any]:

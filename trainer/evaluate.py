@@ -211,6 +211,15 @@ def choose_part(dataset: Dataset, part: str) -> Dataset:
     return dataset.choose(chosen)
 
 
+def unheard(model: Model, dataset: Dataset) -> Dataset:
+    """Without the recordings that the checkpoint was trained on, if these are the data that it was split from."""
+    tested = set(model.record.get("tested_on", ()))
+    chosen = [index for index, group in enumerate(dataset.groups) if group in tested]
+    if not chosen or dataset.name != model.record.get("data"):
+        return dataset
+    return dataset.choose(chosen)
+
+
 def default_parts(model: Model, dataset: Dataset) -> list[str | None]:
     """What the checkpoint was not trained on; else the publisher's test part; else everything."""
     tested = model.record.get("test_fold")
@@ -296,9 +305,12 @@ def main(
     parts: Sequence[str | None] = part or default_parts(opened, dataset)
     results: dict[str, Json] = {}
     scored: dict[str, Scored] = {}
+    clips: dict[str, Dataset] = {}
     for name in parts:
-        chosen = choose_part(dataset, name) if name is not None else dataset
-        title = "all" if name is None else f"fold{name}" if name.isdigit() else name
+        chosen = choose_part(dataset, name) if name is not None else unheard(opened, dataset)
+        title = name or ("all" if chosen is dataset else TEST)
+        title = f"fold{title}" if title.isdigit() else title
+        clips[title] = chosen
         scored[title], results[title] = evaluate(opened, chosen, others)
     content = plain({"model": str(model), "name": opened.name, "data": data.name, "parts": results})
     if as_json:
@@ -313,7 +325,7 @@ def main(
 
         out.mkdir(parents=True, exist_ok=True)
         (out / "results.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-        write_report(out / "report.html", opened, dataset, scored, results)
+        write_report(out / "report.html", opened, clips, scored, results)
         print(f"wrote {out / 'results.json'} and {out / 'report.html'}", file=sys.stderr)
 
 

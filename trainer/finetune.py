@@ -24,6 +24,7 @@ from trainer.dataset import TEST, TRAIN, VALIDATION, Dataset, split_by_group
 from trainer.evaluate import evaluate, plain
 from trainer.finetune_config import FinetuneConfig, parse_settings, same_run, with_settings
 from trainer.finetune_loop import train
+from trainer.layouts.folder import write_table
 from trainer.metrics import mean_average_precision
 from trainer.scoring import checkpoint_model
 from trainer.selection import choose_thresholds, decision_map, fast_scores
@@ -90,7 +91,10 @@ def _validated(
 def fine_tune(
     dataset: Dataset, clips: "list[Samples] | Waveforms", split: Split, config: FinetuneConfig, path: Path
 ) -> dict[str, Any]:
-    """One run: trains, selects, tests, saves the checkpoint; returns its record."""
+    """One run: trains, selects, tests, saves the checkpoint; returns its record.
+
+    Where the split is ours, the test recordings are listed in a table beside the checkpoint.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, held = dataset.choose(split.train), dataset.choose(split.validation)
     own = Waveforms(training, config.spec.sample_rate) if config.workers else [clips[index] for index in split.train]
@@ -125,7 +129,11 @@ def fine_tune(
         model = model.cpu()
         record["thresholds"] = choose_thresholds(checkpoint_model(path.stem, model, config, labels), held, held_clips)
     if split.test:
-        _, results = evaluate(checkpoint_model(path.stem, model, config, labels, record), dataset.choose(split.test))
+        tested = dataset.choose(split.test)
+        if not any(clip.part for clip in tested.clips):
+            record["tested_on"] = sorted(set(tested.groups))
+            write_table(path.with_suffix(".csv"), tested)
+        _, results = evaluate(checkpoint_model(path.stem, model, config, labels, record), tested)
         record |= {"clips": len(split.test), "map": results["map"]["value"]}
         if "accuracy" in results:
             record["accuracy"] = results["accuracy"]["value"]
@@ -237,6 +245,10 @@ def main(
         )
         for number in seeds
     }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongUse(f"--out {out}: cannot be made ({error.strerror})") from None
     rate = config.spec.sample_rate
     clips: list[Samples] | Waveforms = Waveforms(dataset, rate) if config.workers else dataset.load(rate)
     records: dict[str, dict[int, dict[str, Any]]] = {}

@@ -239,3 +239,20 @@ def test_esc50_keeps_its_folds_and_source_recordings(tmp_path: Path) -> None:
     assert dataset.groups == ["1", "1", "9"]
     assert dataset.single_label
     assert dataset.targets.tolist() == [[1, 0], [1, 0], [0, 1]]
+
+
+def test_what_is_written_as_a_table_is_read_back(tmp_path: Path) -> None:
+    for name in ("Dog/monday/1.wav", "Kettle, whistling/one/1.wav", "_other/street/1.wav"):
+        sound(tmp_path / "data" / name)
+    dataset = folder.read(tmp_path / "data")
+    folder.write_table(tmp_path / "clips.csv", dataset)
+    again = folder.read(tmp_path / "clips.csv")
+    assert [(clip.categories, clip.group) for clip in again.clips] == [
+        (clip.categories, clip.group) for clip in dataset.clips
+    ]
+    (tmp_path / "data" / "events.tsv").write_text(
+        "filename\tonset\toffset\tevent_label\nDog/monday/1.wav\t0.1\t0.2\tDog\n_other/street/1.wav\t\t\t\n"
+    )
+    strong = folder.read(tmp_path / "data")
+    folder.write_table(tmp_path / "clips.csv", strong)
+    assert [clip.events for clip in folder.read(tmp_path / "clips.tsv").clips] == [clip.events for clip in strong.clips]

@@ -40,6 +40,22 @@ def read(path: Path) -> Dataset:
     return _sub_folders(path)
 
 
+def write_table(path: Path, dataset: Dataset) -> None:
+    """Lists the clips of a data set where `read` finds them again; strong labels one a line, else one clip a line."""
+    path = path.with_suffix(".tsv") if dataset.strong else path
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, delimiter="\t" if dataset.strong else ",")
+        if dataset.strong:
+            table.writerow(["filename", "onset", "offset", "event_label", "group"])
+            for clip in dataset.clips:
+                events = [[event.onset, event.offset, event.category] for event in clip.events or ()]
+                table.writerows([clip.path.resolve(), *event, clip.group] for event in events or [["", "", ""]])
+        else:
+            table.writerow(["path", "label" if dataset.single_label else "labels", "group"])
+            for clip in dataset.clips:
+                table.writerow([clip.path.resolve(), ";".join(clip.categories), clip.group])
+
+
 def _sub_folders(root: Path) -> Dataset:
     clips: list[Clip] = []
     for folder in sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
