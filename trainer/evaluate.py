@@ -94,23 +94,22 @@ def score_dataset(model: Model, dataset: Dataset, others: bool = True) -> Scored
     columns = columns_of(model, dataset, others and strong)
     classes = [model.classes[column] for column in columns]
     rate = model.spec.sample_rate
-    scores: list[Samples] = []
+    waveforms = (
+        load_clip(clip.path, rate, clip.start, clip.seconds)
+        for clip in tqdm(dataset.clips, "scoring", disable=not sys.stderr.isatty())
+    )
     timelines: list[Timeline] = []
-    for clip in tqdm(dataset.clips, "scoring", disable=not sys.stderr.isatty()):
-        samples = load_clip(clip.path, rate, clip.start, clip.seconds)
-        if strong:
-            line = model.timeline(samples)
-            timelines.append(Timeline(line.edges, line.scores[:, columns]))
-            scores.append(timelines[-1].scores.max(axis=0))
-        else:
-            scores.append(model.clip(samples)[columns])
+    if strong:
+        lines = (model.timeline(samples) for samples in waveforms)
+        timelines = [Timeline(line.edges, line.scores[:, columns]) for line in lines]
+        scores = np.stack([line.scores.max(axis=0) for line in timelines])
+    else:
+        scores = model.clips(waveforms)[:, columns]
     truth = np.zeros((len(dataset.clips), len(columns)), np.bool_)
     truth[:, : len(dataset.categories)] = dataset.targets > 0
     heard = [track(line, classes, rate) for line in timelines]
     names = [model.labels[column].name for column in columns]
-    return Scored(
-        names, np.stack(scores), truth, dataset.groups, dataset.single_label, timelines, dataset.events, heard
-    )
+    return Scored(names, scores, truth, dataset.groups, dataset.single_label, timelines, dataset.events, heard)
 
 
 def clip_results(scored: Scored) -> Json:

@@ -97,16 +97,15 @@ def fine_tune(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, held = dataset.choose(split.train), dataset.choose(split.validation)
-    own = Waveforms(training, config.spec.sample_rate) if config.workers else [clips[index] for index in split.train]
-    held_clips = [clips[index] for index in split.validation]
+    rate = config.spec.sample_rate
+    own = Waveforms(training, rate) if config.workers else [clips[index] for index in split.train]
+    held_clips = Waveforms(held, rate) if config.workers else [clips[index] for index in split.validation]
     labels = dataset.labels
 
     def validate(model: ClipClassifier) -> float:
         if dataset.strong:
-            scorer = checkpoint_model("validation", model.cpu(), config, labels)
-            score = decision_map([scorer.timeline(clip) for clip in held_clips], held)
-            model.to(device)
-            return score
+            scorer = checkpoint_model("validation", model, config, labels)
+            return decision_map([scorer.timeline(clip) for clip in held_clips], held)
         scores = fast_scores(model, held_clips, config, device)
         if dataset.single_label:
             return float((scores.argmax(axis=1) == held.targets.argmax(axis=1)).mean())
@@ -115,9 +114,7 @@ def fine_tune(
     events = training.events if dataset.strong else None
     steps = config.steps if config.epochs is None else config.epochs * max(len(training.clips) // config.batch, 1)
     running = replace(config, steps=steps)
-    model = train(
-        own, training.targets, running, device, path.stem, events, validate if split.validation else None
-    ).cpu()
+    model = train(own, training.targets, running, device, path.stem, events, validate if split.validation else None)
     record: dict[str, Any] = {
         "data": dataset.name,
         "trained_on_clips": len(split.train),
@@ -125,8 +122,7 @@ def fine_tune(
         "test_fold": split.fold,
     }
     if split.validation:
-        record["validation"] = round(validate(model.to(device)), 4)
-        model = model.cpu()
+        record["validation"] = round(validate(model), 4)
         record["thresholds"] = choose_thresholds(checkpoint_model(path.stem, model, config, labels), held, held_clips)
     if split.test:
         tested = dataset.choose(split.test)
@@ -140,7 +136,7 @@ def fine_tune(
         if "detection" in results:
             keys = ("psds1", "psds2", "miss_rate", "alarms_per_hour", "delay_p50", "delay_p95")
             record |= {key: results["detection"][key] for key in keys}
-    save_classifier(path, model, running, labels, plain(record))
+    save_classifier(path, model.cpu(), running, labels, plain(record))
     return record
 
 

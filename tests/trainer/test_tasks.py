@@ -148,6 +148,7 @@ def test_the_summary_has_the_mean_over_folds_and_the_deviation_over_seeds() -> N
     text = summary(records)
     assert "fold1: accuracy 0.600 0.620 on 80 clips" in text
     assert "mean: accuracy 0.660, deviation over 2 seeds 0.014" in text
+    assert summary({"everything": {0: {"data": "d"}}}) == "nothing was tested"
 
 
 # Whole clips

@@ -4,7 +4,8 @@ Sub-folders: `CLASS/clip.wav`, or `CLASS/RECORDING/clip.wav` where recordings we
 begin with `_` hold negatives: clips without any class.
 
 Table: a csv with a column `path` (or `filename`, `fname`) and one of `label`, `category`, `audioset_label`, or `labels`
-(several, separated by `;`); `group` (or `split_group`, `src_file`) names the recording, `split` or `fold` the part.
+(several, separated by `;`); an empty one makes a negative. `group` (or `split_group`, `src_file`) names the recording,
+`split` or `fold` the part.
 
 Strong labels: a tsv with `filename`, `onset`, `offset`, `event_label`; `durations.tsv` beside it also lists the files
 that have no events.
