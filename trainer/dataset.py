@@ -141,15 +141,21 @@ def split_by_group(dataset: Dataset, share: float, seed: int, force: bool = Fals
     clips_of: dict[str, Counter[str]] = {group: Counter() for group in order}
     for clip, group in zip(dataset.clips, groups, strict=True):
         clips_of[group].update(set(clip.categories) or {""})
-    totals: Counter[str] = sum(clips_of.values(), Counter())
+    totals: Counter[str] = Counter()
+    for counts in clips_of.values():
+        totals.update(counts)
     left = Counter(category for counts in clips_of.values() for category in counts)
+    with_category: dict[str, list[str]] = {category: [] for category in totals}
+    for group in order:
+        for category in clips_of[group]:
+            with_category[category].append(group)
     held: set[str] = set()
     for category in sorted(totals, key=lambda category: (left[category], category)):
-        have = sum(clips_of[group][category] for group in held)
-        for group in order:
+        have = sum(clips_of[group][category] for group in with_category[category] if group in held)
+        for group in with_category[category]:
             size = clips_of[group][category]
             last = any(left[other] == 1 for other in clips_of[group])
-            if not size or group in held or last or 2 * size > totals[category]:
+            if group in held or last or 2 * size > totals[category]:
                 continue
             if have and have + size / 2 > share * totals[category]:
                 break

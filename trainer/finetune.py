@@ -69,7 +69,8 @@ def plan(
             rest = [i for i in indices if dataset.clips[i].fold != fold]
             yield _validated(f"fold{fold}", dataset, config, rest, test, fold, force)
     elif parts[TEST]:
-        rest = [i for i in indices if i not in set(parts[TEST]) | set(parts[VALIDATION])]
+        apart = {*parts[TEST], *parts[VALIDATION]}
+        rest = [i for i in indices if i not in apart]
         if parts[VALIDATION]:
             yield Split("test", rest, parts[VALIDATION] if config.validation else [], parts[TEST])
         else:

@@ -23,6 +23,10 @@ CURVES = 12
 """Classes that get a curve or a bar in one picture; the weakest ones where there are more."""
 
 
+MATRIX = 60
+"""Classes up to which confusion is drawn."""
+
+
 def write_report(
     path: Path, model: Model, clips: dict[str, Dataset], scored: dict[str, Scored], results: dict[str, Json]
 ) -> None:
@@ -49,7 +53,7 @@ def pictures(model: Model, dataset: Dataset, scored: Scored, result: Json) -> It
     """Captions and figures of one part."""
     yield "Precision over recall", curves(scored, result)
     yield "Average precision by class, with 95 % intervals", bars(result)
-    if "confusion" in result:
+    if len(result.get("confusion", ())) in range(2, MATRIX + 1):
         yield "Confusion: true class by row", confusion(result)
     if "detection" in result:
         yield "Misses over false alarms, one threshold for all classes", trade_off(result["detection"])
