@@ -166,7 +166,7 @@ def last_scores(classifier: Classifier, streams: np.ndarray) -> np.ndarray:
 
 
 def _known(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if value is not None and key != "thresholds"}
+    return {key: value for key, value in record.items() if value is not None and key not in ("thresholds", "tested_on")}
 
 
 def golden_windows(spec: FrontEnd, frames: int) -> np.ndarray:

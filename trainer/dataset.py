@@ -125,8 +125,8 @@ class Dataset:
 def split_by_group(dataset: Dataset, share: float, seed: int, force: bool = False) -> tuple[list[int], list[int]]:
     """Indices of (the rest, about `share` of the clips) that have no recording in common.
 
-    Recordings are drawn so that each class gives about its share, rare classes first; a class with a single recording
-    stays with the rest. Raises WrongUse if recordings are not known, unless `force` takes every file for one.
+    Recordings are drawn so that each class gives about its share, rare classes first; the rest keeps at least one
+    recording of every class. Raises WrongUse if recordings are not known, unless `force` takes every file for one.
     """
     if not dataset.grouped and not force:
         raise WrongUse(
@@ -135,31 +135,32 @@ def split_by_group(dataset: Dataset, share: float, seed: int, force: bool = Fals
             "with --split-by-file if every file is a recording of its own"
         )
     groups = dataset.groups
-    rng = np.random.default_rng(seed)
     order = sorted(set(groups))
-    rng.shuffle(order)
-    clips_of: dict[str, list[int]] = {}
-    for index, group in enumerate(groups):
-        clips_of.setdefault(group, []).append(index)
+    np.random.default_rng(seed).shuffle(order)
+    # Clips of each class in each recording; negatives are split like a class.
+    clips_of: dict[str, Counter[str]] = {group: Counter() for group in order}
+    for clip, group in zip(dataset.clips, groups, strict=True):
+        clips_of[group].update(set(clip.categories) or {""})
+    totals: Counter[str] = Counter()
+    for counts in clips_of.values():
+        totals.update(counts)
+    left = Counter(category for counts in clips_of.values() for category in counts)
+    with_category: dict[str, list[str]] = {category: [] for category in totals}
+    for group in order:
+        for category in clips_of[group]:
+            with_category[category].append(group)
     held: set[str] = set()
-    counts = Counter(category for clip in dataset.clips for category in set(clip.categories))
-    recordings = {
-        category: [
-            group for group in order if any(category in dataset.clips[index].categories for index in clips_of[group])
-        ]
-        for category in counts
-    }
-    for category in sorted(counts, key=lambda category: (len(recordings[category]), category)):
-        have = sum(category in dataset.clips[index].categories for group in held for index in clips_of[group])
-        free = [group for group in recordings[category] if group not in held]
-        # One recording at least stays with the rest.
-        for group in free[:-1] if len(free) == len(recordings[category]) else free:
-            size = sum(category in dataset.clips[index].categories for index in clips_of[group])
-            if have and have + size / 2 > share * counts[category]:
-                break
-            if size > 0.5 * counts[category]:
+    for category in sorted(totals, key=lambda category: (left[category], category)):
+        have = sum(clips_of[group][category] for group in with_category[category] if group in held)
+        for group in with_category[category]:
+            size = clips_of[group][category]
+            last = any(left[other] == 1 for other in clips_of[group])
+            if group in held or last or 2 * size > totals[category]:
                 continue
+            if have and have + size / 2 > share * totals[category]:
+                break
             held.add(group)
+            left.subtract(dict.fromkeys(clips_of[group], 1))
             have += size
     rest = [index for index, group in enumerate(groups) if group not in held]
     return rest, [index for index, group in enumerate(groups) if group in held]

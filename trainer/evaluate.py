@@ -94,23 +94,22 @@ def score_dataset(model: Model, dataset: Dataset, others: bool = True) -> Scored
     columns = columns_of(model, dataset, others and strong)
     classes = [model.classes[column] for column in columns]
     rate = model.spec.sample_rate
-    scores: list[Samples] = []
+    waveforms = (
+        load_clip(clip.path, rate, clip.start, clip.seconds)
+        for clip in tqdm(dataset.clips, "scoring", disable=not sys.stderr.isatty())
+    )
     timelines: list[Timeline] = []
-    for clip in tqdm(dataset.clips, "scoring", disable=not sys.stderr.isatty()):
-        samples = load_clip(clip.path, rate, clip.start, clip.seconds)
-        if strong:
-            line = model.timeline(samples)
-            timelines.append(Timeline(line.edges, line.scores[:, columns]))
-            scores.append(timelines[-1].scores.max(axis=0))
-        else:
-            scores.append(model.clip(samples)[columns])
+    if strong:
+        lines = (model.timeline(samples) for samples in waveforms)
+        timelines = [Timeline(line.edges, line.scores[:, columns]) for line in lines]
+        scores = np.stack([line.scores.max(axis=0) for line in timelines])
+    else:
+        scores = model.clips(waveforms)[:, columns]
     truth = np.zeros((len(dataset.clips), len(columns)), np.bool_)
     truth[:, : len(dataset.categories)] = dataset.targets > 0
     heard = [track(line, classes, rate) for line in timelines]
     names = [model.labels[column].name for column in columns]
-    return Scored(
-        names, np.stack(scores), truth, dataset.groups, dataset.single_label, timelines, dataset.events, heard
-    )
+    return Scored(names, scores, truth, dataset.groups, dataset.single_label, timelines, dataset.events, heard)
 
 
 def clip_results(scored: Scored) -> Json:
@@ -211,6 +210,15 @@ def choose_part(dataset: Dataset, part: str) -> Dataset:
     return dataset.choose(chosen)
 
 
+def unheard(model: Model, dataset: Dataset) -> Dataset:
+    """Without the recordings that the checkpoint was trained on, if these are the data that it was split from."""
+    tested = set(model.record.get("tested_on", ()))
+    chosen = [index for index, group in enumerate(dataset.groups) if group in tested]
+    if not chosen or dataset.name != model.record.get("data"):
+        return dataset
+    return dataset.choose(chosen)
+
+
 def default_parts(model: Model, dataset: Dataset) -> list[str | None]:
     """What the checkpoint was not trained on; else the publisher's test part; else everything."""
     tested = model.record.get("test_fold")
@@ -296,9 +304,12 @@ def main(
     parts: Sequence[str | None] = part or default_parts(opened, dataset)
     results: dict[str, Json] = {}
     scored: dict[str, Scored] = {}
+    clips: dict[str, Dataset] = {}
     for name in parts:
-        chosen = choose_part(dataset, name) if name is not None else dataset
-        title = "all" if name is None else f"fold{name}" if name.isdigit() else name
+        chosen = choose_part(dataset, name) if name is not None else unheard(opened, dataset)
+        title = name or ("all" if chosen is dataset else TEST)
+        title = f"fold{title}" if title.isdigit() else title
+        clips[title] = chosen
         scored[title], results[title] = evaluate(opened, chosen, others)
     content = plain({"model": str(model), "name": opened.name, "data": data.name, "parts": results})
     if as_json:
@@ -313,7 +324,7 @@ def main(
 
         out.mkdir(parents=True, exist_ok=True)
         (out / "results.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-        write_report(out / "report.html", opened, dataset, scored, results)
+        write_report(out / "report.html", opened, clips, scored, results)
         print(f"wrote {out / 'results.json'} and {out / 'report.html'}", file=sys.stderr)
 
 

@@ -24,6 +24,7 @@ from trainer.dataset import TEST, TRAIN, VALIDATION, Dataset, split_by_group
 from trainer.evaluate import evaluate, plain
 from trainer.finetune_config import FinetuneConfig, parse_settings, same_run, with_settings
 from trainer.finetune_loop import train
+from trainer.layouts.folder import write_table
 from trainer.metrics import mean_average_precision
 from trainer.scoring import checkpoint_model
 from trainer.selection import choose_thresholds, decision_map, fast_scores
@@ -68,7 +69,8 @@ def plan(
             rest = [i for i in indices if dataset.clips[i].fold != fold]
             yield _validated(f"fold{fold}", dataset, config, rest, test, fold, force)
     elif parts[TEST]:
-        rest = [i for i in indices if i not in set(parts[TEST]) | set(parts[VALIDATION])]
+        apart = {*parts[TEST], *parts[VALIDATION]}
+        rest = [i for i in indices if i not in apart]
         if parts[VALIDATION]:
             yield Split("test", rest, parts[VALIDATION] if config.validation else [], parts[TEST])
         else:
@@ -90,19 +92,21 @@ def _validated(
 def fine_tune(
     dataset: Dataset, clips: "list[Samples] | Waveforms", split: Split, config: FinetuneConfig, path: Path
 ) -> dict[str, Any]:
-    """One run: trains, selects, tests, saves the checkpoint; returns its record."""
+    """One run: trains, selects, tests, saves the checkpoint; returns its record.
+
+    Where the split is ours, the test recordings are listed in a table beside the checkpoint.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, held = dataset.choose(split.train), dataset.choose(split.validation)
-    own = Waveforms(training, config.spec.sample_rate) if config.workers else [clips[index] for index in split.train]
-    held_clips = [clips[index] for index in split.validation]
+    rate = config.spec.sample_rate
+    own = Waveforms(training, rate) if config.workers else [clips[index] for index in split.train]
+    held_clips = Waveforms(held, rate) if config.workers else [clips[index] for index in split.validation]
     labels = dataset.labels
 
     def validate(model: ClipClassifier) -> float:
         if dataset.strong:
-            scorer = checkpoint_model("validation", model.cpu(), config, labels)
-            score = decision_map([scorer.timeline(clip) for clip in held_clips], held)
-            model.to(device)
-            return score
+            scorer = checkpoint_model("validation", model, config, labels)
+            return decision_map([scorer.timeline(clip) for clip in held_clips], held)
         scores = fast_scores(model, held_clips, config, device)
         if dataset.single_label:
             return float((scores.argmax(axis=1) == held.targets.argmax(axis=1)).mean())
@@ -111,9 +115,7 @@ def fine_tune(
     events = training.events if dataset.strong else None
     steps = config.steps if config.epochs is None else config.epochs * max(len(training.clips) // config.batch, 1)
     running = replace(config, steps=steps)
-    model = train(
-        own, training.targets, running, device, path.stem, events, validate if split.validation else None
-    ).cpu()
+    model = train(own, training.targets, running, device, path.stem, events, validate if split.validation else None)
     record: dict[str, Any] = {
         "data": dataset.name,
         "trained_on_clips": len(split.train),
@@ -121,18 +123,21 @@ def fine_tune(
         "test_fold": split.fold,
     }
     if split.validation:
-        record["validation"] = round(validate(model.to(device)), 4)
-        model = model.cpu()
+        record["validation"] = round(validate(model), 4)
         record["thresholds"] = choose_thresholds(checkpoint_model(path.stem, model, config, labels), held, held_clips)
     if split.test:
-        _, results = evaluate(checkpoint_model(path.stem, model, config, labels, record), dataset.choose(split.test))
+        tested = dataset.choose(split.test)
+        if not any(clip.part for clip in tested.clips):
+            record["tested_on"] = sorted(set(tested.groups))
+            write_table(path.with_suffix(".csv"), tested)
+        _, results = evaluate(checkpoint_model(path.stem, model, config, labels, record), tested)
         record |= {"clips": len(split.test), "map": results["map"]["value"]}
         if "accuracy" in results:
             record["accuracy"] = results["accuracy"]["value"]
         if "detection" in results:
             keys = ("psds1", "psds2", "miss_rate", "alarms_per_hour", "delay_p50", "delay_p95")
             record |= {key: results["detection"][key] for key in keys}
-    save_classifier(path, model, running, labels, plain(record))
+    save_classifier(path, model.cpu(), running, labels, plain(record))
     return record
 
 
@@ -237,6 +242,10 @@ def main(
         )
         for number in seeds
     }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongUse(f"--out {out}: cannot be made ({error.strerror})") from None
     rate = config.spec.sample_rate
     clips: list[Samples] | Waveforms = Waveforms(dataset, rate) if config.workers else dataset.load(rate)
     records: dict[str, dict[int, dict[str, Any]]] = {}

@@ -61,7 +61,7 @@ class FinetuneConfig:
     noise: float = 0.0
     """Uniform noise up to this, times a random level, on the normalised spectrogram (crop whole)."""
     averaging: float = 0.998
-    """Decay of the running average of the weights, which is what is saved; 0: the last weights."""
+    """Decay of the running average of the weights, which is saved (at most 1 - 10 / steps); 0: the last weights."""
     average_from: int | None = None
     """With epochs: save the plain mean of the weights after this epoch and each later one (from 1), instead."""
     balanced: bool = False

@@ -141,8 +141,10 @@ def average(averaged: Weights, now: Weights, step: int, epoch_steps: int, config
         between = 1.0 if count <= 0 else 0.0
         share = between if count <= 0 or place else 1 / count
     else:
-        # The first steps weigh less: random weights are no part of the average.
-        share = 1 - min(config.averaging, (step + 1) / (step + 10)) if config.averaging else 1.0
+        # The first steps weigh less, and the average reaches back over a tenth of a short run at most: weights that
+        # have learnt nothing yet are no part of it.
+        decay = min(config.averaging, (step + 1) / (step + 10), 1 - 10 / config.steps) if config.averaging else 0.0
+        share = 1 - max(decay, 0.0)
     if share:
         for key, value in now.items():
             averaged[key].lerp_(value, share)

@@ -67,15 +67,15 @@ def confusion_matrix(
     return confusion
 
 
-def best_f1_threshold(scores: Floats, truth: Truth) -> float:
-    """The score from which on a clip is best taken for positive (highest F1; halfway to the next lower score).
+def best_threshold(scores: Floats, truth: Truth, beta: float = 1.0) -> float:
+    """The score from which on a clip is best taken for positive: the highest F-beta, halfway to the next lower score.
 
-    NaN without positives.
+    With `beta` below 1 precision weighs more than recall. NaN without positives.
     """
     if not truth.any():
         return float("nan")
     precision, recall, thresholds = precision_recall(scores, truth)
-    best = int(np.argmax(2 * precision * recall / np.maximum(precision + recall, 1e-12)))
+    best = int(np.argmax((1 + beta**2) * precision * recall / np.maximum(beta**2 * precision + recall, 1e-12)))
     below = thresholds[best + 1] if best + 1 < len(thresholds) else 0.0
     return float((thresholds[best] + below) / 2)
 

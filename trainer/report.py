@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from asit_edge.frontend import log_mel
 from trainer.dataset import Dataset, load_clip
-from trainer.evaluate import Json, Scored, choose_part, table
+from trainer.evaluate import Json, Scored, table
 from trainer.metrics import precision_recall
 from trainer.scoring import Model
 
@@ -23,15 +23,19 @@ CURVES = 12
 """Classes that get a curve or a bar in one picture; the weakest ones where there are more."""
 
 
+MATRIX = 60
+"""Classes up to which confusion is drawn."""
+
+
 def write_report(
-    path: Path, model: Model, dataset: Dataset, scored: dict[str, Scored], results: dict[str, Json]
+    path: Path, model: Model, clips: dict[str, Dataset], scored: dict[str, Scored], results: dict[str, Json]
 ) -> None:
     """One section a part."""
-    body = [f"<h1>{html.escape(model.name)} on {html.escape(dataset.name)}</h1>"]
+    name = next(iter(clips.values())).name
+    body = [f"<h1>{html.escape(model.name)} on {html.escape(name)}</h1>"]
     for title, result in results.items():
         body.append(f"<h2>{html.escape(title)}</h2><pre>{html.escape(table(result))}</pre>")
-        chosen = dataset if title == "all" else choose_part(dataset, title.removeprefix("fold"))
-        for caption, figure in pictures(model, chosen, scored[title], result):
+        for caption, figure in pictures(model, clips[title], scored[title], result):
             body.append(f"<figure>{embedded(figure)}<figcaption>{html.escape(caption)}</figcaption></figure>")
     style = "body{font-family:sans-serif;max-width:70em;margin:2em auto}img{max-width:100%}pre{overflow-x:auto}"
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Evaluation</title><style>{style}</style>'
@@ -49,7 +53,7 @@ def pictures(model: Model, dataset: Dataset, scored: Scored, result: Json) -> It
     """Captions and figures of one part."""
     yield "Precision over recall", curves(scored, result)
     yield "Average precision by class, with 95 % intervals", bars(result)
-    if "confusion" in result:
+    if len(result.get("confusion", ())) in range(2, MATRIX + 1):
         yield "Confusion: true class by row", confusion(result)
     if "detection" in result:
         yield "Misses over false alarms, one threshold for all classes", trade_off(result["detection"])

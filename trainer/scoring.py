@@ -1,7 +1,8 @@
 """Checkpoints and bundles behind one door: what a device would score, and the events that it would make of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from trainer.crops import Samples
 from trainer.detection import Timeline
 from trainer.finetune_config import FinetuneConfig
 from trainer.student import STUDENT, load_student, student_classifier
+from trainer.whole_clips import fitted
 
 DECISION_FRAMES = 48
 """Frames that a checkpoint hears between decisions; a bundle brings its own."""
@@ -34,14 +36,15 @@ ON, OFF = 0.5, 0.3
 
 
 class TorchWindows:
-    """A checkpoint's network as a window model of the device."""
+    """A checkpoint's network, on whatever it lies, as a window model of the device."""
 
     def __init__(self, model: ClipClassifier, steps: int = 1) -> None:
         self._scores = Scores(model, steps).eval()
 
     def score(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        device = next(self._scores.parameters()).device
         with torch.inference_mode():
-            scores: npt.NDArray[np.float32] = self._scores(torch.from_numpy(windows)).numpy()
+            scores: npt.NDArray[np.float32] = self._scores(torch.from_numpy(windows).to(device)).cpu().numpy()
         return scores
 
 
@@ -88,20 +91,23 @@ class Model:
         scores = np.stack([decision.scores for decision in decisions])
         return Timeline(np.array(edges) / self.spec.sample_rate, scores)
 
-    def clip(self, samples: Samples) -> Samples:
-        """Scores of one clip (classes,): of the whole, or exactly as `asit-edge tag` makes them."""
+    def clips(self, waveforms: Iterable[Samples], batch: int = 32) -> Samples:
+        """Scores (clips, classes) of clips as wholes, in batches, or exactly as `asit-edge tag` makes them."""
         if self.whole is None:
-            return score_clip(samples, self.spec, self.classifier)
+            return np.stack([score_clip(samples, self.spec, self.classifier) for samples in waveforms])
         length = self.spec.samples_for(self.frames)
-        padded = np.pad(samples, (0, max(length - len(samples), 0)))
-        start = (len(padded) - length) // 2
-        patches = self.whole.backbone.config.grid[0]
-        scores = TorchWindows(self.whole, patches).score(log_mel(self.spec, padded[start : start + length])[None])
-        return scores[0].mean(axis=0) if scores.ndim == 3 else scores[0]
+        network, scores = TorchWindows(self.whole), []
+        rest = iter(waveforms)
+        while features := [log_mel(self.spec, fitted(samples, length)) for samples in islice(rest, batch)]:
+            scores.append(network.score(np.stack(features)))
+        return np.concatenate(scores)
 
 
 def open_model(path: Path) -> Model:
-    """A checkpoint of trainer.finetune, or the directory of a bundle, with the events settings that it comes with."""
+    """A checkpoint of trainer.finetune (on the GPU, if there is one), or the directory of a bundle.
+
+    Either with the settings for events that it comes with.
+    """
     if path.is_dir():
         bundle = load_bundle(path)
         manifest = bundle.manifest
@@ -113,7 +119,8 @@ def open_model(path: Path) -> Model:
         classes = event_settings([(ON, OFF)] * len(labels), run.spec.sample_rate)
         return Model(path.stem, labels, run.spec, student_classifier(student, run.spec), classes, record)
     network, config, labels, record = load_classifier(path)
-    return checkpoint_model(path.stem, network, config, labels, record)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return checkpoint_model(path.stem, network.to(device), config, labels, record)
 
 
 def checkpoint_model(
@@ -142,7 +149,8 @@ def checkpoint_model(
 def event_settings(thresholds: Sequence[tuple[float, float]], rate: int) -> list[ClassSettings | None]:
     """How the device makes events by default, with these thresholds, in samples at `rate`."""
     defaults = Events()
-    times = [round(seconds * rate) for seconds in (defaults.min_duration, defaults.merge_gap, defaults.cooldown)]
+    seconds = (defaults.min_duration, defaults.merge_gap, defaults.cooldown, defaults.update_every)
+    times = [round(one * rate) for one in seconds]
     return [ClassSettings(on, off, *times) for on, off in thresholds]
 
 

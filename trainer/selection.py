@@ -12,13 +12,16 @@ from trainer.crops import Samples, sounding
 from trainer.dataset import Dataset
 from trainer.detection import Timeline, outcomes, track
 from trainer.finetune_config import FinetuneConfig
-from trainer.metrics import best_f1_threshold, mean_average_precision
+from trainer.metrics import best_threshold, mean_average_precision
 from trainer.probe import clip_windows
 from trainer.scoring import Model
 from trainer.whole_clips import fitted
 
-LOWEST, HIGHEST = 0.05, 0.95
-"""Thresholds stay within these: a few validation clips do not prove that less or more is safe."""
+LOWEST, HIGHEST = 0.2, 0.95
+"""Thresholds stay within these: a few validation clips do not prove that less or more is safe in a long day."""
+
+BETA = 0.5
+"""Precision weighs more than recall: all day long there is far more to mistake than in the validation part."""
 
 RELEASE = 0.6
 """An event ends at this share of the score that it starts at."""
@@ -29,25 +32,34 @@ def fast_scores(
 ) -> Samples:
     """Clip scores (clips, classes) in batches: of whole clips, or the mean over windows that cover a clip."""
     length = config.spec.samples_for(config.frames)
-    windows: list[Samples] = []
-    owner: list[int] = []
-    for index, clip in enumerate(clips):
-        parts = [fitted(clip, length)] if config.crop == "whole" else clip_windows(clip, config.spec, config.frames)
-        windows += parts
-        owner += [index] * len(parts)
     model = model.eval()
-    scores = []
-    with torch.inference_mode():
-        for first in range(0, len(windows), batch):
-            features = np.stack([log_mel(config.spec, window) for window in windows[first : first + batch]])
+    totals: list[Samples] = []
+    waiting: list[tuple[int, Samples]] = []
+
+    def score() -> None:
+        features = np.stack([log_mel(config.spec, window) for _, window in waiting])
+        with torch.inference_mode():
             logits = model(torch.from_numpy(features).to(device)).float()
             probabilities = logits.softmax(dim=-1) if model.exclusive else logits.sigmoid()
-            scores.append((probabilities.mean(dim=1) if probabilities.ndim == 3 else probabilities).cpu().numpy())
-    flat = np.concatenate(scores)
-    sums = np.zeros((len(clips), flat.shape[1]), np.float32)
-    np.add.at(sums, owner, flat)
-    counts = np.bincount(owner, minlength=len(clips)).astype(np.float32)
-    return (sums / counts[:, None]).astype(np.float32)
+        rows = (probabilities.mean(dim=1) if probabilities.ndim == 3 else probabilities).cpu().numpy()
+        for (index, _), row in zip(waiting, rows, strict=True):
+            if index == len(totals):
+                totals.append(np.zeros_like(row))
+                counts.append(0)
+            totals[index] += row
+            counts[index] += 1
+        waiting.clear()
+
+    counts: list[int] = []
+    for index, clip in enumerate(clips):
+        whole = config.crop == "whole"
+        for window in [fitted(clip, length)] if whole else clip_windows(clip, config.spec, config.frames):
+            waiting.append((index, window))
+            if len(waiting) == batch:
+                score()
+    if waiting:
+        score()
+    return np.stack(totals) / np.array(counts, np.float32)[:, None]
 
 
 def decision_map(timelines: Sequence[Timeline], dataset: Dataset) -> float:
@@ -61,17 +73,17 @@ def decision_map(timelines: Sequence[Timeline], dataset: Dataset) -> float:
 def choose_thresholds(model: Model, dataset: Dataset, clips: Sequence[Samples]) -> dict[str, list[float]]:
     """Label to [on, off], of the classes that the validation clips can tell something about.
 
-    Strong labels: the highest F1 of events, through the tracker. Else: the highest F1 of clips, by their highest
-    decision, because one is enough to start an event.
+    Strong labels: the highest F-beta of events, through the tracker. Else: the highest F-beta of clips, by their
+    highest decision, because one is enough to start an event (a model of whole clips: by the clip's score).
     """
-    timelines = [model.timeline(clip) for clip in clips]
     if dataset.strong:
-        starts = _by_events(model, dataset, timelines)
+        starts = _by_events(model, dataset, [model.timeline(clip) for clip in clips])
     else:
-        highest = np.stack([line.scores.max(axis=0) for line in timelines])
+        whole = model.whole is not None
+        highest = model.clips(clips) if whole else np.stack([model.timeline(clip).scores.max(axis=0) for clip in clips])
         truth = dataset.targets > 0
         starts = [
-            best_f1_threshold(highest[:, index], truth[:, index]) if not truth[:, index].all() else float("nan")
+            best_threshold(highest[:, index], truth[:, index], BETA) if not truth[:, index].all() else float("nan")
             for index in range(truth.shape[1])
         ]
     return {
@@ -96,6 +108,6 @@ def _by_events(model: Model, dataset: Dataset, timelines: Sequence[Timeline]) ->
                 found = outcome.events - outcome.missed
                 precision = outcome.precision if outcome.heard else 0.0
                 recall = found / outcome.events
-                f1 = 2 * precision * recall / max(precision + recall, 1e-12)
-                best[label] = max(best[label], (f1, float(on)))
+                value = (1 + BETA**2) * precision * recall / max(BETA**2 * precision + recall, 1e-12)
+                best[label] = max(best[label], (value, float(on)))
     return [on for _, on in best]

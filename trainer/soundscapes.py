@@ -315,7 +315,7 @@ def collect(
         dataset = read_any(path)
         known |= set(dataset.categories)
         for clip, group in zip(dataset.clips, dataset.groups, strict=True):
-            if not clip.categories or not in_part(group, part, test_share):
+            if not in_part(group, part, test_share):
                 continue
             hits = [name for name in clip.categories if not labels or name in labels]
             if len(clip.categories) == 1 and hits:

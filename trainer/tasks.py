@@ -31,9 +31,18 @@ AUDIOSET_20K = replace(
     halve_from=10,
     halve_every=5,
     average_from=6,
+    validation=0.05,
+    workers=8,
 )
 AUDIOSET_2M = replace(
-    AUDIOSET_20K, learning_rate=1e-5, epochs=5, balanced=True, halve_from=2, halve_every=1, average_from=1
+    AUDIOSET_20K,
+    learning_rate=1e-5,
+    epochs=5,
+    balanced=True,
+    halve_from=2,
+    halve_every=1,
+    average_from=1,
+    validation=0.01,
 )
 ESC50 = replace(PAPER, frames=496, learning_rate=1e-4, frequency_mask=24, time_mask=96)
 SPEECH_COMMANDS = replace(
@@ -48,7 +57,7 @@ SPEECH_COMMANDS = replace(
     noise=0.1,
     roll=10,
 )
-VOXCELEB1 = replace(PAPER, frames=992, learning_rate=1e-4, frequency_mask=48, time_mask=192)
+VOXCELEB1 = replace(PAPER, frames=992, learning_rate=1e-4, frequency_mask=48, time_mask=192, workers=8)
 FSDD = replace(SPEECH_COMMANDS, size="nano", batch=64, learning_rate=1e-3, drop_path=0.1, averaging=0.99, frames=80)
 
 

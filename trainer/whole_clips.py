@@ -48,6 +48,7 @@ class WholeClips(TorchDataset[tuple[Samples, Samples]]):
         self._clips, self._targets, self._samples, self._batch = clips, targets, samples, batch
         self._steps, self._mixup, self._seed, self._weights = steps, mixup, seed, weights
         self.epoch_steps = max(len(clips) // batch, 1)
+        self._ordered: tuple[int, npt.NDArray[np.integer]] | None = None
 
     def __len__(self) -> int:
         return self._steps
@@ -61,9 +62,12 @@ class WholeClips(TorchDataset[tuple[Samples, Samples]]):
         return np.stack([waveform for waveform, _ in made]), np.stack([target for _, target in made])
 
     def _order(self, epoch: int) -> npt.NDArray[np.integer]:
-        rng = np.random.default_rng((self._seed, 0, epoch))
-        count = len(self._clips)
-        return rng.permutation(count) if self._weights is None else rng.choice(count, count, p=self._weights)
+        if self._ordered is None or self._ordered[0] != epoch:
+            rng = np.random.default_rng((self._seed, 0, epoch))
+            count = len(self._clips)
+            order = rng.permutation(count) if self._weights is None else rng.choice(count, count, p=self._weights)
+            self._ordered = epoch, order
+        return self._ordered[1]
 
     def _example(self, index: int, rng: np.random.Generator) -> tuple[Samples, Samples]:
         waveform, target = fitted(self._clips[index], self._samples, rng), self._targets[index]

@@ -10,7 +10,7 @@ from sklearn import metrics as oracle
 
 from trainer.metrics import (
     average_precision,
-    best_f1_threshold,
+    best_threshold,
     bootstrap,
     confusion_matrix,
     d_prime,
@@ -69,9 +69,15 @@ def test_confusion_counts_true_by_predicted() -> None:
 
 
 def test_the_best_threshold_lies_between_what_is_wanted_and_the_next_lower_score() -> None:
-    assert best_f1_threshold(np.array([0.9, 0.8, 0.3, 0.1]), np.array([1, 1, 0, 0], bool)) == pytest.approx(0.55)
-    assert best_f1_threshold(np.array([0.4, 0.4]), np.array([1, 1], bool)) == pytest.approx(0.2)
-    assert math.isnan(best_f1_threshold(np.array([0.4]), np.array([False])))
+    assert best_threshold(np.array([0.9, 0.8, 0.3, 0.1]), np.array([1, 1, 0, 0], bool)) == pytest.approx(0.55)
+    assert best_threshold(np.array([0.4, 0.4]), np.array([1, 1], bool)) == pytest.approx(0.2)
+    assert math.isnan(best_threshold(np.array([0.4]), np.array([False])))
+
+
+def test_a_small_beta_prefers_precision() -> None:
+    scores, truth = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4]), np.array([1, 0, 0, 1, 1, 0], bool)
+    assert best_threshold(scores, truth) == pytest.approx(0.45)
+    assert best_threshold(scores, truth, 0.2) == pytest.approx(0.85)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:

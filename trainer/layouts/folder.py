@@ -4,7 +4,8 @@ Sub-folders: `CLASS/clip.wav`, or `CLASS/RECORDING/clip.wav` where recordings we
 begin with `_` hold negatives: clips without any class.
 
 Table: a csv with a column `path` (or `filename`, `fname`) and one of `label`, `category`, `audioset_label`, or `labels`
-(several, separated by `;`); `group` (or `split_group`, `src_file`) names the recording, `split` or `fold` the part.
+(several, separated by `;`); an empty one makes a negative. `group` (or `split_group`, `src_file`) names the recording,
+`split` or `fold` the part.
 
 Strong labels: a tsv with `filename`, `onset`, `offset`, `event_label`; `durations.tsv` beside it also lists the files
 that have no events.
@@ -38,6 +39,22 @@ def read(path: Path) -> Dataset:
         if (path / name).is_file():
             return _table(path / name)
     return _sub_folders(path)
+
+
+def write_table(path: Path, dataset: Dataset) -> None:
+    """Lists the clips of a data set where `read` finds them again; strong labels one a line, else one clip a line."""
+    path = path.with_suffix(".tsv") if dataset.strong else path
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, delimiter="\t" if dataset.strong else ",")
+        if dataset.strong:
+            table.writerow(["filename", "onset", "offset", "event_label", "group"])
+            for clip in dataset.clips:
+                events = [[event.onset, event.offset, event.category] for event in clip.events or ()]
+                table.writerows([clip.path.resolve(), *event, clip.group] for event in events or [["", "", ""]])
+        else:
+            table.writerow(["path", "label" if dataset.single_label else "labels", "group"])
+            for clip in dataset.clips:
+                table.writerow([clip.path.resolve(), ";".join(clip.categories), clip.group])
 
 
 def _sub_folders(root: Path) -> Dataset:
