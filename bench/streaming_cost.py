@@ -1,8 +1,8 @@
 """What a second of audio costs: recomputed windows, streaming, a CNN and YAMNet, at the same decision intervals.
 
 `python bench/streaming_cost.py [--yamnet yamnet.tflite] [--repeat 5]` prints a table. Weights are random: cost does
-not depend on them. Each model runs in a process of its own on one thread. CPU time is the least of several rounds of
-50 runs, because whatever else the machine does can only add to it. int8 is ONNX Runtime's dynamic quantisation of
+not depend on them. Each model runs in a process of its own on one thread. CPU time is the least of several rounds,
+because whatever else the machine does can only add to it. int8 is ONNX Runtime's dynamic quantisation of
 matrix products.
 """
 
@@ -49,6 +49,15 @@ def make_models(folder: Path) -> list[tuple[str, float, Path, Path | None]]:
         return out
 
     for size in ("tiny", "nano"):
+        for interval in INTERVALS:
+            config = replace(SIZES[size], chunk=round(interval / 0.16))
+            file = folder / f"stream-{size}-{config.chunk}.onnx"
+            export_stream(DeviceStream(StreamViT(config, CLASSES, silence)), file)
+            rows.append((f"streaming {size}", interval, file, quantised(file)))
+    file = folder / "cnn.onnx"
+    export_windows(torch.nn.Sequential(WindowCnn(CLASSES), torch.nn.Sigmoid()), 192, 128, file)
+    rows += [("CNN (MobileNetV3 0.4), 2 s", interval, file, None) for interval in INTERVALS]
+    for size in ("tiny", "nano"):
         for frames in (192, 592, 992):
             file = folder / f"window-{size}-{frames}.onnx"
             config = vit_config(size, frames, 128, 0.0)
@@ -56,28 +65,21 @@ def make_models(folder: Path) -> list[tuple[str, float, Path, Path | None]]:
             small = quantised(file)
             name = f"window ViT {size}, {frames * SECONDS_A_FRAME:.0f} s"
             rows += [(name, interval, file, small) for interval in INTERVALS]
-    file = folder / "cnn.onnx"
-    export_windows(torch.nn.Sequential(WindowCnn(CLASSES), torch.nn.Sigmoid()), 192, 128, file)
-    rows += [("CNN (MobileNetV3 0.4), 2 s", interval, file, None) for interval in INTERVALS]
-    for size in ("tiny", "nano"):
-        for interval in INTERVALS:
-            config = replace(SIZES[size], chunk=round(interval / 0.16))
-            file = folder / f"stream-{size}-{config.chunk}.onnx"
-            export_stream(DeviceStream(StreamViT(config, CLASSES, silence)), file)
-            rows.append((f"streaming {size}", interval, file, quantised(file)))
     return rows
 
 
 def cpu_ms(run: Callable[[], object], rounds: int) -> float:
-    """The least CPU time of a run over the rounds, in milliseconds."""
-    for _ in range(10):
+    """The least CPU time of a run over the rounds, in milliseconds. A round is about 0.3 s of work."""
+    began = time.process_time()
+    for _ in range(5):
         run()
+    count = max(round(1.5 / (time.process_time() - began)), 3)
     times = []
     for _ in range(rounds):
         began = time.process_time()
-        for _ in range(50):
+        for _ in range(count):
             run()
-        times.append((time.process_time() - began) / 50 * 1e3)
+        times.append((time.process_time() - began) / count * 1e3)
     return min(times)
 
 
@@ -133,7 +135,7 @@ def in_process(file: Path, rounds: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--yamnet", type=Path, help="YAMNet's TFLite file (needs ai-edge-litert)")
-    parser.add_argument("--repeat", type=int, default=5, help="rounds of 50 runs")
+    parser.add_argument("--repeat", type=int, default=5, help="rounds of about 0.3 s")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:

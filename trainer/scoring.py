@@ -150,7 +150,7 @@ def event_settings(thresholds: Sequence[tuple[float, float]], rate: int) -> list
     """How the device makes events by default, with these thresholds, in samples at `rate`."""
     defaults = Events()
     seconds = (defaults.min_duration, defaults.merge_gap, defaults.cooldown, defaults.update_every)
-    times = [round(value * rate) for value in seconds]
+    times = [round(one * rate) for one in seconds]
     return [ClassSettings(on, off, *times) for on, off in thresholds]
 
 

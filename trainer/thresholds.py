@@ -22,7 +22,7 @@ from trainer.command import run
 from trainer.distill import build_targets, held_out, is_room, validation_scores
 from trainer.metrics import average_precision
 from trainer.recordings import load_waveforms, read_recordings
-from trainer.student import load_student, student_classifier
+from trainer.student import load_student
 from trainer.teachers import teacher_scores
 
 SURE, ABSENT = 0.5, 0.1
@@ -35,8 +35,8 @@ LOWEST, HIGHEST = 0.15, 0.8
 OFF = 0.6
 """An event ends below this share of the threshold at which it starts."""
 
-FEWEST = 3
-"""Recordings with a sound that a threshold of its own needs; with fewer it is the one of all labels together."""
+FEWEST, KNOWN = 5, 0.2
+"""Recordings with a sound, and average precision, that a threshold of its own needs; else it is that of all labels."""
 
 
 def threshold_for(scores: npt.NDArray[np.float32], truth: npt.NDArray[np.bool_], precision: float) -> float | None:
@@ -85,12 +85,9 @@ def main(
     waveforms = load_waveforms(recordings, rate, cache / "waveforms")
     teachers = [teacher_scores(source, recordings, waveforms, rate, cache / "teachers") for source in teacher or []]
     material = build_targets(recordings, range(len(recordings)), waveforms, teachers, names, config)
-    classifier = student_classifier(student, config.spec)
     steps = [
         step_scores[: material.starts[index + 1] - material.starts[index]]
-        for index, step_scores in enumerate(
-            validation_scores(classifier, waveforms, range(len(recordings)), config.spec)
-        )
+        for index, step_scores in enumerate(validation_scores(student, waveforms, range(len(recordings)), config.spec))
     ]
     targets = [
         material.targets[material.starts[index] : material.starts[index] + len(one)] for index, one in enumerate(steps)
@@ -113,8 +110,8 @@ def main(
             precisions[name] = round(average_precision(scores[chosen, column], there), 3)
             if precisions[name] < least:
                 continue
-            own = threshold_for(scores[chosen, column], there, PRECISION)
-            own = HIGHEST if own is None else own
+            if precisions[name] >= KNOWN:
+                own = threshold_for(scores[chosen, column], there, PRECISION)
         on = float(np.clip(own if own is not None else pooled or 0.5, LOWEST, HIGHEST))
         thresholds[name] = [round(on, 2), round(OFF * on, 2)]
     facts: dict[str, Any] = {"labels": list(thresholds), "thresholds": thresholds}
@@ -124,7 +121,7 @@ def main(
         "mean_step_average_precision": round(float(np.mean(list(precisions.values()))), 3) if precisions else None,
     }
     out.write_text(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    print(f"wrote {out}: {len(thresholds)} labels, {len(precisions)} of them with thresholds of their own")
+    print(f"wrote {out}: {len(thresholds)} labels, {len(precisions)} of them judged by validation")
 
 
 if __name__ == "__main__":
