@@ -3,7 +3,7 @@
     python -m tests.integration.feeder CONFIG FIRST COUNT RATE
 
 Gives `COUNT` events, numbered from `FIRST`, `RATE` a second, alternately to the configuration's sources; prints a line
-`source seq id` for each when it is committed, and at the end, when all is delivered or after four minutes, what is left.
+`source seq id` for each when it is committed, and at the end, when all is delivered or after 4 minutes, what is left.
 """
 
 import sys
