@@ -38,7 +38,8 @@ def demo() -> None:
     port = _free_port()
     model = load_model(Config())
     manifest = model.manifest
-    print(f"model      {manifest.name} {manifest.version}: {'; '.join(label.name for label in manifest.labels)}")
+    known = "; ".join(label.name for label in manifest.labels[:10]) + ("; ..." if len(manifest.labels) > 10 else "")
+    print(f"model      {manifest.name} {manifest.version}, {len(manifest.labels)} sounds: {known}")
     print(f"recording  {recording().name}")
     print(f"broker     embedded, {HOST}:{port}")
     with embedded_broker(port), _subscriber(port) as received:

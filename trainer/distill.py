@@ -21,7 +21,6 @@ import typer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from asit_edge.classifier import Classifier
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.frontend import FrontEnd
 from asit_edge.pipeline import Scorer
@@ -209,14 +208,27 @@ def distillation_loss(
 
 
 def validation_scores(
-    classifier: Classifier, waveforms: Waveforms, indices: Sequence[int], spec: FrontEnd
+    student: nn.Module, waveforms: Waveforms, indices: Sequence[int], spec: FrontEnd
 ) -> list[npt.NDArray[np.float32]]:
-    """Scores of recordings (their first 10 s), each (decisions, labels), as a device would make them."""
+    """Scores of recordings (their first 10 s), each (decisions, labels): those of a device, a stream's all at once."""
+    features = BatchedLogMel(spec)
+    classifier = None if isinstance(student, StreamViT) else student_classifier(student, spec)
+    silence = student.silent_memory() if isinstance(student, StreamViT) else []
     scores = []
     for index in indices:
-        scorer = Scorer(spec, classifier, spec.sample_rate)
         samples = waveforms[index][: 10 * spec.sample_rate] / np.float32(FULL_SCALE)
-        scores.append(np.stack([one.scores for one in (*scorer.push(samples), *scorer.flush())]))
+        if classifier is not None:
+            scorer = Scorer(spec, classifier, spec.sample_rate)
+            scores.append(np.stack([one.scores for one in (*scorer.push(samples), *scorer.flush())]))
+            continue
+        assert isinstance(student, StreamViT)
+        frames = student.config.frames
+        chunks = max(-(-len(samples) // (frames * spec.hop)), 1)
+        padded = np.zeros(spec.samples_for(chunks * frames), np.float32)
+        padded[: len(samples)] = samples
+        with torch.inference_mode():
+            logits, _ = student(features(torch.from_numpy(padded)[None]), silence)
+            scores.append(logits.frames[0].sigmoid().numpy())
     return scores
 
 
@@ -360,7 +372,7 @@ def distil(
     def validate(student: nn.Module) -> dict[str, float]:
         if not labelled:
             return {}
-        scores = validation_scores(student_classifier(student, spec), waveforms, labelled, spec)
+        scores = validation_scores(student, waveforms, labelled, spec)
         means = np.stack([one.mean(axis=0) for one in scores])
         return mean_rank(means, [recordings[index] for index in labelled], labels)
 

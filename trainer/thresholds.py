@@ -22,7 +22,7 @@ from trainer.command import run
 from trainer.distill import build_targets, held_out, is_room, validation_scores
 from trainer.metrics import average_precision
 from trainer.recordings import load_waveforms, read_recordings
-from trainer.student import load_student, student_classifier
+from trainer.student import load_student
 from trainer.teachers import teacher_scores
 
 SURE, ABSENT = 0.5, 0.1
@@ -85,12 +85,9 @@ def main(
     waveforms = load_waveforms(recordings, rate, cache / "waveforms")
     teachers = [teacher_scores(source, recordings, waveforms, rate, cache / "teachers") for source in teacher or []]
     material = build_targets(recordings, range(len(recordings)), waveforms, teachers, names, config)
-    classifier = student_classifier(student, config.spec)
     steps = [
         step_scores[: material.starts[index + 1] - material.starts[index]]
-        for index, step_scores in enumerate(
-            validation_scores(classifier, waveforms, range(len(recordings)), config.spec)
-        )
+        for index, step_scores in enumerate(validation_scores(student, waveforms, range(len(recordings)), config.spec))
     ]
     targets = [
         material.targets[material.starts[index] : material.starts[index] + len(one)] for index, one in enumerate(steps)

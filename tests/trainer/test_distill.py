@@ -14,9 +14,17 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from tests.trainer.commands import run
 from trainer.checkpoint import load_checkpoint
 from trainer.dataset import load_clip
-from trainer.distill import build_targets, choose_labels, distil, is_room, learning_rate, sampling_weights
+from trainer.distill import (
+    build_targets,
+    choose_labels,
+    distil,
+    is_room,
+    learning_rate,
+    sampling_weights,
+    validation_scores,
+)
 from trainer.distill_config import DistillConfig
-from trainer.recordings import Recording, load_waveforms, read_recordings
+from trainer.recordings import FULL_SCALE, Recording, load_waveforms, read_recordings
 from trainer.scenes import SceneConfig
 from trainer.scoring import open_model
 from trainer.streaming_vit import Stage, StreamConfig
@@ -76,6 +84,11 @@ def test_a_student_learns_what_the_teacher_knows_and_when(material: tuple[Path, 
     distil(tmp_path / "run", recordings, [teacher], config(), save_every=1000)
     model = open_model(tmp_path / "run" / "student.pt")
     assert [label.name for label in model.labels] == LABELS
+    waveforms = load_waveforms(recordings[:3], RATE, tmp_path / "again")
+    student = load_student(tmp_path / "run" / "student.pt")[0]
+    for index, scores in enumerate(validation_scores(student, waveforms, range(3), model.spec)):
+        decided = model.timeline(waveforms[index] / np.float32(FULL_SCALE)).scores
+        assert np.abs(scores[: len(decided)] - decided).max() < 1e-4
     rng = np.random.default_rng(9)
     quiet = np.zeros(RATE, np.float32)
     for column, frequency in enumerate((3_000, 300)):
