@@ -33,6 +33,7 @@ from asit_edge.errors import AsitEdgeError
 from asit_edge.event import Event
 from asit_edge.frontend import FrontEnd
 from asit_edge.listen import Hearing
+from asit_edge.memory import return_freed_memory
 from asit_edge.report import Gap, Level, Status
 from asit_edge.ring import Ring
 from asit_edge.sources import Capture
@@ -327,6 +328,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     own = parser.parse_args()
     logging.disable(logging.CRITICAL)
+    return_freed_memory()  # as `asit-edge listen` does
     began = time.monotonic()
     outcome = soak(own.hours, own.sources, own.seed)
     took = time.monotonic() - began
