@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -50,6 +50,7 @@ def difference(one: Logits, other: Logits) -> float:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
+@settings(max_examples=25)
 @given(pieces=st.lists(st.integers(1, 4), min_size=1, max_size=8), seed=st.integers(0, 2**31))
 def test_any_split_of_a_stream_gives_the_offline_result(name: str, pieces: list[int], seed: int) -> None:
     model = MODELS[name]
@@ -102,6 +103,7 @@ def test_silence_leaves_the_initial_memory_as_it_is(name: str) -> None:
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(before, after, strict=True))
 
 
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), chunks=st.integers(1, 5))
 def test_streams_in_one_batch_do_not_influence_each_other(seed: int, chunks: int) -> None:
     model = MODELS["stem"]
