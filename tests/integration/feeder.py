@@ -2,8 +2,8 @@
 
     python -m tests.integration.feeder CONFIG FIRST COUNT RATE
 
-Gives `COUNT` events, numbered from `FIRST`, `RATE` a second, alternately to the configuration's sources; prints a line
-`source seq id` for each when it is committed, and at the end, when all is delivered or after 4 minutes, what is left.
+Gives `COUNT` events, numbered from `FIRST`, `RATE` a second, alternately to the configuration's sources;
+prints a line `source seq id` for each when it is committed, and in the end what remains undelivered after four minutes.
 """
 
 import sys
