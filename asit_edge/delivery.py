@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from asit_edge.assembly import Model
+from asit_edge.assembly import Model, class_settings
 from asit_edge.broker import Message
 from asit_edge.clock import iso
 from asit_edge.commands import BadCommand, Command, read_command
@@ -48,19 +48,21 @@ class Delivery:
         self._config = config
         self._topics = Topics(config.mqtt.prefix, config.device_name)
         self._sources = [source.name for source in config.sources]
-        heard = [
-            (label, settings)
-            for label, settings in zip(model.manifest.labels, model.classes, strict=True)
-            if settings is not None
-        ]
-        self._slugs = label_slugs([label for label, _ in heard])
-        self._names = {self._slugs[label.id]: label.name for label, _ in heard}
-        self._thresholds = {self._slugs[label.id]: settings.on for label, settings in heard}
+        labels = model.manifest.labels
+        settings = {
+            source.name: class_settings(config.events, model.manifest, source.events, f"sources[{index}].events")
+            for index, source in enumerate(config.sources)
+        }
+        heard = [label for column, label in enumerate(labels) if any(own[column] for own in settings.values())]
+        self._slugs = label_slugs(heard)
+        self._names = {self._slugs[label.id]: label.name for label in heard}
+        self._thresholds = {
+            name: {self._slugs[label.id]: entry.on for label, entry in zip(labels, own, strict=True) if entry}
+            for name, own in settings.items()
+        }
         self._model = f"{model.manifest.name} {model.manifest.version}"
-        settings = config.store
-        self._store = Store(
-            settings.effective_path, settings.keep, settings.max_days, settings.max_mb, sinks=_routes(config)
-        )
+        bounds = config.store
+        self._store = Store(bounds.effective_path, bounds.keep, bounds.max_days, bounds.max_mb, sinks=_routes(config))
         self._workers: list[Worker] = [open_worker(sink, self._store) for sink in config.sinks]
         self._mqtt: MqttSink | None = None
         if config.mqtt.host is not None:
@@ -90,12 +92,16 @@ class Delivery:
             for source in self._sources:
                 starting = Status(schema=1, device=self._topics.device, source=source, state="starting", since=now)
                 self._mqtt.show(self._topics.status(source), starting.to_json())
-                for label, threshold in self._thresholds.items():
+                for label, threshold in self._thresholds[source].items():
                     self._mqtt.show(self._topics.sound(source, label), "OFF")
                     self._mqtt.show(self._topics.threshold(source, label), f"{threshold:g}")
             if self._config.home_assistant.discovery:
                 prefix = self._config.home_assistant.prefix
-                for topic, payload in discovery(prefix, self._topics, self._sources, self._names, self._model).items():
+                labels = {
+                    source: {label: self._names[label] for label in thresholds}
+                    for source, thresholds in self._thresholds.items()
+                }
+                for topic, payload in discovery(prefix, self._topics, labels, self._model).items():
                     self._mqtt.show(topic, payload)
         self._show_health()
         if self._mqtt:

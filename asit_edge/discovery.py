@@ -17,10 +17,11 @@ LEVEL_EXPIRES = 30
 """Seconds after which a level that is not told again is unknown."""
 
 
-def discovery(
-    prefix: str, topics: Topics, sources: Sequence[str], labels: Mapping[str, str], model: str
-) -> dict[str, str]:
-    """Configuration topics and payloads. `labels` maps a label's slug to its name; `model` names what listens."""
+def discovery(prefix: str, topics: Topics, labels: Mapping[str, Mapping[str, str]], model: str) -> dict[str, str]:
+    """Configuration topics and payloads.
+
+    `labels` has what each source reports: a label's slug to its name. `model` names what listens.
+    """
     ids = HomeAssistantIds(topics.device)
     shared = {
         "availability": [
@@ -46,9 +47,9 @@ def discovery(
         }
         configurations[topic] = json.dumps(identity | fields | shared, ensure_ascii=False)
 
-    for source in sources:
+    for source in labels:
         status = topics.status(source)
-        for label, name in labels.items():
+        for label, name in labels[source].items():
             add(
                 "binary_sensor",
                 ids.component("sound", source, label),

@@ -53,7 +53,8 @@ DEVICE_CLASSES = {"binary_sensor": {"sound", "problem"}, "sensor": {"enum"}}
 @pytest.fixture
 def configurations() -> dict[str, dict[str, Any]]:
     topics = Topics("asit", "hall")
-    found = discovery("homeassistant", topics, ["mic", "yard"], {"dog": "Dog", "cat": "Cat"}, "nano 0.1")
+    labels = {"dog": "Dog", "cat": "Cat"}
+    found = discovery("homeassistant", topics, {"mic": labels, "yard": labels}, "nano 0.1")
     return {topic: json.loads(payload) for topic, payload in found.items()}
 
 

@@ -51,8 +51,8 @@ def test_ids_of_home_assistant_are_valid_and_unique_over_devices_and_sources(
     slugs = dict.fromkeys(label_slugs(labels).values(), "name")
     unique_ids, topics = [], []
     for device in {device for device, _ in boxes}:
-        sources = [source for owner, source in boxes if owner == device]
-        for topic, payload in discovery("homeassistant", Topics("asit", device), sources, slugs, "m 1").items():
+        sources = {source: slugs for owner, source in boxes if owner == device}
+        for topic, payload in discovery("homeassistant", Topics("asit", device), sources, "m 1").items():
             topics.append(topic)
             unique_ids.append(re.search(r'"unique_id": "([^"]+)"', payload)[1])  # type: ignore[index]
             assert re.fullmatch(r"homeassistant/[a-z_]+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/config", topic)

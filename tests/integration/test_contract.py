@@ -114,7 +114,7 @@ def test_states_are_kept_by_the_broker_and_follow_the_events(tmp_path: Path, mod
 
 
 def test_what_a_source_or_label_left_at_the_broker_is_removed_with_it(
-    tmp_path: Path, tone_bundle: Path, model: Model, broker: Mosquitto
+    tmp_path: Path, model: Model, broker: Mosquitto
 ) -> None:
     first = Delivery(configured(tmp_path, broker), model)
     first.start()
@@ -122,8 +122,7 @@ def test_what_a_source_or_label_left_at_the_broker_is_removed_with_it(
     assert first.stop(10).waiting == 0
     before = retained(broker)
     assert "asit/hall/yard/status" in before
-    fewer = load_model(Config.model_validate({"model": str(tone_bundle), "events": {"only": ["Low tone"]}}))
-    second = Delivery(configured(tmp_path, broker, sources=("mic",)), fewer)
+    second = Delivery(configured(tmp_path, broker, sources=("mic",), events={"only": ["Low tone"]}), model)
     second.start()
     second.stop(10)
     kept = retained(broker)
@@ -134,6 +133,25 @@ def test_what_a_source_or_label_left_at_the_broker_is_removed_with_it(
     third.start()
     third.stop(10)
     assert not [topic for topic in retained(broker) if topic.startswith("homeassistant/")]
+
+
+def test_a_source_of_its_own_settings_shows_its_own_labels_and_thresholds(
+    tmp_path: Path, model: Model, broker: Mosquitto
+) -> None:
+    low = {"labels": {"Low tone": {"on_threshold": 0.9}}, "only": ["Low tone"]}
+    sources = [
+        {"type": "file", "name": "mic", "path": "never-opened.wav", "events": low},
+        {"type": "file", "name": "yard", "path": "never-opened.wav"},
+    ]
+    config = configured(tmp_path, broker).model_dump() | {"sources": sources}
+    delivery = Delivery(Config.model_validate(config), model)
+    delivery.start()
+    delivery.stop(10)
+    kept = retained(broker)
+    assert kept["asit/hall/mic/threshold/low_tone"] == "0.9"
+    assert kept["asit/hall/yard/threshold/low_tone"] == "0.5"
+    assert "asit/hall/yard/sound/high_tone" in kept
+    assert not [topic for topic in kept if "mic" in topic and "high_tone" in topic]
 
 
 def test_home_assistant_is_told_again_when_it_is_born_and_the_broker_when_it_forgot(
