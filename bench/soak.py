@@ -9,8 +9,8 @@ real thing.
 """
 
 import argparse
-import io
 import logging
+import os
 import queue
 import random
 import resource
@@ -264,7 +264,8 @@ def soak(hours: float, sources: int, seed: int, calm: float = 1.0) -> Outcome:
     model = Model(Bundle(Path(), manifest), classifier, class_settings(config.events, manifest))
     devices = [Device(name, rng, clock, calm) for name in names]
     ledger = Ledger()
-    hearing = Hearing(config, model, list(devices), ledger, io.StringIO(), clock, Instantly)  # type: ignore[arg-type]
+    nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lasts as long as the process
+    hearing = Hearing(config, model, list(devices), ledger, nowhere, clock, Instantly)  # type: ignore[arg-type]
     hearing.start()
     began = clock.steady()
     outcome = Outcome(devices, ledger, 0.0, [], dict.fromkeys(names, 0.0))
