@@ -35,9 +35,10 @@ def require_programs(*names: str) -> None:
 
 @pytest.fixture
 def shared_data() -> Path:
-    """The team's data folder beside the checkout."""
+    """Recordings and teachers that the repository may not carry, where they lie beside it; nothing can install them."""
     folder = ROOT.parent / "shared" / "data"
-    require(folder.is_dir(), "the data folder ../shared/data")
+    if not folder.is_dir():
+        pytest.skip("needs recordings and teachers in ../shared/data")
     return folder
 
 

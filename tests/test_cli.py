@@ -33,6 +33,7 @@ def test_replay_tells_what_was_heard(tone_bundle: Path, tone_file: Path) -> None
     assert list(first) == [
         *["schema", "type", "id", "device", "source", "label", "label_id", "score", "peak", "onset", "offset"],
         *["duration", "onset_epoch", "latency_ms", "seq", "replayed", "clip", "model"],
+        *["also", "continues"],
     ]
     assert first["onset"] == "2026-05-01T03:00:00.960Z"
     assert first["offset"] is None
