@@ -10,6 +10,10 @@ from asit_edge.frontend import Samples
 FLOOR = -120.0
 """dBFS of digital silence, and of everything below."""
 
+FULL_SCALE = 0.9999
+CLIPPED_SHARE = 0.01
+"""A recording or microphone with more samples at full scale than this is distorted."""
+
 
 class Loudness(NamedTuple):
     """Of a stretch of audio: dBFS of its RMS and of its highest sample, and the RMS of samples from -1 to 1."""

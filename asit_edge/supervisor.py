@@ -22,12 +22,11 @@ from asit_edge.clock import Clock, Pace, SampleClock, WallWatch
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.events import Change
 from asit_edge.frontend import Samples
-from asit_edge.level import Flatness, Loudness, Meter
+from asit_edge.level import CLIPPED_SHARE, FULL_SCALE, Flatness, Loudness, Meter
 from asit_edge.pipeline import Pipeline, to_mono
 from asit_edge.report import State
 from asit_edge.ring import PAUSE, Block
 from asit_edge.sources import Capture, Source
-from asit_edge.sources.audio_file import CLIPPED_SHARE, FULL_SCALE
 
 log = logging.getLogger(__name__)
 

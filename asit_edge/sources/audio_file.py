@@ -10,13 +10,10 @@ import soundfile
 
 from asit_edge.clock import steady
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
+from asit_edge.level import CLIPPED_SHARE, FULL_SCALE
 from asit_edge.ring import Block, Ring
 
 log = logging.getLogger(__name__)
-
-FULL_SCALE = 0.9999
-CLIPPED_SHARE = 0.01
-"""A recording or microphone with more samples at full scale than this is distorted."""
 
 RING_SECONDS = 10
 """What may pile up while the machine is busy; then the file waits."""
