@@ -235,6 +235,50 @@ def test_every_committed_event_arrives_though_the_listener_is_killed(
         print(f"{known} known to be committed, {arrived} arrived, {again} twice")
 
 
+PIPE = [{"type": "stdin", "name": "mic"}]
+BEEPS = (tones(*[beep for _ in range(30) for beep in ((0, 0.3), (500, 0.2))]) * 32767).astype("<i2").tobytes()
+"""A quarter of a minute of short sounds, of which a listener may hear the first five seconds at once."""
+
+
+def kill_listener_repeatedly(config: Path, times: int, subscriber: Subscriber, seed: int = 0) -> tuple[int, int, int]:
+    """The same with `asit-edge listen`: what it had printed was committed. The last one is left to end."""
+    dice = random.Random(seed)
+    known: set[tuple[str, int, str]] = set()
+    sound, out = config.parent / "beeps.raw", config.parent / "listener.out"
+    sound.write_bytes(BEEPS)
+    command = [sys.executable, "-m", "asit_edge", "listen", "--config", str(config)]
+    for _ in range(times):
+        with sound.open("rb") as audio, out.open("wb") as told:
+            listener = subprocess.Popen(command, stdin=audio, stdout=told, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+        wait_for(out.read_bytes, 60, "the first event")
+        time.sleep(dice.uniform(0.0, 1.0))
+        listener.kill()
+        listener.wait()
+        events = [json.loads(line) for line in out.read_text().split("\n")[:-1]]
+        known |= {(told["source"], told["seq"], told["id"]) for told in events}
+    sound.write_bytes(b"")
+    with sound.open("rb") as audio:
+        subprocess.run(command, stdin=audio, capture_output=True, check=True, timeout=120, env=ENVIRONMENT)
+
+    def arrived() -> set[tuple[str, int, str]]:
+        return {(told["source"], told["seq"], told["id"]) for told in first_arrivals(subscriber.messages)[0]}
+
+    wait_for(lambda: known <= arrived(), 60, "every committed event")
+    events, again = first_arrivals(subscriber.messages)
+    assert_in_order(events)
+    return len(known), len(events), again
+
+
+def test_every_event_that_a_killed_listener_had_printed_arrives(
+    tmp_path: Path, tone_bundle: Path, broker: Mosquitto
+) -> None:
+    mqtt = {"port": broker.port, "backlog_rate": 3000}
+    config = write_config(tmp_path, tone_bundle, PIPE, mqtt, events={"merge_gap": 0.0, "update_every": 0.0})
+    with Subscriber(broker, topic="asit/hall/+/event") as subscriber:
+        known, _, _ = kill_listener_repeatedly(config, 4, subscriber)
+    assert known >= 4
+
+
 def outage(config: Path, folder: Path, waiting: int, live: int, subscriber: Subscriber) -> dict[str, float]:
     """Delivers a backlog of `waiting` events while `live` new ones come. Returns what was measured."""
     store = Store(folder / "events.db", keep=2 * waiting, sinks=TO_MQTT)
