@@ -7,9 +7,8 @@ One readable loop; a killed run goes on where it was.
 import itertools
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -24,7 +23,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.frontend import FrontEnd
 from asit_edge.pipeline import Scorer
-from trainer.audioset import audioset_ids
+from trainer.audioset import read_labels
 from trainer.augment import equalise, spec_augment
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.cnn import WindowCnn
@@ -32,100 +31,19 @@ from trainer.command import run
 from trainer.distill_config import CNN, DistillConfig
 from trainer.feature_teacher import FeatureTeacher
 from trainer.features import BatchedLogMel
-from trainer.frame_targets import audible_steps, heard_lately, steps_from_windows, with_events, with_label
+from trainer.frame_targets import heard_lately
+from trainer.live_teacher import LiveTeacher
+from trainer.material import build_targets, choose_labels, sampling_weights
 from trainer.optimisation import parameter_groups, set_rates
 from trainer.recordings import FULL_SCALE, Recording, Waveforms, is_held_out, load_waveforms, read_recordings
 from trainer.scenes import SceneSampler
 from trainer.schedules import cosine
 from trainer.streaming_vit import SIZES, STEP, StreamViT
-from trainer.student import STUDENT, new_student, student_classifier, student_of
-from trainer.teacher_scores import TeacherScores
+from trainer.student import STUDENT, begin_from, new_student, student_classifier, student_of
 from trainer.teachers import teacher_scores
 
 ROOM_RESPONSES = "rir_"
 """Recordings in folders of this beginning are room responses: something to hear sounds through, not sounds."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """Recordings of one split with their targets: of recording n, rows starts[n] to starts[n + 1]."""
-
-    recordings: list[Recording]
-    indices: list[int]
-    targets: npt.NDArray[np.float32]
-    starts: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.recordings)
-
-
-def choose_labels(recordings: Sequence[Recording], teachers: Sequence[TeacherScores], least: int = 5) -> list[str]:
-    """AudioSet labels, in AudioSet's order, that a person or a teacher (0.3 or more) finds in that many groups."""
-    groups: dict[str, set[str]] = {}
-    for recording in recordings:
-        for label in recording.labels:
-            groups.setdefault(label, set()).add(recording.group)
-    for teacher in teachers:
-        rows = {name: row for row, name in enumerate(teacher.names)}
-        for recording in recordings:
-            row = rows.get(recording.name)
-            if row is None:
-                continue
-            span = slice(teacher.start[row], teacher.start[row + 1])
-            for index in np.unique(teacher.index[span][teacher.prob[span] >= 0.3]):
-                groups.setdefault(teacher.labels[index], set()).add(recording.group)
-    return [name for name in audioset_ids() if len(groups.get(name, ())) >= least]
-
-
-def build_targets(
-    recordings: Sequence[Recording],
-    indices: Sequence[int],
-    waveforms: Waveforms,
-    teachers: Sequence[TeacherScores],
-    labels: Sequence[str],
-    config: DistillConfig,
-) -> Material:
-    """Targets in time: the mean of the teachers that know a recording, and its own label on top."""
-    step = STEP * config.spec.hop
-    rows = [{name: row for row, name in enumerate(teacher.names)} for teacher in teachers]
-    everything, starts = [], [0]
-    for recording, index in zip(recordings, indices, strict=True):
-        pcm = waveforms[index]
-        steps = max(-(-len(pcm) // step), 1)
-        padded = np.zeros(steps * step, np.float32)
-        padded[: len(pcm)] = pcm / FULL_SCALE
-        said = [
-            steps_from_windows(teacher.windows(row[recording.name], labels), teacher.window, teacher.hop, steps)
-            for teacher, row in zip(teachers, rows, strict=True)
-            if recording.name in row
-        ]
-        targets = np.mean(said, axis=0) if said else np.zeros((steps, len(labels)), np.float32)
-        if recording.events is not None:
-            targets = with_events(targets, recording.events, labels, step / config.spec.sample_rate)
-        else:
-            audible = audible_steps(np.sqrt((padded.reshape(steps, -1) ** 2).mean(axis=1)))
-            for label in recording.labels:
-                targets = with_label(targets, label, labels, audible)
-        everything.append(targets)
-        starts.append(starts[-1] + steps)
-    return Material(list(recordings), list(indices), np.concatenate(everything), np.array(starts))
-
-
-def sampling_weights(material: Material) -> npt.NDArray[np.float64]:
-    """Of each recording: labels are drawn by the root of their files, up to ten times one; longer files more often."""
-    files = Counter(recording.label for recording in material.recordings)
-    label = np.array(
-        [min(files[recording.label] ** 0.5, 10.0) / files[recording.label] for recording in material.recordings]
-    )
-    unlabelled = np.array([not recording.label for recording in material.recordings])
-    label[unlabelled] = 25.0 / max(unlabelled.sum(), 1)
-    seconds = np.diff(material.starts) * 0.16
-    length = np.clip(np.sqrt(seconds / 5), 0.5, 3.0)
-    # Length counts between files of a label, not between labels.
-    share = Counter[str]()
-    for recording, long in zip(material.recordings, length, strict=True):
-        share[recording.label] += long / files[recording.label]
-    return label * length / np.array([share[recording.label] for recording in material.recordings])
 
 
 class Batch(NamedTuple):
@@ -141,8 +59,9 @@ class Batch(NamedTuple):
 class Scenes(IterableDataset[Batch]):
     """Batches of scenes from batch number `first` on; the n-th is always the same."""
 
-    def __init__(self, sampler: SceneSampler, config: DistillConfig, first: int) -> None:
+    def __init__(self, sampler: SceneSampler, config: DistillConfig, first: int, labels: Sequence[str] = ()) -> None:
         self._sampler, self._config, self._first = sampler, config, first
+        self._live = LiveTeacher(Path(config.live), labels, config.spec.sample_rate) if config.live else None
         self._features = BatchedLogMel(config.spec)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -160,6 +79,9 @@ class Scenes(IterableDataset[Batch]):
         # The last frame looks a little past the scene.
         waveforms = np.zeros((config.batch, self._sampler.samples + spec.window - spec.hop), np.float32)
         waveforms[:, : self._sampler.samples] = [waveform for waveform, _ in scenes]
+        if self._live is not None:
+            heard = self._live(torch.from_numpy(waveforms[:, : self._sampler.samples]))
+            targets = np.maximum(targets, heard.numpy())
         masks = torch.Generator().manual_seed(int(rng.integers(2**31)))
         response = config.equaliser_db * np.log(10) / 10 / (2 * spec.std)
         log_mel = equalise(self._features(torch.from_numpy(waveforms)), response, spec.silence, masks)
@@ -261,6 +183,9 @@ def train(
     features = _feature_teacher(model, config)
     averaged = {key: value.clone() for key, value in model.state_dict().items()}
     begun, saved = 0, None
+    if config.initial and not run_file.is_file():
+        begin_from(Path(config.initial), model, labels)
+        averaged = {key: value.clone() for key, value in model.state_dict().items()}
     if run_file.is_file():
         saved = load_checkpoint(run_file, STUDENT)
         if saved["labels"] != labels:
@@ -275,7 +200,7 @@ def train(
         if features is not None:
             features.projection.load_state_dict(saved["projection"])
         optimiser.load_state_dict(saved["optimiser"])
-    loader = iter(DataLoader(Scenes(sampler, config, begun), batch_size=None, num_workers=workers))
+    loader = iter(DataLoader(Scenes(sampler, config, begun, labels), batch_size=None, num_workers=workers))
     for step in range(begun + 1, config.steps + 1):
         rate = learning_rate(step - 1, config)
         set_rates(optimiser, rate, config.weight_decay)
@@ -359,7 +284,7 @@ def distil(
     sampler = SceneSampler(
         waveforms,
         material.indices,
-        sampling_weights(material),
+        sampling_weights(material, config.focus),
         material.targets,
         material.starts,
         spec.sample_rate,
@@ -402,10 +327,19 @@ def main(
     steps: Annotated[int, typer.Option(min=1)] = DistillConfig.steps,
     batch: Annotated[int, typer.Option(min=1)] = DistillConfig.batch,
     lr: Annotated[float, typer.Option(min=0.0)] = DistillConfig.learning_rate,
+    initial: Annotated[
+        Path | None, typer.Option(help="Student of an earlier run, of the same size, to begin from.")
+    ] = None,
+    focus: Annotated[
+        Path | None, typer.Option(help="Labels that matter (trainer/everyday.txt): the others are heard less often.")
+    ] = None,
     test_fold: Annotated[int | None, typer.Option(help="Fold (ESC-50 layout) that is left out.")] = None,
     labels_only: Annotated[
         bool, typer.Option("--labels-only", help="Use the teachers to choose labels only; for comparison.")
     ] = False,
+    live: Annotated[
+        Path | None, typer.Option(help="EfficientAT teacher (.pt) that hears every scene of the training itself.")
+    ] = None,
     features: Annotated[
         Path | None, typer.Option(help="Pre-trained ASiT whose features the student also learns.")
     ] = None,
@@ -427,8 +361,11 @@ def main(
         steps=steps,
         batch=batch,
         learning_rate=lr,
+        initial=str(initial) if initial else None,
+        focus=read_labels(focus) if focus else [],
         test_fold=test_fold,
         labels_only=labels_only,
+        live=str(live) if live else None,
         features=str(features) if features else None,
         features_size=features_size,
         seed=seed,

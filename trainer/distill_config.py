@@ -38,6 +38,12 @@ class DistillConfig:
     features_size: str = "tiny"
     """Size of that ASiT."""
     feature_weight: float = 1.0
+    initial: str | None = None
+    """Checkpoint of a student of the same size that the run begins from; None: random weights."""
+    focus: list[str] = field(default_factory=list)
+    """Labels that matter: recordings with another are heard less often. Empty: all matter."""
+    live: str | None = None
+    """EfficientAT state dict that hears every scene; of stored teachers only what they are certain of then counts."""
     labels_only: bool = False
     """Without teachers, for comparison: targets are the labels that people gave, all else is 0."""
     seed: int = 0

@@ -56,16 +56,16 @@ class EfficientAt:
         try:
             classes, hidden = weights["classifier.5.weight"].shape
             width = next(width / 10 for width in range(1, 41) if channels(1280 * width / 10) == hidden)
-            self._model = MobileNet(width, classes).eval()
-            self._model.load_state_dict(weights)
+            self.model = MobileNet(width, classes).eval()
+            self.model.load_state_dict(weights)
         except (KeyError, AttributeError, StopIteration, RuntimeError, ValueError):
             raise AsitEdgeError(f"{file}: not a state dict of an EfficientAT MobileNet (mn04, mn10, ...)") from None
         if classes != len(self.labels):
             raise AsitEdgeError(f"{file}: has {classes} classes, AudioSet has {len(self.labels)}")
-        self._features = Mel32k()
+        self.features = Mel32k()
 
     @torch.inference_mode()
     def score(self, waveforms: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(windows, samples) to (windows, 527)."""
-        scores: npt.NDArray[np.float32] = self._model(self._features(torch.from_numpy(waveforms))).sigmoid().numpy()
+        scores: npt.NDArray[np.float32] = self.model(self.features(torch.from_numpy(waveforms))).sigmoid().numpy()
         return scores

@@ -24,7 +24,7 @@ class SceneConfig:
 
     steps: int = 40
     """Time steps of a scene: 6.4 s, the longest context and several chunks."""
-    more: float = 0.4
+    more: float = 0.25
     """Chance of one more sound over what is already there."""
     most: int = 5
     """Sounds in a scene, at most."""

@@ -100,6 +100,26 @@ def student_of(config: DistillConfig, labels: Sequence[str], weights: dict[str, 
     return model.eval()
 
 
+def begin_from(path: Path, model: nn.Module, labels: Sequence[str]) -> None:
+    """Copies an earlier student's weights into `model`; a label that it does not know keeps its untrained row.
+
+    Raises WrongUse where the sizes of the two differ.
+    """
+    earlier, _, known, _ = load_student(path)
+    theirs = [label.name for label in known]
+    weights = model.state_dict()
+    found = earlier.state_dict()
+    both = [(row, theirs.index(name)) for row, name in enumerate(labels) if name in theirs]
+    for key, value in weights.items():
+        there = found.get(key)
+        if key.startswith(HEADS) and there is not None and there.shape[1:] == value.shape[1:]:
+            value[[row for row, _ in both]] = there[[row for _, row in both]]
+        elif there is not None and there.shape == value.shape:
+            value.copy_(there)
+        else:
+            raise WrongUse(f"{path}: a student of another size ({key} does not fit); take the size of that run")
+
+
 def student_classifier(student: nn.Module, spec: FrontEnd) -> Classifier:
     """A student behind the device's `Classifier` protocol."""
     if isinstance(student, StreamViT):

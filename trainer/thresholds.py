@@ -5,7 +5,6 @@ or the teachers are sure of it, and where they are sure that it is not there. Wh
 `export.bundle --facts`.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +15,10 @@ import typer
 import yaml
 
 from asit_edge.errors import WrongUse
-from asit_edge.validation import nearest
-from trainer.audioset import audioset_ids
+from trainer.audioset import read_labels
 from trainer.command import run
-from trainer.distill import build_targets, held_out, is_room, validation_scores
+from trainer.distill import held_out, is_room, validation_scores
+from trainer.material import build_targets
 from trainer.metrics import average_precision
 from trainer.recordings import load_waveforms, read_recordings
 from trainer.student import load_student
@@ -49,16 +48,6 @@ def threshold_for(scores: npt.NDArray[np.float32], truth: npt.NDArray[np.bool_],
     return float(scores[order][enough[-1]]) if len(enough) else None
 
 
-def read_labels(file: Path, known: Sequence[str]) -> list[str]:
-    """The names in a list, one a line, that the student has. WrongUse for what is no AudioSet label."""
-    names = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-    names = [name for name in names if name and not name.startswith("#")]
-    everything = list(audioset_ids())
-    if wrong := [name for name in names if name not in everything]:
-        raise WrongUse(f"{file}: {wrong[0]!r} is no AudioSet label{nearest(wrong[0], everything)}")
-    return [name for name in known if name in names]
-
-
 def main(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of trainer.distill.")],
     data: Annotated[list[Path], typer.Option(help="The collections of the run; repeat.")],
@@ -75,7 +64,8 @@ def main(
         torch.set_num_threads(threads)
     student, config, known, record = load_student(checkpoint)
     names = [label.name for label in known]
-    wanted = read_labels(labels, names) if labels else names
+    listed = read_labels(labels) if labels else names
+    wanted = [name for name in names if name in listed]
     rate = config.spec.sample_rate
     recordings = [one for root in data for one in read_recordings(root) if not one.sharealike and not is_room(one)]
     recordings = [one for one in recordings if held_out(one, config)]

@@ -15,20 +15,19 @@ from tests.trainer.commands import run
 from trainer.checkpoint import load_checkpoint
 from trainer.dataset import load_clip
 from trainer.distill import (
-    build_targets,
-    choose_labels,
     distil,
     is_room,
     learning_rate,
-    sampling_weights,
     validation_scores,
 )
 from trainer.distill_config import DistillConfig
+from trainer.material import Material, build_targets, choose_labels, sampling_weights
+from trainer.mobilenet import MobileNet
 from trainer.recordings import FULL_SCALE, Recording, load_waveforms, read_recordings
 from trainer.scenes import SceneConfig
 from trainer.scoring import open_model
 from trainer.streaming_vit import Stage, StreamConfig
-from trainer.student import STUDENT, load_student
+from trainer.student import STUDENT, begin_from, load_student, new_student
 from trainer.teacher_scores import TeacherScores, read_teacher_scores, write_teacher_scores
 from trainer.vit import ViT, vit_config
 
@@ -220,6 +219,72 @@ def test_two_teachers_are_averaged_and_a_label_is_put_on_top(material: tuple[Pat
     assert sampling_weights(built).shape == (2,)
     again = load_waveforms(recordings, RATE, tmp_path)
     assert np.abs(again[1] / 32767 - load_clip(recordings[1].path, RATE)).max() < 1e-4
+
+
+def drawn(
+    labels: list[tuple[str, ...]], steps: list[int], focus: list[str], folders: list[str] | None = None
+) -> list[float]:
+    names = [f"{(folders or [''] * len(labels))[row]}{row}" for row in range(len(labels))]
+    recordings = [Recording(Path("x"), name, label, name) for name, label in zip(names, labels, strict=True)]
+    starts = np.concatenate(([0], np.cumsum(steps)))
+    material = Material(recordings, list(range(len(labels))), np.zeros((int(starts[-1]), 1), np.float32), starts)
+    return list(sampling_weights(material, focus))
+
+
+def test_labels_are_drawn_by_the_root_of_their_length_and_those_that_matter_more_often() -> None:
+    # 50 steps are 8 s: Rain has four such recordings, Dog one, Piano one, and one has no label.
+    labels: list[tuple[str, ...]] = [("Rain",)] * 4 + [("Dog",), ("Piano",), ()]
+    weights = drawn(labels, [50] * 7, [])
+    once = 8.0**0.5
+    assert sum(weights[:4]) == pytest.approx(2 * once)
+    assert weights[4:] == pytest.approx([once, once, 40.0])
+    assert drawn(labels, [50] * 7, ["Rain", "Dog"])[4:] == pytest.approx([once, once / 4, 40.0])
+    # Of one label a recording four times as long is drawn twice as often.
+    short, long = drawn([("Dog",), ("Dog",)], [15, 60], [])
+    assert long == pytest.approx(2 * short)
+    # Another collection's recordings of it, however few, count for themselves.
+    cries: list[tuple[str, ...]] = [("Dog",)] * 5
+    apart = drawn(cries, [50] * 5, [], ["a/", "a/", "a/", "a/", "b/"])
+    assert sum(apart[:4]) == pytest.approx(2 * once)
+    assert apart[4] == pytest.approx(once)
+    # What a label implies may be what matters.
+    assert drawn([("Bark",)], [50], ["Dog"]) == pytest.approx([once])
+
+
+def test_a_student_begins_from_an_earlier_one_by_the_names_of_its_labels(
+    material: tuple[Path, Path], tmp_path: Path
+) -> None:
+    root, teacher = material
+    small = config(steps=1, batch=1, scenes=SceneConfig(steps=8, most=1))
+    distil(tmp_path / "run", read_recordings(root), [teacher], small, save_every=1)
+    checkpoint = tmp_path / "run" / "student.pt"
+    earlier, _, known, _ = load_student(checkpoint)
+    names = [label.name for label in known]
+    model = new_student(small, len(names) + 1)
+    begin_from(checkpoint, model, ["Siren", *reversed(names)])
+    theirs, ours = earlier.state_dict(), model.state_dict()
+    assert torch.equal(ours["frame_head.weight"][1:].flip(0), theirs["frame_head.weight"])
+    assert ours["frame_head.bias"][0] == -4
+    body = [key for key in theirs if not key.startswith(("frame_head.", "chunk_head."))]
+    assert body
+    assert all(torch.equal(ours[key], theirs[key]) for key in body)
+    with pytest.raises(WrongUse, match="another size"):
+        begin_from(checkpoint, new_student(DistillConfig(size="nano"), 2), names)
+
+
+def test_with_a_live_teacher_only_what_is_certain_is_laid_down_beforehand(
+    material: tuple[Path, Path], tmp_path: Path
+) -> None:
+    root, teacher = material
+    torch.manual_seed(0)
+    torch.save(MobileNet(0.2, 527).state_dict(), tmp_path / "mn02.pt")
+    live = config(live=str(tmp_path / "mn02.pt"), steps=1, batch=1, scenes=SceneConfig(steps=8, most=1))
+    recordings = read_recordings(root)[:2]
+    waveforms = load_waveforms(recordings, RATE, tmp_path)
+    built = build_targets(recordings, [0, 1], waveforms, [read_teacher_scores(teacher)], LABELS, live)
+    assert set(np.unique(built.targets)) == {np.float32(0), np.float32(0.95)}
+    distil(tmp_path / "run", read_recordings(root), [teacher], live, save_every=1)
+    assert load_student(tmp_path / "run" / "student.pt")[1].live == live.live
 
 
 def test_recordings_know_their_split_their_licence_and_room_responses(material: tuple[Path, Path]) -> None:
