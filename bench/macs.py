@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import onnx
 
+from export.graph import load
+
 
 def onnx_macs(file: Path) -> int:
     """Of one run with batch 1, from the shapes that ONNX infers."""
-    model = onnx.load(file)
+    model = load(file)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1
     graph = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import onnx
 import torch
 import typer
 import yaml
@@ -33,7 +34,8 @@ from asit_edge.labels import Label
 from asit_edge.validation import explain
 from export.audio import Audio, read_audio
 from export.card import CARD, model_card
-from export.onnx import cache_shapes, export_stream, export_windows, stream_parity, windows_parity
+from export.compact import pack, round_weights
+from export.onnx import TOLERANCE, cache_shapes, export_stream, export_windows, stream_parity, windows_parity
 from export.parity import real_audio_parity
 from export.variants import (
     LOWER,
@@ -54,6 +56,8 @@ from trainer.scoring import DECISION_FRAMES, OFF, ON, decision_steps
 from trainer.streaming_vit import StreamViT
 from trainer.student import STUDENT, DeviceStream, TorchStream, load_student
 
+ROUNDING = 5e-3
+"""Largest change of a probability, on real audio, that storing weights as float16 may bring."""
 GOLDEN_FRAMES = 192
 """Length of a golden stream, made up to whole chunks."""
 
@@ -68,8 +72,11 @@ def write_bundle(
     on: float,
     off: float,
     audio: Audio | None = None,
+    compact: bool = False,
 ) -> Manifest:
     """Exports, compares, writes and loads the bundle once; returns its manifest.
+
+    `compact` rounds the weights to float16 and stores them so; the model computes in float32 all the same.
 
     `facts` may have `training` and `metrics`, which are added to what the checkpoint records, `thresholds`, label to
     [on, off], and, for a student, `labels`, those of its labels that the bundle has (default: all of them).
@@ -80,7 +87,9 @@ def write_bundle(
     work.mkdir(parents=True)
     try:
         write = _write_student if checkpoint_kind(checkpoint) == STUDENT else _write_finetuned
-        parts = write(checkpoint, work, facts)
+        parts = write(checkpoint, work, facts, compact)
+        if compact:
+            onnx.save(pack(onnx.load(str(work / MODEL))), str(work / MODEL))
         thresholds = {**parts.thresholds, **facts.get("thresholds", {})}
         if unknown := set(thresholds) - {label.name for label in parts.labels}:
             raise WrongUse(f"thresholds: the checkpoint has no label {min(unknown)!r}")
@@ -103,7 +112,7 @@ def write_bundle(
         write_manifest(work, manifest)
         open_classifier(load_bundle(work))
         if audio is not None:
-            real_audio_parity(checkpoint, load_bundle(work), audio)
+            real_audio_parity(checkpoint, load_bundle(work), audio, ROUNDING if compact else TOLERANCE)
         if out.exists():
             shutil.rmtree(out)
         work.rename(out)
@@ -124,8 +133,10 @@ class Parts(NamedTuple):
     thresholds: dict[str, Any]
 
 
-def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
+def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any], compact: bool) -> Parts:
     model, config, labels, record = load_classifier(checkpoint)
+    if compact:
+        round_weights(model)
     steps = decision_steps(config)
     shape = WindowModel(frames=config.frames, interval=DECISION_FRAMES, steps=steps)
     _write_windows(Scores(model, steps), config.spec, shape, work)
@@ -133,8 +144,10 @@ def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Par
     return Parts(labels, config.spec, shape, {**_known(record), **run}, record.get("thresholds", {}))
 
 
-def _write_student(checkpoint: Path, work: Path, facts: dict[str, Any]) -> Parts:
+def _write_student(checkpoint: Path, work: Path, facts: dict[str, Any], compact: bool) -> Parts:
     model, config, labels, record = load_student(checkpoint, facts.get("labels"))
+    if compact:
+        round_weights(model)
     run = {"size": config.size, "batch": config.batch, "seed": config.seed, **_known(record)}
     shape: WindowModel | StreamModel
     if isinstance(model, WindowCnn):
@@ -206,6 +219,7 @@ def main(
     precision: PrecisionOption = list(LOWER),  # noqa: B006
     limit: LimitOption = [],  # noqa: B006
     force: ForceOption = False,
+    compact: Annotated[bool, typer.Option("--compact", help="Store weights as float16: half the file.")] = False,
 ) -> None:
     """Make a model bundle from a checkpoint; nothing is written unless ONNX computes what the checkpoint does."""
     wanted, limits = parse_precisions(precision), parse_limits(limit)
@@ -216,7 +230,9 @@ def main(
         extra = yaml.safe_load(facts.read_text(encoding="utf-8")) if facts else {}
     except (OSError, yaml.YAMLError) as error:
         raise WrongUse(f"--facts {facts}: {one_line(error)}") from None
-    manifest = write_bundle(checkpoint, out, name or out.name, version, license_name, extra or {}, on, off, audio)
+    manifest = write_bundle(
+        checkpoint, out, name or out.name, version, license_name, extra or {}, on, off, audio, compact
+    )
     if audio is not None:
         for variant in write_variants(out, wanted, audio, limits, force):
             print(variant.report())

@@ -13,6 +13,8 @@ import onnx
 import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
+from export.compact import unpack
+
 Tensors = Mapping[str, npt.NDArray[np.generic]]
 
 WEIGHED = ("MatMul", "Gemm")
@@ -118,5 +120,5 @@ def _cut(model: ModelProto, tensors: list[str]) -> ModelProto:
 
 
 def load(file: Path) -> ModelProto:
-    """The model in a file."""
-    return onnx.load(str(file))
+    """The model in a file, its weights as they are computed with."""
+    return unpack(onnx.load(str(file)))

@@ -66,8 +66,7 @@ class Made:
 
 def make(bundle: Bundle, precision: Lower, audio: Audio, limits: Mapping[str, float], folder: Path) -> Made:
     """Writes the model in that precision into a folder and measures what it lost. Nothing is decided here."""
-    source = bundle.at("fp32").model_file
-    reference = load(source)
+    reference = load(bundle.at("fp32").model_file)
     spec = bundle.manifest.front_end
     file = folder / f"model.{precision}.onnx"
     examples = feeds(bundle, [recording.samples(spec) for recording in audio.calibrating], CALIBRATION)
@@ -76,6 +75,8 @@ def make(bundle: Bundle, precision: Lower, audio: Audio, limits: Mapping[str, fl
         runs = folder / "model.fp16-rounded.onnx"  # what a GPU computes; see `widened`
         onnx.save(widened(load(file)), runs)
     else:
+        source = folder / "model.fp32.onnx"
+        onnx.save(reference, source)
         quantise(source, examples, file)
         runs = file
     layers = local_errors(reference, load(runs), examples[:: max(len(examples) // LAYERS_JUDGED_ON, 1)])
