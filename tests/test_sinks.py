@@ -216,3 +216,27 @@ def test_what_is_told_late_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert worker.drain(10)
     worker.stop()
     assert json.loads(got[0])["replayed"] is True
+
+
+def test_a_sink_that_breaks_in_an_unforeseen_way_goes_on_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asit_edge.sinks.worker.FIRST_PAUSE", 0.02)
+    store = Store(tmp_path / "events.db", sinks={"x": lambda _: True})
+    got: list[str] = []
+
+    def send(payload: str) -> None:
+        if len(seen) < 3:
+            seen.append(payload)
+            raise KeyError("surprise")
+        got.append(payload)
+
+    seen: list[str] = []
+    worker = Worker("x", send, store)
+    worker.start()
+    store.commit([event(0)], "mic/event")
+    worker.wake()
+    wait_for(lambda: len(got) == 1, 10, "the event is tried again")
+    worker.stop()
+    assert worker.problem is None
+    assert len(seen) == 3

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from asit_edge.config import CommandSink, FileSink, Sink, WebhookSink
-from asit_edge.errors import AsitEdgeError
+from asit_edge.errors import AsitEdgeError, one_line
 from asit_edge.event import late
 from asit_edge.sinks.mqtt import LATE_SECONDS
 from asit_edge.store import Outgoing, Store
@@ -84,9 +84,17 @@ class Worker:
                     self._news.wait(1.0)
                 pause = FIRST_PAUSE
             except Unavailable as problem:
-                self._report(str(problem))
-                self._stopping.wait(pause * random.uniform(0.75, 1.25))
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = self._rest(str(problem), pause)
+            except Exception as error:
+                # Whatever it is, the queue must not stand still for good, nor the others know of it.
+                log.debug("%s", self._name, exc_info=True)
+                pause = self._rest(f"{type(error).__name__}: {one_line(error)}", pause)
+
+    def _rest(self, problem: str, pause: float) -> float:
+        """Says so and waits about as long; returns the pause after the next failure."""
+        self._report(problem)
+        self._stopping.wait(pause * random.uniform(0.75, 1.25))
+        return min(2 * pause, LONGEST_PAUSE)
 
     def _deliver(self) -> bool:
         """Takes over what waits now. False if that was nothing. Raises Unavailable."""
