@@ -30,7 +30,7 @@ SURE, ABSENT = 0.5, 0.1
 PRECISION = 0.7
 """An event starts where at least this share of the time steps with such a score is right."""
 
-LOWEST, HIGHEST = 0.15, 0.8
+LOWEST, HIGHEST = 0.15, 0.7
 OFF = 0.6
 """An event ends below this share of the threshold at which it starts."""
 
