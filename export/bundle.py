@@ -48,7 +48,7 @@ from export.variants import (
     write_variants,
 )
 from trainer.checkpoint import checkpoint_kind, load_classifier
-from trainer.classifier import Scores
+from trainer.classifier import Scores, StreamClassifier
 from trainer.cnn import WindowCnn
 from trainer.command import run
 from trainer.crops import coloured_noise
@@ -137,10 +137,15 @@ def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any], compac
     model, config, labels, record = load_classifier(checkpoint)
     if compact:
         round_weights(model)
-    steps = decision_steps(config)
-    shape = WindowModel(frames=config.frames, interval=DECISION_FRAMES, steps=steps)
-    _write_windows(Scores(model, steps), config.spec, shape, work)
-    run = {"size": config.size, "steps": config.steps, "batch": config.batch, "seed": config.seed}
+    shape: WindowModel | StreamModel
+    if isinstance(model, StreamClassifier):
+        shape = _write_stream(model.student, config.spec, work)
+    else:
+        steps = decision_steps(config)
+        shape = WindowModel(frames=config.frames, interval=DECISION_FRAMES, steps=steps)
+        _write_windows(Scores(model, steps), config.spec, shape, work)
+    size = "stream" if isinstance(model, StreamClassifier) else config.size
+    run = {"size": size, "steps": config.steps, "batch": config.batch, "seed": config.seed}
     return Parts(labels, config.spec, shape, {**_known(record), **run}, record.get("thresholds", {}))
 
 

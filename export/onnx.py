@@ -19,7 +19,7 @@ import typer
 from torch import nn
 
 from asit_edge.errors import AsitEdgeError
-from trainer.classifier import ClipClassifier, Scores
+from trainer.classifier import Network, Scores
 from trainer.command import run
 from trainer.finetune_config import FinetuneConfig
 from trainer.scoring import decision_steps
@@ -30,7 +30,7 @@ TOLERANCE = 1e-4
 """Largest difference between a probability from torch and the same one from ONNX Runtime."""
 
 
-def export_onnx(model: ClipClassifier, config: FinetuneConfig, file: Path) -> None:
+def export_onnx(model: Network, config: FinetuneConfig, file: Path) -> None:
     """Writes a fine-tuned model as the device runs it: `log_mel` (batch, frames, mels) to `scores` (batch, classes)."""
     export_windows(Scores(model, decision_steps(config)), config.frames, config.spec.mels, file)
 
@@ -88,7 +88,7 @@ def _write(
         )
 
 
-def parity(model: ClipClassifier, file: Path, windows: np.ndarray, steps: int = 1) -> float:
+def parity(model: Network, file: Path, windows: np.ndarray, steps: int = 1) -> float:
     """`windows_parity` of a fine-tuned model."""
     return windows_parity(Scores(model, steps), file, windows)
 

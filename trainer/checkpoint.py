@@ -4,24 +4,35 @@ A checkpoint says what it is (`format`, `kind`) and carries labels, configuratio
 it. Weights of other origins are read by `trainer.weights`.
 """
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save
+
 from asit_edge.errors import AsitEdgeError, one_line
 from asit_edge.labels import Label
-from trainer.atomic_save import save_whole
-from trainer.classifier import ClipClassifier
+from trainer.atomic_save import save_whole, write_whole
+from trainer.classifier import ClipClassifier, Network, StreamClassifier
 from trainer.crops import CropConfig
 from trainer.finetune_config import FinetuneConfig
-from trainer.weights import read_file
+from trainer.weights import NOTES, read_file
 
 FORMAT = "asit-edge/1"
 CLASSIFIER = "classifier"
 
 
-def new_classifier(config: FinetuneConfig, classes: int) -> ClipClassifier:
+RESUMING = ("raw", "optimiser", "projection")
+"""What a checkpoint has only for its run to go on."""
+PATHS = ("initial", "live", "features")
+"""Settings that name files."""
+
+
+def new_classifier(config: FinetuneConfig, classes: int) -> Network:
     """The network that a configuration describes, with random weights."""
+    if config.student is not None:
+        return StreamClassifier(config.stream, classes, config.spec.silence)
     return ClipClassifier(config.backbone, classes, config.head, config.loss == "ce")
 
 
@@ -31,9 +42,25 @@ def save_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
     save_whole({"format": FORMAT, "kind": kind, **content}, path)
 
 
+def save_portable(path: Path, content: dict[str, Any]) -> None:
+    """A checkpoint's content without what only its own run needs, as safetensors: weights in float16, the rest as JSON.
+
+    Of settings that name files, only the files' names are kept. Every command reads it as it reads a checkpoint.
+    """
+    rest = {key: value for key, value in content.items() if key not in (*RESUMING, "model")}
+    config = {key: Path(value).name if key in PATHS and value else value for key, value in rest["config"].items()}
+    notes = {"format": FORMAT, **rest, "config": config}
+    weights = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in content["model"].items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, save(weights, {NOTES: json.dumps(notes)}))
+
+
 def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
     """The content of a checkpoint of that kind. Raises WrongUse or AsitEdgeError, naming the file."""
-    content = _read(path)
+    content = read_content(path)
     if content.get("kind") != kind:
         raise AsitEdgeError(f"{path}: is a {content.get('kind')!r} checkpoint, not {kind!r}")
     return content
@@ -41,10 +68,11 @@ def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
 
 def checkpoint_kind(path: Path) -> str:
     """Which command made it. Raises WrongUse or AsitEdgeError, naming the file."""
-    return str(_read(path).get("kind"))
+    return str(read_content(path).get("kind"))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_content(path: Path) -> dict[str, Any]:
+    """What a checkpoint of ours, of whatever kind, holds. Raises WrongUse or AsitEdgeError, naming the file."""
     content = read_file(path)
     if content.get("format") != FORMAT:
         raise AsitEdgeError(f"{path}: not an asit-edge checkpoint (no format {FORMAT!r})")
@@ -52,7 +80,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def save_classifier(
-    path: Path, model: ClipClassifier, config: FinetuneConfig, labels: list[Label], report: dict[str, Any]
+    path: Path, model: Network, config: FinetuneConfig, labels: list[Label], report: dict[str, Any]
 ) -> None:
     """Weights, labels, configuration, and what was measured on which data."""
     content = {
@@ -64,7 +92,7 @@ def save_classifier(
     save_checkpoint(path, CLASSIFIER, content)
 
 
-def load_classifier(path: Path) -> tuple[ClipClassifier, FinetuneConfig, list[Label], dict[str, Any]]:
+def load_classifier(path: Path) -> tuple[Network, FinetuneConfig, list[Label], dict[str, Any]]:
     """What `save_classifier` wrote, ready for evaluation.
 
     Raises AsitEdgeError if it is from a version that differs too much.

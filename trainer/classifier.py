@@ -1,10 +1,14 @@
-"""A backbone with a head on top: log-mel windows in, one logit a class out, for the clip or for every time patch."""
+"""What is fine-tuned: log-mel windows in, one logit a class out, for the clip or for every time patch.
+
+A backbone with a head on top, which scores windows, or a streaming student, which on a device hears every moment once.
+"""
 
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from trainer.streaming_vit import StreamConfig, StreamViT
 from trainer.vit import ViT, ViTConfig
 
 Head = Literal["clip", "frame"]
@@ -37,10 +41,33 @@ class ClipClassifier(nn.Module):
         return self.head(pooled)  # type: ignore[no-any-return]
 
 
+class StreamClassifier(nn.Module):
+    """A streaming student as a classifier of windows: log-mel (batch, frames, mels) to logits (batch, steps, classes).
+
+    Each class is for itself, and every time step of 160 ms has its scores.
+    """
+
+    kind: Head = "frame"
+    exclusive = False
+
+    def __init__(self, config: StreamConfig, classes: int, silence: float) -> None:
+        """`silence` is the log-mel value of digital silence, `FrontEnd.silence`."""
+        super().__init__()
+        self.student = StreamViT(config, classes, silence)
+        # Most sounds are not there most of the time.
+        nn.init.constant_(self.student.frame_head.bias, -4.0)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        return self.student(log_mel)[0].frames  # type: ignore[no-any-return]
+
+
+Network = ClipClassifier | StreamClassifier
+
+
 class Scores(nn.Module):
     """What a device runs: the classifier with its logits turned into probabilities."""
 
-    def __init__(self, classifier: ClipClassifier, steps: int = 1) -> None:
+    def __init__(self, classifier: Network, steps: int = 1) -> None:
         """With a frame head, the newest `steps` time patches are given out, (batch, steps, classes)."""
         super().__init__()
         self.classifier = classifier

@@ -35,6 +35,7 @@ from trainer.frame_targets import heard_lately
 from trainer.live_teacher import LiveTeacher
 from trainer.material import build_targets, choose_labels, sampling_weights
 from trainer.optimisation import parameter_groups, set_rates
+from trainer.precision import autocast
 from trainer.recordings import FULL_SCALE, Recording, Waveforms, is_held_out, load_waveforms, read_recordings
 from trainer.scenes import SceneSampler
 from trainer.schedules import cosine
@@ -108,18 +109,17 @@ def distillation_loss(
     A streaming student answers for every time step and every chunk, a CNN for the windows that end at three of them.
     """
     classes = batch.targets.shape[2]
-    device = batch.log_mel.device.type
     if isinstance(model, WindowCnn):
         first = -(-model.frames // STEP)
         ends = torch.linspace(first, batch.targets.shape[1], 3).round().int().tolist()
         windows = torch.cat([batch.log_mel[:, end * STEP - model.frames : end * STEP] for end in ends])
         expected = torch.cat([batch.lately[:, end - 1] for end in ends])
-        with torch.autocast(device, torch.bfloat16):
+        with autocast(batch.log_mel.device):
             logits = model(windows)
         return classes * nnf.binary_cross_entropy_with_logits(logits.float(), expected)
     assert isinstance(model, StreamViT)
     chunk = model.config.chunk
-    with torch.autocast(device, torch.bfloat16):
+    with autocast(batch.log_mel.device):
         embedded, _ = model.embed(batch.log_mel)
         heard = model.classify(embedded)
         apart = features(embedded, batch.unmasked) if features is not None else None
@@ -212,7 +212,7 @@ def train(
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(whole.parameters(), config.clip_norm)
         optimiser.step()
-        follow(averaged, model, min(config.averaging, step / (step + 10)))
+        follow(averaged, model, min(config.averaging, step / (step + 10), 1 - 10 / max(config.steps, 20)))
         if step % 100 == 0:
             print(f"step {step}/{config.steps} loss {loss.item():.3f} lr {rate:.2e}", file=sys.stderr, flush=True)
         if step % save_every == 0 or step == config.steps:

@@ -5,7 +5,7 @@ from typing import Any
 
 from asit_edge.frontend import FrontEnd
 from trainer.scenes import SceneConfig
-from trainer.streaming_vit import SIZES, Stage, StreamConfig
+from trainer.streaming_vit import SIZES, StreamConfig, stream_config
 
 CNN = "cnn"
 
@@ -24,7 +24,8 @@ class DistillConfig:
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     averaging: float = 0.9995
-    """Decay of the running average of the weights, which is what is evaluated and exported."""
+    """Decay of the running average of the weights, which is evaluated and exported; it reaches back over a tenth
+    of a run at most."""
     chunk_weight: float = 0.5
     """Weight of the running score of chunks against that of time steps."""
     lately: int = 12
@@ -67,9 +68,7 @@ class DistillConfig:
             if self.size not in SIZES:
                 raise ValueError(f"{self.size!r} is not a streaming size; those are {', '.join(SIZES)}")
             return SIZES[self.size]
-        values = dict(self.model)
-        stages = tuple(Stage(**stage) for stage in values.pop("stages"))
-        return StreamConfig(stages=stages, stem=tuple(values.pop("stem")), **values)
+        return stream_config(self.model)
 
     def plain(self) -> dict[str, Any]:
         """As built-in types, the model's sizes written out; `from_plain` reads it."""

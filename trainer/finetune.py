@@ -17,7 +17,7 @@ import typer
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.validation import nearest
 from trainer.checkpoint import load_classifier, save_classifier
-from trainer.classifier import ClipClassifier
+from trainer.classifier import Network
 from trainer.command import run
 from trainer.crops import Samples
 from trainer.dataset import TEST, TRAIN, VALIDATION, Dataset, split_by_group
@@ -28,7 +28,8 @@ from trainer.layouts.folder import write_table
 from trainer.metrics import mean_average_precision
 from trainer.scoring import checkpoint_model
 from trainer.selection import choose_thresholds, decision_map, fast_scores
-from trainer.tasks import RECIPES, TASKS
+from trainer.student import is_student, load_student
+from trainer.tasks import EVERYDAY_STUDENT, RECIPES, TASKS, student_recipe
 from trainer.weights import stored_backbone
 from trainer.whole_clips import Waveforms
 
@@ -103,11 +104,14 @@ def fine_tune(
     held_clips = Waveforms(held, rate) if config.workers else [clips[index] for index in split.validation]
     labels = dataset.labels
 
-    def validate(model: ClipClassifier) -> float:
-        if dataset.strong:
+    def validate(model: Network) -> float:
+        if dataset.strong or config.student is not None:
             scorer = checkpoint_model("validation", model, config, labels)
-            return decision_map([scorer.timeline(clip) for clip in held_clips], held)
-        scores = fast_scores(model, held_clips, config, device)
+            if dataset.strong:
+                return decision_map([scorer.timeline(clip) for clip in held_clips], held)
+            scores = scorer.clips(held_clips)
+        else:
+            scores = fast_scores(model, held_clips, config, device)
         if dataset.single_label:
             return float((scores.argmax(axis=1) == held.targets.argmax(axis=1)).mean())
         return mean_average_precision(scores, held.targets > 0)
@@ -115,7 +119,9 @@ def fine_tune(
     events = training.events if dataset.strong else None
     steps = config.steps if config.epochs is None else config.epochs * max(len(training.clips) // config.batch, 1)
     running = replace(config, steps=steps)
-    model = train(own, training.targets, running, device, path.stem, events, validate if split.validation else None)
+    names = [label.name for label in labels]
+    judge = validate if split.validation else None
+    model = train(own, training.targets, running, device, path.stem, events, judge, names)
     record: dict[str, Any] = {
         "data": dataset.name,
         "trained_on_clips": len(split.train),
@@ -176,10 +182,24 @@ def summary(records: dict[str, dict[int, dict[str, Any]]]) -> str:
 def configure(
     task: str, recipe: str | None, initial: Path | None, size: str | None, options: dict[str, Any], pairs: list[str]
 ) -> FinetuneConfig:
-    """The recipe with what was asked for instead. The size is that of the weights to begin with, if there are any."""
+    """The recipe with what was asked for instead. The size is that of the weights to begin with, if there are any.
+
+    A distilled student that is begun with has a recipe of its own. One's own sounds begin with the student that comes
+    with the trainer, unless something else is asked for.
+    """
     if recipe is not None and recipe not in RECIPES:
         raise WrongUse(f"--recipe {recipe}: unknown{nearest(recipe, list(RECIPES))}")
+    if task == "folder" and recipe is None and size is None and initial is None:
+        initial = EVERYDAY_STUDENT
+        if not initial.is_file():
+            raise WrongUse(
+                f"{initial.name}: is in the repository, not in the installed package; give --initial or --size"
+            )
     config = TASKS[task].recipe if recipe is None else RECIPES[recipe]
+    if initial is not None and is_student(initial):
+        if recipe is not None or size is not None:
+            raise WrongUse(f"--initial {initial}: a student brings its size and recipe; leave out --size and --recipe")
+        config = student_recipe(load_student(initial)[1])
     settings = {key: value for key, value in options.items() if value is not None}
     if "steps" in settings and "epochs" not in settings and config.epochs is not None:
         if config.schedule == "halving" or config.average_from is not None:
@@ -187,7 +207,8 @@ def configure(
         config = replace(config, epochs=None)
     if initial is not None:
         settings["initial"] = str(initial)
-        size = size or stored_backbone(initial)[0]
+        if config.student is None:
+            size = size or stored_backbone(initial)[0]
     if size is not None:
         settings["size"] = size
     return with_settings(config, settings | parse_settings(pairs))
@@ -210,7 +231,11 @@ def main(
     ] = False,
     size: Annotated[str | None, typer.Option(help="Model size: nano, tiny, small or base.")] = None,
     initial: Annotated[
-        Path | None, typer.Option(help="Weights to begin with: of trainer.pretrain, ASiT's authors, timm or DeiT.")
+        Path | None,
+        typer.Option(
+            help="Weights to begin with: of trainer.pretrain, ASiT's authors, timm, DeiT, or a student of "
+            "trainer.distill. Default: none; for a folder the student that comes with the trainer."
+        ),
     ] = None,
     head: Annotated[str | None, typer.Option(help="clip: a score a window; frame: one every 160 ms.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
@@ -223,7 +248,7 @@ def main(
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
 ) -> None:
-    """Fine-tune a backbone on a task and test it on what it has not heard."""
+    """Fine-tune a backbone or a student on a task and test it on what it has not heard."""
     if task not in TASKS:
         raise WrongUse(f"{task}: unknown task{nearest(task, list(TASKS))}")
     if not 0 < test_share < 1:

@@ -11,6 +11,7 @@ from asit_edge.validation import nearest
 from trainer.classifier import Head
 from trainer.crops import CropConfig
 from trainer.schedules import cosine
+from trainer.streaming_vit import StreamConfig, stream_config
 from trainer.vit import PATCH, SIZES, ViTConfig, vit_config
 
 Loss = Literal["bce", "ce"]
@@ -23,8 +24,12 @@ class FinetuneConfig:
     """One run. The front end is kept as plain values, so that a checkpoint holds nothing else."""
 
     size: str = "nano"
+    """Of a window model."""
+    student: dict[str, Any] | None = None
+    """Sizes of a streaming student (`trainer.streaming_vit.StreamConfig`), fine-tuned instead of a window model."""
     initial: str | None = None
-    """Weights to begin with, of trainer.pretrain or any file that `trainer.weights` reads; None is random."""
+    """Weights to begin with: of trainer.pretrain or any file that `trainer.weights` reads, or a distilled student;
+    None is random."""
     head: Head = "clip"
     """clip: one score a window; frame: one for every time patch of it (a detector)."""
     loss: Loss = "bce"
@@ -98,12 +103,20 @@ class FinetuneConfig:
             raise WrongUse(f"stride {self.stride}: a frame head needs one that divides 48, the frames of a decision")
         if self.head == "frame" and self.loss == "ce":
             raise WrongUse("loss ce: a frame head scores each class for itself; use bce")
+        if self.student is not None:
+            self._check_student()
         if (self.average_from is not None or self.schedule == "halving") and self.epochs is None:
             raise WrongUse("average_from and schedule halving count epochs; give epochs, not steps")
         try:
-            _ = self.backbone
+            _ = self.stream if self.student is not None else self.backbone
         except ValueError as error:
             raise WrongUse(str(error)) from None
+
+    def _check_student(self) -> None:
+        if self.head != "frame" or self.crop != "window" or self.loss != "bce":
+            raise WrongUse("a streaming student is trained on windows, with a frame head and loss bce")
+        if self.frames % self.stream.frames:
+            raise WrongUse(f"frames {self.frames}: must be a multiple of {self.stream.frames}, the student's chunk")
 
     @property
     def spec(self) -> FrontEnd:
@@ -112,6 +125,18 @@ class FinetuneConfig:
     @property
     def backbone(self) -> ViTConfig:
         return replace(vit_config(self.size, self.frames, self.spec.mels, self.drop_path), stride=self.stride)
+
+    @property
+    def stream(self) -> StreamConfig:
+        """Of the student; only where there is one."""
+        return stream_config(self.student or {})
+
+    @property
+    def slots(self) -> int | None:
+        """Scores of one window with a frame head; None with a clip head, which has one."""
+        if self.head != "frame":
+            return None
+        return self.frames // PATCH if self.student is not None else self.backbone.grid[0]
 
 
 def learning_rate(step: int, config: FinetuneConfig, epoch_steps: int = 0) -> float:
@@ -130,7 +155,7 @@ def learning_rate(step: int, config: FinetuneConfig, epoch_steps: int = 0) -> fl
 
 def with_settings(config: FinetuneConfig, settings: dict[str, Any]) -> FinetuneConfig:
     """A config with some keys changed; `crops.KEY` reaches into the crops. WrongUse names an unknown key or value."""
-    known = {entry.name for entry in fields(FinetuneConfig)} - {"front_end", "crops"}
+    known = {entry.name for entry in fields(FinetuneConfig)} - {"front_end", "crops", "student"}
     known |= {f"crops.{entry.name}" for entry in fields(CropConfig)}
     values: dict[str, Any] = {}
     crops: dict[str, Any] = {}

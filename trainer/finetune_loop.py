@@ -7,7 +7,6 @@ whole clips (`trainer.tasks`).
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,14 @@ from tqdm import tqdm
 from asit_edge.errors import AsitEdgeError
 from trainer.augment import add_noise, roll_frames, spec_augment
 from trainer.checkpoint import new_classifier
-from trainer.classifier import ClipClassifier
+from trainer.classifier import Network, StreamClassifier
 from trainer.crops import Samples, WindowSampler
 from trainer.detection import Event
 from trainer.features import BatchedLogMel
 from trainer.finetune_config import FinetuneConfig, learning_rate
 from trainer.layer_decay import layered_groups, set_scaled_rates
+from trainer.precision import autocast
+from trainer.student import begin_from
 from trainer.weights import load_backbone
 from trainer.whole_clips import WholeClips, balanced_weights
 
@@ -40,18 +41,20 @@ def train(
     device: torch.device,
     name: str = "train",
     events: Sequence[Sequence[Event]] | None = None,
-    validate: Callable[[ClipClassifier], float] | None = None,
-) -> ClipClassifier:
+    validate: Callable[[Network], float] | None = None,
+    categories: Sequence[str] = (),
+) -> Network:
     """Trains on waveforms at the front end's rate with multi-hot targets (clips, classes), or strong labels.
 
-    Returns the averaged weights: the last ones, or with `validate` (higher is better) the best ones.
+    A student that knows some of the `categories` already begins with what it knows of them. Returns the averaged
+    weights: the last ones, or with `validate` (higher is better) the best ones.
     """
     torch.manual_seed(config.seed)
     masks = torch.Generator().manual_seed(config.seed)
     features = BatchedLogMel(config.spec).to(device)
     model = new_classifier(config, targets.shape[1]).to(device).train()
     if config.initial is not None:
-        load_backbone(model.backbone, Path(config.initial))
+        begin(model, Path(config.initial), categories)
     optimiser = torch.optim.AdamW(layered_groups(model, config.layer_decay))
     batches = make_batches(clips, targets, config, events)
     averaged = {key: value.clone() for key, value in model.state_dict().items()}
@@ -62,7 +65,7 @@ def train(
         set_scaled_rates(optimiser, learning_rate(step, config, epoch_steps), config.weight_decay)
         waveforms, labels = next(batches)
         log_mel = augmented(features(waveforms.to(device)), config, masks)
-        with torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext():
+        with autocast(device):
             logits = model(log_mel).float()
         loss = loss_of(logits, labels.to(device), config)
         if not torch.isfinite(loss):
@@ -87,7 +90,15 @@ def train(
     return with_weights(config, targets.shape[1], best_weights or averaged, device)
 
 
-def with_weights(config: FinetuneConfig, classes: int, weights: Weights, device: torch.device) -> ClipClassifier:
+def begin(model: Network, initial: Path, categories: Sequence[str]) -> None:
+    """Copies a pre-trained backbone or a distilled student into a network."""
+    if isinstance(model, StreamClassifier):
+        begin_from(initial, model.student, categories)
+    else:
+        load_backbone(model.backbone, initial)
+
+
+def with_weights(config: FinetuneConfig, classes: int, weights: Weights, device: torch.device) -> Network:
     """A network of its own with these weights, ready to be evaluated."""
     model = new_classifier(config, classes).to(device)
     model.load_state_dict(weights)
@@ -110,8 +121,8 @@ def make_batches(
             yield torch.from_numpy(waveforms), torch.from_numpy(labels)
         return
     rng = np.random.default_rng(config.seed)
-    slots = config.backbone.grid[0] if config.head == "frame" else None
-    sampler = WindowSampler(clips, targets, samples, config.spec.sample_rate, config.crops, rng, slots, events, weights)
+    rate = config.spec.sample_rate
+    sampler = WindowSampler(clips, targets, samples, rate, config.crops, rng, config.slots, events, weights)
     for _ in range(config.steps):
         waveforms, labels = sampler.batch(config.batch)
         yield torch.from_numpy(waveforms), torch.from_numpy(labels)

@@ -8,7 +8,9 @@ from torch import nn
 
 def layered_groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
     """Groups for AdamW; each has a `scale` for its learning rate: 1 for head and final norm, `decay` less for every
-    block below, and the least for the embeddings. Biases and 1-D parameters are not decayed (`decayed`).
+    block below, and the least for embeddings and for what merges tokens between blocks.
+
+    Biases and 1-D parameters are not decayed (`decayed`).
     """
     depth = 1 + max(
         (int(found[1]) for name, _ in model.named_parameters() if (found := re.search(r"blocks\.(\d+)\.", name))),
@@ -17,7 +19,7 @@ def layered_groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         found = re.search(r"blocks\.(\d+)\.", name)
-        embedding = re.search(r"(patch_embed|pos_embed|cls_token)", name)
+        embedding = re.search(r"(patch_embed|pos_embed|cls_token|frequency_embed|merges)", name)
         below = depth - int(found[1]) if found else depth + 1 if embedding else 0
         plain = name.endswith(".bias") or parameter.ndim == 1
         groups.setdefault((below, not plain), []).append(parameter)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.frontend import mel_filters
 from trainer.efficientat import RATE, EfficientAt, Mel32k
+from trainer.precision import autocast
 from trainer.streaming_vit import STEP
 
 STRIDE = 32
@@ -49,7 +50,7 @@ class LiveTeacher:
         """
         steps = waveforms.shape[1] // STEP_SAMPLES
         picture = self._features(waveforms).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(torch.device("cpu")):
             seen = self._model.features(picture)
         columns = seen.float().mean(dim=2)[:, :, : steps * STEP // STRIDE]
         width = min(COLUMNS, columns.shape[2])

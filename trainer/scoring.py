@@ -21,11 +21,11 @@ from asit_edge.labels import Label
 from asit_edge.pipeline import Scorer
 from asit_edge.tag import clip_scores
 from trainer.checkpoint import checkpoint_kind, load_classifier
-from trainer.classifier import ClipClassifier, Scores
+from trainer.classifier import Network, Scores, StreamClassifier
 from trainer.crops import Samples
 from trainer.detection import Timeline
 from trainer.finetune_config import FinetuneConfig
-from trainer.student import STUDENT, load_student, student_classifier
+from trainer.student import STUDENT, TorchStream, load_student, student_classifier
 from trainer.whole_clips import fitted
 
 DECISION_FRAMES = 48
@@ -38,7 +38,7 @@ ON, OFF = 0.5, 0.3
 class TorchWindows:
     """A checkpoint's network, on whatever it lies, as a window model of the device."""
 
-    def __init__(self, model: ClipClassifier, steps: int = 1) -> None:
+    def __init__(self, model: Network, steps: int = 1) -> None:
         self._scores = Scores(model, steps).eval()
 
     def score(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -53,8 +53,10 @@ def decision_steps(config: FinetuneConfig) -> int:
     return DECISION_FRAMES // config.stride if config.head == "frame" else 1
 
 
-def checkpoint_classifier(model: ClipClassifier, config: FinetuneConfig) -> Classifier:
+def checkpoint_classifier(model: Network, config: FinetuneConfig) -> Classifier:
     """A checkpoint behind the device's `Classifier` protocol."""
+    if isinstance(model, StreamClassifier):
+        return TorchStream(model.student)
     silence = np.full(config.spec.mels, config.spec.silence, np.float32)
     steps = decision_steps(config)
     return SlidingWindow(TorchWindows(model, steps), config.frames, DECISION_FRAMES, silence, steps)
@@ -72,7 +74,7 @@ class Model:
     """How the device makes events of the scores, in samples of `spec`."""
     record: dict[str, Any]
     """What the checkpoint says about its making; empty for a bundle."""
-    whole: ClipClassifier | None = None
+    whole: Network | None = None
     """The network, where it was trained on whole clips; None where only windows of a stream make sense."""
     frames: int = 0
     """Length of such a clip."""
@@ -125,7 +127,7 @@ def open_model(path: Path) -> Model:
 
 def checkpoint_model(
     name: str,
-    network: ClipClassifier,
+    network: Network,
     config: FinetuneConfig,
     labels: Sequence[Label],
     record: dict[str, Any] | None = None,

@@ -7,7 +7,7 @@ import torch
 
 from asit_edge.events import ClassSettings
 from asit_edge.frontend import log_mel
-from trainer.classifier import ClipClassifier
+from trainer.classifier import Network
 from trainer.crops import Samples, sounding
 from trainer.dataset import Dataset
 from trainer.detection import Timeline, outcomes, track
@@ -28,7 +28,7 @@ RELEASE = 0.6
 
 
 def fast_scores(
-    model: ClipClassifier, clips: Sequence[Samples], config: FinetuneConfig, device: torch.device, batch: int = 64
+    model: Network, clips: Sequence[Samples], config: FinetuneConfig, device: torch.device, batch: int = 64
 ) -> Samples:
     """Clip scores (clips, classes) in batches: of whole clips, or the mean over windows that cover a clip."""
     length = config.spec.samples_for(config.frames)

@@ -10,9 +10,9 @@ Shape suffixes: B batch, S time steps of 16 frames, F frequency tokens, N = S*F 
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as nnf
@@ -92,6 +92,16 @@ class StreamConfig:
         for stage, _ in self.layers:
             reach += -(-stage.context // self.chunk) * self.chunk
         return reach + (1 if self.stem else 0)
+
+
+def stream_config(plain: Mapping[str, Any]) -> StreamConfig:
+    """From built-in types, as `asdict` gives them and a checkpoint holds them.
+
+    Raises KeyError, TypeError or ValueError if they are none.
+    """
+    values = dict(plain)
+    stages = tuple(Stage(**stage) for stage in values.pop("stages"))
+    return StreamConfig(stages=stages, stem=tuple(values.pop("stem")), **values)
 
 
 SIZES = {

@@ -18,6 +18,7 @@ from trainer.checkpoint import load_checkpoint
 from trainer.cnn import WindowCnn
 from trainer.distill_config import CNN, DistillConfig
 from trainer.streaming_vit import Memory, StreamViT
+from trainer.weights import read_file
 
 STUDENT = "stream"
 """Kind of the checkpoints."""
@@ -62,10 +63,10 @@ class TorchStream:
     def step(self, chunks: npt.NDArray[np.float32], memories: Sequence[Memory]) -> npt.NDArray[np.float32]:
         caches = [torch.cat(tensors) for tensors in zip(*memories, strict=True)]
         with torch.inference_mode():
-            scores, *following = self._device(torch.from_numpy(chunks), *caches)
+            scores, *following = self._device(torch.from_numpy(chunks).to(self._initial[-1].device), *caches)
         for row, memory in enumerate(memories):
             memory[:] = [cache[row : row + 1] for cache in following]
-        result: npt.NDArray[np.float32] = scores.numpy()
+        result: npt.NDArray[np.float32] = scores.cpu().numpy()
         return result
 
 
@@ -98,6 +99,11 @@ def student_of(config: DistillConfig, labels: Sequence[str], weights: dict[str, 
     model = new_student(config, len(labels))
     model.load_state_dict({key: value.cpu() for key, value in weights.items()})
     return model.eval()
+
+
+def is_student(path: Path) -> bool:
+    """Whether a file is a checkpoint of `trainer.distill`. Raises WrongUse or AsitEdgeError if it cannot be read."""
+    return bool(read_file(path).get("kind") == STUDENT)
 
 
 def begin_from(path: Path, model: nn.Module, labels: Sequence[str]) -> None:

@@ -1,16 +1,37 @@
 """The tasks that `trainer.finetune` knows: whose data, which recipe (ASiT adopts AST's)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from asit_edge.errors import WrongUse
 from trainer.dataset import Dataset
+from trainer.distill_config import CNN, DistillConfig
 from trainer.esc50 import read_esc50
 from trainer.finetune_config import FinetuneConfig
 from trainer.layouts import audioset, folder, fsdd, speech_commands, voxceleb
 
 DETECTOR = FinetuneConfig()
 """Windows of two seconds with what is audible in them, other sounds and noise added: for listening all day."""
+
+STUDENT = replace(
+    DETECTOR,
+    head="frame",
+    batch=16,
+    steps=150,
+    learning_rate=3e-3,
+    layer_decay=0.3,
+    time_mask=24,
+    frequency_mask=20,
+    averaging=0.98,
+)
+"""The same for a distilled student, which knows sounds already: longer windows, few steps, little change down below."""
+
+STUDENT_FRAMES = 640
+"""Length of a window that a student learns from, at most: 6.4 s, more than the context of any of its layers."""
+
+EVERYDAY_STUDENT = Path(__file__).with_name("asit-stream-nano.safetensors")
+"""The bundled model's weights, with all the labels that it was distilled on: what a folder of one's own begins with."""
 
 PAPER = FinetuneConfig(
     size="base", crop="whole", loss="ce", weight_decay=5e-7, averaging=0.0, drop_path=0.0, batch=48, epochs=25
@@ -80,6 +101,15 @@ TASKS = {
     "fsdd-speakers": Task(fsdd.read_speakers, FSDD),
     "folder": Task(folder.read, DETECTOR),
 }
+
+
+def student_recipe(student: DistillConfig) -> FinetuneConfig:
+    """Recipe for a student of `trainer.distill`. Raises WrongUse for the CNN, which is no streaming model."""
+    if student.size == CNN:
+        raise WrongUse("--initial: the CNN baseline cannot be fine-tuned; take a streaming student")
+    frames = STUDENT_FRAMES // student.stream.frames * student.stream.frames
+    return replace(STUDENT, student=asdict(student.stream), frames=frames, front_end=student.front_end)
+
 
 RECIPES = {"detector": DETECTOR, **{name: task.recipe for name, task in TASKS.items() if name != "folder"}}
 """Recipes by name: any task can be trained with any."""

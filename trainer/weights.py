@@ -7,6 +7,7 @@ ever executed.
 """
 
 import argparse
+import json
 import math
 import pickle
 import re
@@ -23,6 +24,9 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.vit import PATCH, SIZES, ViT, ViTConfig, stretch_positions
 
 Weights = Mapping[str, Tensor]
+
+NOTES = "asit-edge"
+"""Key of a safetensors file's metadata under which a checkpoint has what is not weights, as JSON."""
 
 _WRAPPERS = ("module.", "_orig_mod.")
 """Prefixes that DataParallel and torch.compile put before every name."""
@@ -43,7 +47,7 @@ def read_file(path: Path) -> dict[str, Any]:
         raise WrongUse(f"{path}: no such checkpoint")
     try:
         if path.suffix == ".safetensors":
-            return dict(safetensors.torch.load_file(path))
+            return _safetensors(path)
         # The authors' files carry their command line beside the weights, a Namespace of plain values.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -54,6 +58,17 @@ def read_file(path: Path) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise AsitEdgeError(f"{path}: holds a {type(content).__name__}, not named weights")
     return dict(content)
+
+
+def _safetensors(path: Path) -> dict[str, Any]:
+    """Bare named weights, or what `trainer.checkpoint.save_portable` wrote, in the form of a checkpoint."""
+    with safetensors.safe_open(path, "pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        notes = (file.metadata() or {}).get(NOTES)
+    if notes is None:
+        return weights
+    wide = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    return {**json.loads(notes), "model": wide}
 
 
 def network_weights(content: Mapping[str, Any], network: Literal["student", "teacher"] = "teacher") -> Weights:
