@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from asit_edge.backends.choose import open_backend
 from asit_edge.backends.onnx_session import Provider
 from asit_edge.backends.shapes import as_classifier, open_onnx
-from asit_edge.bundle import Bundle, BundleLabel, Manifest, default_bundle, load_bundle
+from asit_edge.bundle import Bundle, BundleLabel, Manifest, find_bundle, load_bundle
 from asit_edge.classifier import Classifier
 from asit_edge.config import Config, Events, SourceEvents
 from asit_edge.errors import WrongUse
@@ -48,7 +48,7 @@ def load_model(config: Config, may_build: bool = False) -> Model:
 
     Raises AsitEdgeError or WrongUse if the bundle or the settings for its labels cannot be used.
     """
-    bundle = load_bundle(config.model or default_bundle())
+    bundle = load_bundle(find_bundle(config.model))
     manifest = bundle.manifest
     classes = class_settings(config.events, manifest)
     parents = class_parents(config.events, manifest)

@@ -20,6 +20,8 @@ from asit_edge.variant import Precision, Variant
 
 MANIFEST = "bundle.yaml"
 MODEL = "model.onnx"
+DEFAULT = "asit-stream-nano"
+"""Name of the bundle that is used where none is named."""
 INITIAL = "initial.npz"
 """Of a stream model: what its caches hold after silence, one array a cache, without the batch."""
 
@@ -166,9 +168,17 @@ class Bundle:
         return self.manifest.model
 
 
-def default_bundle() -> Path:
-    """The bundle that comes with the package."""
-    return Path(str(files("asit_edge") / "models" / "default"))
+def bundled() -> dict[str, Path]:
+    """The bundles that come with the package, by name."""
+    models = Path(str(files("asit_edge") / "models"))
+    return {path.name: path for path in sorted(models.iterdir()) if (path / MANIFEST).is_file()}
+
+
+def find_bundle(chosen: Path | None = None) -> Path:
+    """Where a bundle lies: a directory, or one that comes with the package by its name; None is the default one."""
+    if chosen is None:
+        return bundled()[DEFAULT]
+    return chosen if chosen.exists() else bundled().get(str(chosen), chosen)
 
 
 def load_bundle(path: Path) -> Bundle:
@@ -178,7 +188,10 @@ def load_bundle(path: Path) -> Bundle:
     """
     manifest_file = path / MANIFEST
     if not manifest_file.is_file():
-        raise WrongUse(f"{path}: not a model bundle (no {MANIFEST}); make one with python -m export.bundle")
+        raise WrongUse(
+            f"{path}: not a model bundle (no {MANIFEST}); make one with python -m export.bundle, or take one that "
+            f"comes with the package: {', '.join(bundled())}"
+        )
     try:
         manifest = Manifest.model_validate(yaml.safe_load(manifest_file.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -41,7 +41,9 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Configuration file; without it /etc/asit-edge/config.yaml."),
 ]
-ModelOption = Annotated[Path | None, typer.Option("--model", "-m", help="Directory of a model bundle.")]
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", "-m", help="Directory of a model bundle, or the name of one in the package.")
+]
 
 
 class PcmFormat(str, Enum):

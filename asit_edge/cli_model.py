@@ -86,10 +86,10 @@ def bench(
 
 
 def _load(bundle: Path | None, config: Path | None) -> "tuple[Bundle, Config]":
-    from asit_edge.bundle import default_bundle, load_bundle
+    from asit_edge.bundle import find_bundle, load_bundle
 
     settings = load_config(config)
-    return load_bundle(bundle or settings.model or default_bundle()), settings
+    return load_bundle(find_bundle(bundle or settings.model)), settings
 
 
 def _info_lines(facts: dict[str, Any]) -> list[str]:

@@ -270,7 +270,9 @@ class Config(_Section):
     """All of `config.yaml`."""
 
     device: Name | None = Field(None, description="this box in topics; null: the host name")
-    model: Path | None = Field(None, description="directory of a model bundle; null: the one in the package")
+    model: Path | None = Field(
+        None, description="directory of a model bundle, or the name of one in the package; null: the default one"
+    )
     backend: Literal["auto", "onnxruntime", "tensorrt"] = "auto"
     precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
     provider: Literal["cpu", "openvino", "cuda"] = Field("cpu", description="what ONNX Runtime computes on")

@@ -77,7 +77,7 @@ def main() -> None:
         callback(self, *arguments)
         times.append(time.perf_counter_ns() - began)
 
-    MicrophoneCapture._on_audio = timed  # type: ignore[method-assign]
+    MicrophoneCapture._on_audio = timed  # type: ignore[method-assign,assignment]
     source = open_source(config.sources[0], model.manifest.front_end.sample_rate)
     hearing = Hearing(config, model, [source], Nobody(), io.StringIO(), SystemClock())
     hearing.start()

@@ -60,8 +60,8 @@ def make_models(folder: Path) -> list[tuple[str, float, Path, Path | None]]:
     for size in ("tiny", "nano"):
         for frames in (192, 592, 992):
             file = folder / f"window-{size}-{frames}.onnx"
-            config = vit_config(size, frames, 128, 0.0)
-            export_windows(Scores(ClipClassifier(config, CLASSES)), frames, 128, file)
+            backbone = vit_config(size, frames, 128, 0.0)
+            export_windows(Scores(ClipClassifier(backbone, CLASSES)), frames, 128, file)
             small = quantised(file)
             name = f"window ViT {size}, {frames * SECONDS_A_FRAME:.0f} s"
             rows += [(name, interval, file, small) for interval in INTERVALS]
@@ -99,9 +99,9 @@ def measure(file: Path, rounds: int) -> None:
             interpreter.invoke()
 
     else:
-        from asit_edge.classifier import onnx_session
+        from asit_edge.backends.onnx_session import open_session
 
-        session = onnx_session(file)
+        session = open_session(file)
         feed = {
             value.name: rng.standard_normal([1, *value.shape[1:]]).astype(np.float32) for value in session.get_inputs()
         }

@@ -5,7 +5,7 @@ The bundle is written beside OUT and moved there when everything has been checke
 
 import shutil
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import numpy as np
 import onnx
@@ -34,7 +34,7 @@ from asit_edge.labels import Label
 from asit_edge.validation import explain
 from export.audio import Audio, read_audio
 from export.card import CARD, model_card
-from export.compact import pack, round_weights
+from export.compact import Bits, pack, round_weights
 from export.onnx import TOLERANCE, cache_shapes, export_stream, export_windows, stream_parity, windows_parity
 from export.parity import real_audio_parity
 from export.variants import (
@@ -56,8 +56,8 @@ from trainer.scoring import DECISION_FRAMES, OFF, ON, decision_steps
 from trainer.streaming_vit import StreamViT
 from trainer.student import STUDENT, DeviceStream, TorchStream, load_student
 
-ROUNDING = 5e-3
-"""Largest change of a probability, on real audio, that storing weights as float16 may bring."""
+ROUNDING: dict[Bits, float] = {16: 5e-3, 8: 0.05}
+"""Largest change of a probability, on real audio, that storing weights in so many bits may bring."""
 GOLDEN_FRAMES = 192
 """Length of a golden stream, made up to whole chunks."""
 
@@ -72,11 +72,11 @@ def write_bundle(
     on: float,
     off: float,
     audio: Audio | None = None,
-    compact: bool = False,
+    compact: Bits | None = None,
 ) -> Manifest:
     """Exports, compares, writes and loads the bundle once; returns its manifest.
 
-    `compact` rounds the weights to float16 and stores them so; the model computes in float32 all the same.
+    `compact` rounds the weights to so many bits and stores them so; the model computes in float32 all the same.
 
     `facts` may have `training` and `metrics`, which are added to what the checkpoint records, `thresholds`, label to
     [on, off], and, for a student, `labels`, those of its labels that the bundle has (default: all of them).
@@ -88,7 +88,7 @@ def write_bundle(
     try:
         write = _write_student if checkpoint_kind(checkpoint) == STUDENT else _write_finetuned
         parts = write(checkpoint, work, facts, compact)
-        if compact:
+        if compact is not None:
             onnx.save(pack(onnx.load(str(work / MODEL))), str(work / MODEL))
         thresholds = {**parts.thresholds, **facts.get("thresholds", {})}
         if unknown := set(thresholds) - {label.name for label in parts.labels}:
@@ -112,7 +112,7 @@ def write_bundle(
         write_manifest(work, manifest)
         open_classifier(load_bundle(work))
         if audio is not None:
-            real_audio_parity(checkpoint, load_bundle(work), audio, ROUNDING if compact else TOLERANCE)
+            real_audio_parity(checkpoint, load_bundle(work), audio, ROUNDING[compact] if compact else TOLERANCE)
         if out.exists():
             shutil.rmtree(out)
         work.rename(out)
@@ -133,10 +133,10 @@ class Parts(NamedTuple):
     thresholds: dict[str, Any]
 
 
-def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any], compact: bool) -> Parts:
+def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any], compact: Bits | None) -> Parts:
     model, config, labels, record = load_classifier(checkpoint)
-    if compact:
-        round_weights(model)
+    if compact is not None:
+        round_weights(model, compact)
     shape: WindowModel | StreamModel
     if isinstance(model, StreamClassifier):
         shape = _write_stream(model.student, config.spec, work)
@@ -149,10 +149,10 @@ def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any], compac
     return Parts(labels, config.spec, shape, {**_known(record), **run}, record.get("thresholds", {}))
 
 
-def _write_student(checkpoint: Path, work: Path, facts: dict[str, Any], compact: bool) -> Parts:
+def _write_student(checkpoint: Path, work: Path, facts: dict[str, Any], compact: Bits | None) -> Parts:
     model, config, labels, record = load_student(checkpoint, facts.get("labels"))
-    if compact:
-        round_weights(model)
+    if compact is not None:
+        round_weights(model, compact)
     run = {"size": config.size, "batch": config.batch, "seed": config.seed, **_known(record)}
     shape: WindowModel | StreamModel
     if isinstance(model, WindowCnn):
@@ -224,9 +224,13 @@ def main(
     precision: PrecisionOption = list(LOWER),  # noqa: B006
     limit: LimitOption = [],  # noqa: B006
     force: ForceOption = False,
-    compact: Annotated[bool, typer.Option("--compact", help="Store weights as float16: half the file.")] = False,
+    compact: Annotated[
+        int | None, typer.Option(help="Store weights in 16 bits (half the file) or 8 (a quarter).")
+    ] = None,
 ) -> None:
     """Make a model bundle from a checkpoint; nothing is written unless ONNX computes what the checkpoint does."""
+    if compact not in (None, 16, 8):
+        raise WrongUse(f"--compact {compact}: weights are stored in 16 or 8 bits")
     wanted, limits = parse_precisions(precision), parse_limits(limit)
     audio = read_audio(data, MOST_CLIPS) if data else None
     if out.exists() and not (out / "bundle.yaml").is_file():
@@ -236,7 +240,16 @@ def main(
     except (OSError, yaml.YAMLError) as error:
         raise WrongUse(f"--facts {facts}: {one_line(error)}") from None
     manifest = write_bundle(
-        checkpoint, out, name or out.name, version, license_name, extra or {}, on, off, audio, compact
+        checkpoint,
+        out,
+        name or out.name,
+        version,
+        license_name,
+        extra or {},
+        on,
+        off,
+        audio,
+        cast(Bits | None, compact),
     )
     if audio is not None:
         for variant in write_variants(out, wanted, audio, limits, force):

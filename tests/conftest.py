@@ -65,7 +65,7 @@ def write_tone_bundle(path: Path) -> Path:
             numpy_helper.from_array(np.array([frames], np.int64), "end"),
             numpy_helper.from_array(np.array([1], np.int64), "axis"),
             numpy_helper.from_array(3 * weights, "weights"),
-            numpy_helper.from_array(np.float32([-3, -3]), "bias"),
+            numpy_helper.from_array(np.array([-3, -3], np.float32), "bias"),
         ],
     )
     path.mkdir(parents=True)
@@ -116,7 +116,7 @@ def write_tone_stream(path: Path) -> Path:
         constants += [numbers(f"start{step}", 16 * step), numbers(f"end{step}", 16 * step + 32)]
     constants += [
         numpy_helper.from_array(3 * weights, "weights"),
-        numpy_helper.from_array(np.float32([-3, -3]), "bias"),
+        numpy_helper.from_array(np.array([-3, -3], np.float32), "bias"),
     ]
 
     def batches(name: str, *shape: int) -> object:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from asit_edge.assembly import class_settings, load_model, open_classifier
-from asit_edge.bundle import default_bundle, load_bundle, sha256
+from asit_edge.bundle import DEFAULT, bundled, find_bundle, load_bundle, sha256
 from asit_edge.classifier import OnnxWindows
 from asit_edge.config import Config, Events, LabelSettings
 from asit_edge.errors import AsitEdgeError, WrongUse
@@ -123,15 +123,32 @@ def test_settings_come_from_label_then_events_then_bundle(tone_bundle: Path) -> 
     assert [entry is None for entry in only_low] == [False, True]
 
 
-def test_the_bundle_in_the_package_gives_its_golden_scores() -> None:
-    bundle = load_bundle(default_bundle())
+@pytest.mark.parametrize("name", bundled())
+def test_a_bundle_in_the_package_gives_its_golden_scores(name: str) -> None:
+    bundle = load_bundle(find_bundle(Path(name)))
+    assert bundle.manifest.name == name
     assert golden_error(bundle, open_classifier(bundle)) < 1e-3
     assert np.load(bundle.path / "golden.npz")["scores"].std() > 0.01
-    size = sum(file.stat().st_size for file in bundle.path.iterdir())
-    assert size <= 12_000_000
     card = (bundle.path / "README.md").read_text(encoding="utf-8")
     assert "2211.13189" in card
     assert all(label.name in card for label in bundle.manifest.labels)
+
+
+def test_the_bundles_in_the_package_are_small_together() -> None:
+    assert sum(file.stat().st_size for path in bundled().values() for file in path.iterdir()) <= 12_000_000
+
+
+def test_a_bundle_is_found_by_directory_then_by_name(
+    tone_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_bundle() == bundled()[DEFAULT]
+    assert find_bundle(Path("asit-stream-nano")) == bundled()["asit-stream-nano"]
+    assert find_bundle(tone_bundle) == tone_bundle
+    with pytest.raises(WrongUse, match="nowhere: not a model bundle.*with the package: .*asit-stream-nano"):
+        load_bundle(find_bundle(Path("nowhere")))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "asit-stream-nano").mkdir()  # what the user made comes first
+    assert find_bundle(Path("asit-stream-nano")) == Path("asit-stream-nano")
 
 
 def test_the_interval_can_be_configured(tone_bundle: Path) -> None:

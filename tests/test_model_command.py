@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from asit_edge.assembly import open_classifier
 from asit_edge.backends.choose import onnx_precision
 from asit_edge.backends.onnx_session import open_session, providers_here
-from asit_edge.bundle import Bundle, Manifest, default_bundle, load_bundle, sha256, write_manifest
+from asit_edge.bundle import Bundle, Manifest, find_bundle, load_bundle, sha256, write_manifest
 from asit_edge.cli import app
 from asit_edge.config import Config
 from asit_edge.errors import AsitEdgeError
@@ -73,7 +73,7 @@ def test_info_tells_what_is_in_a_bundle(golden_bundle: Path) -> None:
 
 
 def test_info_without_a_bundle_is_about_the_packages_own() -> None:
-    assert run("info").output.startswith(load_bundle(default_bundle()).manifest.name)
+    assert run("info").output.startswith(load_bundle(find_bundle()).manifest.name)
 
 
 def test_verify_passes_where_the_scores_are_right(golden_bundle: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import onnxruntime
 
+from asit_edge.bundle import MODEL
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 
 Provider = Literal["cpu", "openvino", "cuda"]
@@ -35,6 +36,9 @@ def open_session(file: Path, threads: int = 1, provider: Provider = "cpu") -> on
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if file.name == MODEL:
+        # Weights of 8 bits in a float32 model are only stored so: widened once, not a product of its own kind.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     wanted = [_NAMES[provider]] if provider == "cpu" else [_NAMES[provider], _NAMES["cpu"]]
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=wanted)

@@ -53,6 +53,47 @@ def test_packing_changes_no_value(seed: int, scale: float, exact: bool) -> None:
     assert [node.op_type for node in again.graph.node] == ["MatMul"]
 
 
+@given(
+    seed=st.integers(0, 2**31),
+    scale=st.sampled_from([1e-30, 1e-6, 1.0, 1e20]),
+    shape=st.sampled_from([(20, 30), (10, 60), (40, 2, 3, 3)]),
+    transposed=st.booleans(),
+)
+def test_whole_numbers_of_steps_are_held_in_8_bits(
+    seed: int, scale: float, shape: tuple[int, ...], transposed: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    weights = (scale * rng.normal(size=shape) * rng.uniform(0, 1, (shape[0], *[1] * (len(shape) - 1)))).astype(
+        np.float32
+    )
+    weights[0] = 0
+    layer = torch.nn.Conv2d(1, 1, 1) if len(shape) == 4 else torch.nn.Linear(1, 1)
+    layer.weight.data = torch.from_numpy(weights.copy())
+    round_weights(layer, 8)
+    rounded = layer.weight.detach().numpy()
+    largest = np.abs(weights).reshape(shape[0], -1).max(axis=1)
+    error = np.abs(rounded - weights).reshape(shape[0], -1).max(axis=1)
+    assert (error <= 0.501 * largest / 127 * (1 + 2**-11)).all()
+    stored = rounded.reshape(shape[0], -1)
+    model = product(np.ascontiguousarray(stored.T) if transposed else stored)
+    packed = pack(model)
+    assert packed.graph.initializer[0].data_type == TensorProto.INT8
+    assert packed.ByteSize() < 0.6 * model.ByteSize()
+    x = np.ones((1, stored.shape[0 if not transposed else 1]), np.float32)
+    ours, theirs = (session(each).run(None, {"x": x})[0] for each in (model, packed))
+    assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(stored).sum()  # it may sum in another order
+    again = unpack(packed)
+    assert np.array_equal(numpy_helper.to_array(again.graph.initializer[0]), stored.T if transposed else stored)
+    assert len(again.graph.initializer) == len(again.graph.node) == 1
+
+
+def test_with_8_bits_all_but_layers_is_float16() -> None:
+    norm = torch.nn.LayerNorm(SMALLEST)
+    torch.nn.init.normal_(norm.weight)
+    round_weights(norm, 8)
+    assert torch.equal(norm.weight, norm.weight.half().float())
+
+
 def test_small_tensors_and_other_types_stay() -> None:
     model = product(np.ones((1, SMALLEST - 1), np.float32))
     model.graph.initializer.append(numpy_helper.from_array(np.arange(SMALLEST), "numbers"))
@@ -66,16 +107,17 @@ def test_rounded_weights_are_what_float16_holds() -> None:
     assert layer.weight.dtype == torch.float32
 
 
-@pytest.fixture(params=["window", "stream"])
+@pytest.fixture(params=[("window", 16), ("stream", 16), ("window", 8), ("stream", 8)])
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
     """The same checkpoint as a bundle and as a compact one."""
-    checkpoint = request.getfixturevalue(f"{request.param}_checkpoint")
-    for name in ("whole", "compact"):
-        write_bundle(checkpoint, tmp_path / name, "small", "1", "MIT", {}, 0.5, 0.3, compact=name == "compact")
+    kind, bits = request.param
+    checkpoint = request.getfixturevalue(f"{kind}_checkpoint")
+    for name, compact in (("whole", None), ("compact", bits)):
+        write_bundle(checkpoint, tmp_path / name, "small", "1", "MIT", {}, 0.5, 0.3, compact=compact)
     return tmp_path / "whole", tmp_path / "compact"
 
 
-def test_a_compact_bundle_is_half_as_large_and_has_the_same_layers(pair: tuple[Path, Path]) -> None:
+def test_a_compact_bundle_is_smaller_and_has_the_same_layers(pair: tuple[Path, Path]) -> None:
     whole, compact = (load_bundle(path) for path in pair)
     assert compact.model_file.stat().st_size < 0.75 * whole.model_file.stat().st_size
     assert golden_error(compact, open_classifier(compact)) < 1e-4
@@ -98,7 +140,7 @@ def test_what_rounding_changes_on_real_audio_is_judged(
 ) -> None:
     audio = read_audio(clips, 100)
     out = tmp_path / "compact"
-    write_bundle(window_checkpoint, out, "small", "1", "MIT", {}, 0.5, 0.3, audio, compact=True)
-    monkeypatch.setattr("export.bundle.ROUNDING", 1e-9)
+    write_bundle(window_checkpoint, out, "small", "1", "MIT", {}, 0.5, 0.3, audio, compact=16)
+    monkeypatch.setattr("export.bundle.ROUNDING", {16: 1e-9})
     with pytest.raises(AsitEdgeError, match="on real audio the ONNX model does not compute what the checkpoint does"):
-        write_bundle(window_checkpoint, out, "small", "1", "MIT", {}, 0.5, 0.3, audio, compact=True)
+        write_bundle(window_checkpoint, out, "small", "1", "MIT", {}, 0.5, 0.3, audio, compact=16)

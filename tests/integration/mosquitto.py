@@ -150,7 +150,7 @@ class Subscriber:
         self._client.on_message = lambda _client, _data, message: self.messages.append(
             (message.topic, message.payload.decode(), message.retain)
         )
-        self._client.reconnect_delay_set(0.1, 0.2)
+        self._client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]
         self._client.connect("127.0.0.1", self.broker.port)
         self._client.loop_start()
         self.resubscribed()

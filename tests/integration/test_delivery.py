@@ -206,7 +206,7 @@ def kill_repeatedly(config: Path, times: int, subscriber: Subscriber, seed: int 
     first = 0
     for _ in range(times):
         fed = Feeder(config, first, 100_000, 800)
-        wait_for(lambda fed=fed: fed.committed, 90, "the first events")
+        wait_for(lambda fed=fed: fed.committed, 90, "the first events")  # type: ignore[misc]
         time.sleep(dice.uniform(0.0, 0.3))
         fed.process.send_signal(signal.SIGKILL)
         fed.process.wait()
