@@ -3,9 +3,16 @@
 import torch
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where the hardware multiplies it: on GPUs, and on processors with AMX. Elsewhere it would be slower."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu" or has_amx())
+def autocast(device: torch.device, bf16: bool | None = None) -> torch.autocast:
+    """bfloat16, if not said otherwise where the hardware multiplies it: on GPUs, and on processors with AMX.
+
+    Elsewhere it would be slower.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bf16(device) if bf16 is None else bf16)
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else has_amx()
 
 
 def has_amx() -> bool:

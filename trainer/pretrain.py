@@ -32,6 +32,7 @@ from trainer.flops import flops_per_example, peak_flops
 from trainer.journal import Journal
 from trainer.optimisation import clip_each, freeze, parameter_groups, set_rates
 from trainer.pictures import reconstruction_picture
+from trainer.precision import autocast
 from trainer.pretrain_config import PretrainConfig, make_config, parse_setting, resumed
 from trainer.processes import Processes, join_processes, leave_processes, mean_over_processes
 from trainer.shards import Batches, CropConfig, Crops, Shards
@@ -99,8 +100,6 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
         asit.teacher.compile()
     alone = processes.count == 1
     student = asit.student if alone else DistributedDataParallel(asit.student)
-    bf16 = config.bf16 if config.bf16 is not None else device.type == "cuda" and torch.cuda.is_bf16_supported()
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
     journal = Journal(run, first_step, batches.steps) if processes.first else None
     watch = CollapseWatch(config.prototypes)
@@ -131,7 +130,7 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
         for number, views in enumerate(parts):
             last = number == config.parts - 1
             with _gradients_exchanged(student, only_if=last):
-                with autocast:
+                with autocast(device, config.bf16):
                     taught = asit.teach(views, rates.temperature)
                     outputs = student(views.corrupted_QBFM, views.local_LBFM)
                 losses = asit.losses(views, taught, outputs, masked)

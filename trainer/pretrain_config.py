@@ -96,7 +96,7 @@ class PretrainConfig(BaseModel):
     frozen_epochs: int = Field(1, ge=0, description="epochs without gradient for the last layer")
     seed: int = Field(0, ge=0)
     shuffle_window: int = Field(0, ge=0, description="shards whose examples are shuffled together; 0 is all")
-    bf16: bool | None = Field(None, description="autocast to bfloat16; none: on a GPU that has it")
+    bf16: bool | None = Field(None, description="autocast to bfloat16; none: where the hardware multiplies it")
 
     workers: int = Field(4, ge=0, description="processes that decode audio")
     compile: bool = Field(False, description="torch.compile")

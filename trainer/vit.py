@@ -75,6 +75,17 @@ class PatchEmbed(nn.Module):
         return self.proj(log_mel[:, None]).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
 
 
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Scaled dot-product attention, (..., N, C) each, in torch's fused kernel.
+
+    Written out for bfloat16 on a CPU, where the fused kernel's backward pass takes as long as the rest of the network.
+    """
+    if query.device.type == "cpu" and query.dtype == torch.bfloat16:
+        similarity = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
+        return similarity.softmax(dim=-1).to(value.dtype) @ value
+    return nnf.scaled_dot_product_attention(query, key, value)
+
+
 class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -85,7 +96,7 @@ class Attention(nn.Module):
     def forward(self, x_BND: Tensor) -> Tensor:
         batch, tokens, width = x_BND.shape
         qkv = self.qkv(x_BND).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        attended = nnf.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
+        attended = attend(qkv[0], qkv[1], qkv[2])
         return self.proj(attended.transpose(1, 2).reshape(batch, tokens, width))  # type: ignore[no-any-return]
 
 

@@ -42,6 +42,7 @@ TINY: dict[str, Any] = {
     "epochs": 2,
     "warm_up": 1,
     "learning_rate": 0.05,
+    "bf16": False,
     "workers": 0,
     "log_every": 1,
     "save_every": 2,

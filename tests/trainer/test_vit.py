@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainer.vit import SIZES, ViT, ViTConfig, stretch_positions, vit_config
+from trainer.vit import SIZES, ViT, ViTConfig, attend, stretch_positions, vit_config
 
 
 def test_names_and_shapes_are_timms() -> None:
@@ -92,3 +92,18 @@ def test_impossible_sizes_are_refused(settings: dict[str, int], message: str) ->
 def test_an_unknown_size_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=", ".join(SIZES)):
         vit_config("huge", 592)
+
+
+def test_attention_in_bfloat16_is_that_in_float32() -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 3, 20, 16, requires_grad=True) for _ in range(3))
+    attend(query, key, value).square().sum().backward()
+    exact = [tensor.grad for tensor in (query, key, value)]
+    rounded = [tensor.detach().bfloat16().requires_grad_() for tensor in (query, key, value)]
+    attended = attend(*rounded)
+    assert attended.dtype == torch.bfloat16
+    torch.testing.assert_close(attended.float(), attend(query, key, value), rtol=0.05, atol=0.05)
+    attended.float().square().sum().backward()
+    for rough, true in zip((tensor.grad for tensor in rounded), exact, strict=True):
+        assert rough is not None and true is not None
+        torch.testing.assert_close(rough.float(), true, rtol=0.05, atol=0.2)
