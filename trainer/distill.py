@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ from trainer.features import BatchedLogMel
 from trainer.frame_targets import heard_lately
 from trainer.live_teacher import LiveTeacher
 from trainer.material import build_targets, choose_labels, sampling_weights
+from trainer.muon import MuonAdamW, block_matrices
 from trainer.optimisation import parameter_groups, set_rates
 from trainer.precision import autocast
 from trainer.recordings import FULL_SCALE, Recording, Waveforms, is_held_out, load_waveforms, read_recordings
@@ -190,12 +191,15 @@ def train(
         saved = load_checkpoint(run_file, STUDENT)
         if saved["labels"] != labels:
             raise WrongUse(f"{run_file}: was begun with other data (its labels differ); name a new run")
+        begun_with = saved["config"].get("optimiser", "adamw")
+        if begun_with != config.optimiser:
+            raise WrongUse(f"{run_file}: was begun with --optimiser {begun_with}; give that or name a new run")
         model.load_state_dict(saved["raw"])
         averaged, begun = saved["model"], saved["step"]
     whole = nn.ModuleList([model] if features is None else [model, features]).to(device).train()
     whole.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = {key: value.to(device) for key, value in averaged.items()}
-    optimiser = torch.optim.AdamW(parameter_groups(whole))
+    optimiser = make_optimiser(whole, config)
     if saved is not None:
         if features is not None:
             features.projection.load_state_dict(saved["projection"])
@@ -228,6 +232,13 @@ def train(
             save_checkpoint(run_file, STUDENT, content)
             print(json.dumps({"step": step, **validate(student_of(config, labels, averaged))}), flush=True)
     return student_of(config, labels, averaged)
+
+
+def make_optimiser(network: nn.Module, config: DistillConfig) -> torch.optim.Optimizer | MuonAdamW:
+    """That of the configuration; AdamW where there are no transformer blocks."""
+    if config.optimiser == "muon" and block_matrices(network):
+        return MuonAdamW(network)
+    return torch.optim.AdamW(parameter_groups(network))
 
 
 def follow(averaged: dict[str, Tensor], model: nn.Module, decay: float) -> None:
@@ -327,6 +338,7 @@ def main(
     steps: Annotated[int, typer.Option(min=1)] = DistillConfig.steps,
     batch: Annotated[int, typer.Option(min=1)] = DistillConfig.batch,
     lr: Annotated[float, typer.Option(min=0.0)] = DistillConfig.learning_rate,
+    optimiser: Annotated[str, typer.Option(help="muon or adamw.")] = DistillConfig.optimiser,
     initial: Annotated[
         Path | None, typer.Option(help="Student of an earlier run, of the same size, to begin from.")
     ] = None,
@@ -354,6 +366,8 @@ def main(
         torch.set_num_threads(threads)
     if size not in (*SIZES, CNN):
         raise WrongUse(f"--size {size}: unknown; known are {', '.join(SIZES)} and {CNN}")
+    if optimiser not in ("muon", "adamw"):
+        raise WrongUse(f"--optimiser {optimiser}: unknown; known are muon and adamw")
     recordings = [recording for root in data for recording in read_recordings(root)]
     recordings = [recording for recording in recordings if sharealike or not recording.sharealike]
     config = DistillConfig(
@@ -361,6 +375,7 @@ def main(
         steps=steps,
         batch=batch,
         learning_rate=lr,
+        optimiser=cast(Literal["muon", "adamw"], optimiser),
         initial=str(initial) if initial else None,
         focus=read_labels(focus) if focus else [],
         test_fold=test_fold,

@@ -1,7 +1,7 @@
 """Everything that a distillation run depends on, apart from the data; its checkpoint carries it."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from asit_edge.frontend import FrontEnd
 from trainer.scenes import SceneConfig
@@ -21,6 +21,8 @@ class DistillConfig:
     learning_rate: float = 1.5e-3
     warmup: int = 400
     """Steps in which the learning rate rises."""
+    optimiser: Literal["muon", "adamw"] = "muon"
+    """`muon`: for the matrices of blocks, with AdamW for the rest (`trainer.muon`); a CNN has no blocks."""
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     averaging: float = 0.9995
@@ -79,4 +81,5 @@ class DistillConfig:
         scenes = {**values["scenes"]}
         for name in ("level_db", "noise_db"):
             scenes[name] = tuple(scenes[name])
-        return DistillConfig(**{**values, "scenes": SceneConfig(**scenes)})
+        # Runs of versions that had no choice took AdamW.
+        return DistillConfig(**{"optimiser": "adamw", **values, "scenes": SceneConfig(**scenes)})

@@ -1,6 +1,7 @@
 """What a step does to the parameters (ASiT section 4): groups, clipping, frozen last layer, EMA."""
 
 from collections.abc import Iterable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,14 @@ def parameter_groups(network: nn.Module) -> list[dict[str, object]]:
     return [{"params": decayed, "decayed": True}, {"params": rest, "decayed": False, "weight_decay": 0.0}]
 
 
-def set_rates(optimiser: torch.optim.Optimizer, learning_rate: float, weight_decay: float) -> None:
+class HasGroups(Protocol):
+    """A `torch.optim.Optimizer`, or several as one."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]: ...
+
+
+def set_rates(optimiser: HasGroups, learning_rate: float, weight_decay: float) -> None:
     """Puts this step's learning rate and weight decay into an optimiser over `parameter_groups`."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate

@@ -1,7 +1,7 @@
 """Distillation on a small data set of hums: teachers' windows become a student that hears them in time."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,24 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(material: tuple[Path, Pa
     assert all(torch.equal(whole["raw"][key], resumed["raw"][key]) for key in whole["raw"])
     with pytest.raises(WrongUse, match="was begun with other data"):
         distil(tmp_path / "whole", [one for one in recordings if "Dog" in one.labels], [], short, save_every=2)
+    with pytest.raises(WrongUse, match="was begun with --optimiser muon"):
+        distil(tmp_path / "whole", recordings, [teacher], replace(short, optimiser="adamw"), save_every=2)
+
+
+def test_a_run_from_before_there_was_a_choice_took_adamw() -> None:
+    plain = config().plain()
+    del plain["optimiser"]
+    assert DistillConfig.from_plain(plain).optimiser == "adamw"
+
+
+def test_adamw_learns_too(material: tuple[Path, Path], tmp_path: Path) -> None:
+    root, teacher = material
+    short = config(steps=2, batch=2, scenes=SceneConfig(steps=8, most=1), optimiser="adamw")
+    before = new_student(short, 2)
+    distil(tmp_path / "run", read_recordings(root), [teacher], short, save_every=100)
+    saved = load_checkpoint(tmp_path / "run" / "student.pt", STUDENT)
+    assert "param_groups" in saved["optimiser"]
+    assert not torch.equal(saved["raw"]["frame_head.bias"], before.state_dict()["frame_head.bias"])
 
 
 @pytest.mark.parametrize("kind", ["cnn", "features", "labels only"])

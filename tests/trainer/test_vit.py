@@ -105,5 +105,6 @@ def test_attention_in_bfloat16_is_that_in_float32() -> None:
     torch.testing.assert_close(attended.float(), attend(query, key, value), rtol=0.05, atol=0.05)
     attended.float().square().sum().backward()
     for rough, true in zip((tensor.grad for tensor in rounded), exact, strict=True):
-        assert rough is not None and true is not None
+        assert rough is not None
+        assert true is not None
         torch.testing.assert_close(rough.float(), true, rtol=0.05, atol=0.2)
