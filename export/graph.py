@@ -17,6 +17,8 @@ from export.compact import unpack
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
 
+NAME_SCOPES = "pkg.torch.onnx.name_scopes"
+"""Where a node tells of the modules that it came from, outermost first."""
 WEIGHED = ("MatMul", "Gemm")
 MEASURED = ("MatMul", "Gemm", "Conv", "LayerNormalization", "Softmax")
 """What does a layer's work; the rest moves data around, scales it or adds it up."""
@@ -65,7 +67,7 @@ def layer_names(model: ModelProto) -> dict[str, str]:
 
 
 def _module(node: NodeProto) -> str:
-    scopes = next((entry.value for entry in node.metadata_props if entry.key == "pkg.torch.onnx.name_scopes"), "")
+    scopes = next((entry.value for entry in node.metadata_props if entry.key == NAME_SCOPES), "")
     modules = re.findall(r"'([^']*)'", scopes)[:-1]
     return re.sub(r"^(classifier\.|model\.|backbone\.)*", "", modules[-1]) if modules and modules[-1] else node.name
 

@@ -19,6 +19,7 @@ import typer
 from torch import nn
 
 from asit_edge.errors import AsitEdgeError
+from export.graph import NAME_SCOPES
 from trainer.classifier import Network, Scores
 from trainer.command import run
 from trainer.finetune_config import FinetuneConfig
@@ -86,6 +87,21 @@ def _write(
             external_data=False,
             verbose=False,
         )
+    onnx.save(_without_source(onnx.load(str(file))), str(file))
+
+
+def _without_source(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drops what the exporter writes about the source of each node: lines and paths of the exporting machine.
+
+    Names of modules stay: reports of lost precision speak of them.
+    """
+    for node in model.graph.node:
+        scopes = [entry for entry in node.metadata_props if entry.key == NAME_SCOPES]
+        del node.metadata_props[:]
+        node.metadata_props.extend(scopes)
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+    return model
 
 
 def parity(model: Network, file: Path, windows: np.ndarray, steps: int = 1) -> float:

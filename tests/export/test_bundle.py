@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from asit_edge.bundle import load_bundle
+from asit_edge.bundle import bundled, load_bundle
 from asit_edge.classifier import OnnxWindows
 from asit_edge.errors import AsitEdgeError, WrongUse
 from export.bundle import golden_windows, write_bundle
@@ -51,6 +51,18 @@ def test_a_bundle_scores_like_its_checkpoint(checkpoint: Path, tmp_path: Path) -
     assert np.abs(OnnxWindows(bundle).score(windows) - expected).max() < 1e-5
     assert expected.std() > 0.01
     assert "accuracy: 0.5" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_model_tells_its_layers_but_not_where_the_source_was(tmp_path: Path) -> None:
+    export_onnx(random_model(0), CONFIG, tmp_path / "model.onnx")
+    written = (tmp_path / "model.onnx").read_bytes()
+    assert b"blocks.0.attn" in written
+    assert str(Path(__file__).parents[2]).encode() not in written and b"classifier.py" not in written
+
+
+@pytest.mark.parametrize("file", [file for folder in bundled().values() for file in folder.glob("*.onnx")], ids=str)
+def test_shipped_models_hold_no_paths_of_source(file: Path) -> None:
+    assert b".py" not in file.read_bytes()
 
 
 def test_a_differing_model_is_refused(tmp_path: Path) -> None:
