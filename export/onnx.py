@@ -93,13 +93,15 @@ def _write(
 def _without_source(model: onnx.ModelProto) -> onnx.ModelProto:
     """Drops what the exporter writes about the source of each node: lines and paths of the exporting machine.
 
-    Names of modules stay: reports of lost precision speak of them.
+    Names of modules stay: reports of lost precision speak of them. Shapes of what is computed go: every reader finds
+    them itself.
     """
     for node in model.graph.node:
         scopes = [entry for entry in node.metadata_props if entry.key == NAME_SCOPES]
         del node.metadata_props[:]
         node.metadata_props.extend(scopes)
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+    del model.graph.value_info[:]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
         del value.metadata_props[:]
     return model
 
