@@ -20,7 +20,7 @@ from asit_edge.variant import Precision, Variant
 
 MANIFEST = "bundle.yaml"
 MODEL = "model.onnx"
-DEFAULT = "asit-stream-nano"
+DEFAULT = "asit-stream-tiny"
 """Name of the bundle that is used where none is named."""
 INITIAL = "initial.npz"
 """Of a stream model: what its caches hold after silence, one array a cache, without the batch."""
