@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from trainer.cache import filling
 from trainer.dataset import StrongLabel, load_clip
 from trainer.layouts.detect import read_any
 
@@ -108,15 +109,22 @@ def load_waveforms(recordings: Sequence[Recording], rate: int, cache: Path) -> W
     ]
     key = hashlib.sha256(json.dumps([rate, facts]).encode()).hexdigest()[:16]
     file, index = cache / f"{key}.s16", cache / f"{key}.npy"
-    if not index.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        lengths = [0]
-        aside = file.with_suffix(".part")
-        with aside.open("wb") as out:
-            for recording in recordings:
-                samples = load_clip(recording.path, rate)
-                out.write((samples.clip(-1, 1) * FULL_SCALE).round().astype(np.int16).tobytes())
-                lengths.append(len(samples))
-        aside.replace(file)
-        np.save(index, np.cumsum(lengths, dtype=np.int64))
+    with filling(cache):
+        if not index.is_file():
+            _decode(recordings, rate, file, index)
     return Waveforms(file, np.load(index))
+
+
+def _decode(recordings: Sequence[Recording], rate: int, file: Path, index: Path) -> None:
+    """All samples, one recording after the other, into `file`; then into `index` where each one begins."""
+    lengths = [0]
+    aside = file.with_suffix(".part")
+    with aside.open("wb") as out:
+        for recording in recordings:
+            samples = load_clip(recording.path, rate)
+            out.write((samples.clip(-1, 1) * FULL_SCALE).round().astype(np.int16).tobytes())
+            lengths.append(len(samples))
+    aside.replace(file)
+    aside = index.with_suffix(".part.npy")
+    np.save(aside, np.cumsum(lengths, dtype=np.int64))
+    aside.replace(index)

@@ -1,6 +1,8 @@
 """Distillation on a small data set of hums: teachers' windows become a student that hears them in time."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from tests.trainer.commands import run
+from trainer.cache import filling
 from trainer.checkpoint import load_checkpoint
 from trainer.dataset import load_clip
 from trainer.distill import (
@@ -237,6 +240,21 @@ def test_two_teachers_are_averaged_and_a_label_is_put_on_top(material: tuple[Pat
     assert sampling_weights(built).shape == (2,)
     again = load_waveforms(recordings, RATE, tmp_path)
     assert np.abs(again[1] / 32767 - load_clip(recordings[1].path, RATE)).max() < 1e-4
+
+
+def test_runs_that_begin_together_decode_the_recordings_once(
+    material: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recordings = read_recordings(material[0])[:2]
+    with ThreadPoolExecutor(2) as pool:
+        with filling(tmp_path):
+            runs = [pool.submit(load_waveforms, recordings, RATE, tmp_path) for _ in range(2)]
+            time.sleep(0.3)
+            assert [file.name for file in tmp_path.iterdir()] == [".lock"]
+        first, second = (run.result() for run in runs)
+    assert np.array_equal(first[1], second[1])
+    assert sorted(file.suffix for file in tmp_path.iterdir()) == ["", ".npy", ".s16"]
+    assert "another run is filling it" in capsys.readouterr().err
 
 
 def drawn(
