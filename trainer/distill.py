@@ -38,7 +38,7 @@ from trainer.muon import MuonAdamW, block_matrices
 from trainer.optimisation import parameter_groups, set_rates
 from trainer.precision import autocast
 from trainer.recordings import FULL_SCALE, Recording, Waveforms, is_held_out, load_waveforms, read_recordings
-from trainer.scenes import SceneSampler
+from trainer.scenes import SceneConfig, SceneSampler
 from trainer.schedules import cosine
 from trainer.streaming_vit import SIZES, STEP, StreamViT
 from trainer.student import STUDENT, begin_from, new_student, student_classifier, student_of
@@ -352,6 +352,10 @@ def main(
     live: Annotated[
         Path | None, typer.Option(help="EfficientAT teacher (.pt) that hears every scene of the training itself.")
     ] = None,
+    speed: Annotated[
+        float,
+        typer.Option(min=0.0, max=0.5, help="Sounds are played up to this share faster or slower, pitch included."),
+    ] = SceneConfig.speed,
     features: Annotated[
         Path | None, typer.Option(help="Pre-trained ASiT whose features the student also learns.")
     ] = None,
@@ -384,6 +388,7 @@ def main(
         features=str(features) if features else None,
         features_size=features_size,
         seed=seed,
+        scenes=SceneConfig(speed=speed),
         model=asdict(replace(SIZES[size], chunk=chunk)) if chunk and size in SIZES else None,
     )
     distil(out, recordings, teacher or [], config, save_every)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import soxr
 from scipy.signal import oaconvolve
 
 from trainer.crops import coloured_noise
@@ -113,7 +114,7 @@ class SceneSampler:
         first = int((begin - onset) * speed)
         part = pcm[first : first + int((end - begin) * speed) + 2].astype(np.float32) / np.float32(FULL_SCALE)
         if speed != 1.0:
-            part = np.interp(np.arange(end - begin) * speed, np.arange(len(part)), part).astype(np.float32)
+            part = soxr.resample(part, self._rate * speed, self._rate)
         part = part[: end - begin]
         if self._rooms and rng.random() < config.room:
             part = oaconvolve(part, self._rooms[int(rng.integers(len(self._rooms)))])[: len(part)].astype(np.float32)
