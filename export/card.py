@@ -84,7 +84,7 @@ def _metadata(manifest: Manifest) -> dict[str, Any]:
         for name, value in manifest.metrics.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
-    data = str(manifest.metrics.get("data") or manifest.training.get("data") or "").strip()
+    data = str(manifest.metrics.get("data") or "").strip()
     if results and data:
         dataset = {"name": data, "type": re.sub(r"[^a-z0-9]+", "-", data.lower()).strip("-")[:60]}
         task = {"type": "audio-classification"}
