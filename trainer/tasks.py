@@ -35,7 +35,7 @@ STUDENT_FRAMES = 640
 """Length of a window that a student learns from, at most: 6.4 s, more than the context of any of its layers."""
 
 EVERYDAY_STUDENT = Path(__file__).with_name("asit-stream-nano.safetensors")
-"""The bundled nano's weights, with all the labels that it was distilled on: what a folder of one's own begins with."""
+"""The weights of nano 0.2.1, with all the labels that it was distilled on: what a folder of one's own begins with."""
 
 PAPER = FinetuneConfig(
     size="base", crop="whole", loss="ce", weight_decay=5e-7, averaging=0.0, drop_path=0.0, batch=48, epochs=25
