@@ -177,11 +177,14 @@ def test_the_command_says_what_it_does_and_evaluation_reads_its_run(
         "1",
         "--batch",
         "1",
+        "--speed",
+        "0.4",
         "--threads",
         "1",
     ]
     done = run("trainer.distill", tmp_path / "run", *arguments)
     assert done.returncode == 0, done.stderr
+    assert load_student(tmp_path / "run" / "student.pt")[1].scenes.speed == 0.4
     assert "2 labels" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["step"] == 1
     evaluated = run("trainer.evaluate", tmp_path / "run" / "student.pt", root, "--json")

@@ -69,3 +69,27 @@ def test_waveforms_survive_a_journey_to_another_process(tmp_path: Path) -> None:
     waveforms = Waveforms(tmp_path / "x.s16", np.array([0, 4, 10]))
     assert waveforms[1].tolist() == [4, 5, 6, 7, 8, 9]
     assert pickle.loads(pickle.dumps(waveforms))[0].tolist() == [0, 1, 2, 3]
+
+
+def test_faster_and_slower_sounds_change_pitch_and_nothing_folds_back(tmp_path: Path) -> None:
+    """Two tones, 1 and 7.5 kHz: the lower one tells the speed, the upper one leaves the band when played faster."""
+    time = np.arange(60 * STEP) / RATE
+    tones = 0.2 * (np.sin(2 * np.pi * 1000 * time) + np.sin(2 * np.pi * 7500 * time))
+    (tmp_path / "tones.s16").write_bytes((tones * FULL_SCALE).astype(np.int16).tobytes())
+    starts = np.array([0, 60])
+    config = SceneConfig(steps=20, noise=0.0, room=0.0, most=1, speed=0.4)
+    waveforms = Waveforms(tmp_path / "tones.s16", starts * STEP)
+    sampler = SceneSampler(waveforms, [0], np.ones(1), np.ones((60, 1), np.float32), starts, RATE, STEP, config)
+    speeds = []
+    for seed in range(40):
+        waveform, _ = sampler.scene(np.random.default_rng(seed))
+        spectrum = np.abs(np.fft.rfft(waveform * np.hanning(len(waveform))))
+        hertz = np.fft.rfftfreq(len(waveform), 1 / RATE)
+        speed = hertz[spectrum[hertz < 2000].argmax()] / 1000
+        speeds.append(speed)
+        if speed > 1.1:
+            folded = np.abs(hertz - (RATE - 7500 * speed)) < 100
+            assert spectrum[folded].max() < 0.01 * spectrum.max()
+    assert 0.6 <= min(speeds) < 0.75
+    assert 1.25 < max(speeds) <= 1.4
+    assert 10 <= sum(abs(speed - 1) < 1e-3 for speed in speeds) <= 30
