@@ -2,7 +2,7 @@
 
 import fcntl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,3 +21,11 @@ def filling(folder: Path) -> Iterator[None]:
             print(f"{folder}: another run is filling it; waiting", file=sys.stderr, flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def computed_once(file: Path, compute: Callable[[], object]) -> None:
+    """Calls `compute`, which writes `file`, unless it is there already: then nothing in its folder is touched."""
+    if not file.is_file():
+        with filling(file.parent):
+            if not file.is_file():
+                compute()

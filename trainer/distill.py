@@ -354,7 +354,9 @@ def main(
     ] = None,
     speed: Annotated[
         float,
-        typer.Option(min=0.0, max=0.5, help="Sounds are played up to this share faster or slower, pitch included."),
+        typer.Option(
+            min=0.0, max=0.5, help="Sounds are played up to this share faster or slower; with --live 0.4 is better."
+        ),
     ] = SceneConfig.speed,
     features: Annotated[
         Path | None, typer.Option(help="Pre-trained ASiT whose features the student also learns.")

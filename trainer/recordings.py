@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from trainer.cache import filling
+from trainer.cache import computed_once
 from trainer.dataset import StrongLabel, load_clip
 from trainer.layouts.detect import read_any
 
@@ -109,9 +109,7 @@ def load_waveforms(recordings: Sequence[Recording], rate: int, cache: Path) -> W
     ]
     key = hashlib.sha256(json.dumps([rate, facts]).encode()).hexdigest()[:16]
     file, index = cache / f"{key}.s16", cache / f"{key}.npy"
-    with filling(cache):
-        if not index.is_file():
-            _decode(recordings, rate, file, index)
+    computed_once(index, lambda: _decode(recordings, rate, file, index))
     return Waveforms(file, np.load(index))
 
 

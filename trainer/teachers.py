@@ -25,7 +25,7 @@ from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.frontend import FrontEnd, log_mel
 from asit_edge.pipeline import Scorer
 from asit_edge.validation import explain
-from trainer.cache import filling
+from trainer.cache import computed_once
 from trainer.checkpoint import CLASSIFIER, FORMAT, load_classifier
 from trainer.efficientat import EfficientAt
 from trainer.recordings import FULL_SCALE, Recording, Waveforms
@@ -155,15 +155,17 @@ def teacher_scores(
         raise WrongUse(f"{source}: no such teacher")
     names = [recording.name for recording in recordings]
     file = cache / f"{source.stem}-{_fingerprint(source, names)}.npz"
-    with filling(cache):
-        if not file.is_file():
-            teacher = open_teacher(source)
-            windows = [
-                score_recording(teacher, waveforms[index] / np.float32(FULL_SCALE), rate) for index in range(len(names))
-            ]
-            write_teacher_scores(
-                file, names, windows, teacher.labels, teacher.window / teacher.rate, teacher.hop / teacher.rate
-            )
+
+    def ask() -> None:
+        teacher = open_teacher(source)
+        windows = [
+            score_recording(teacher, waveforms[index] / np.float32(FULL_SCALE), rate) for index in range(len(names))
+        ]
+        write_teacher_scores(
+            file, names, windows, teacher.labels, teacher.window / teacher.rate, teacher.hop / teacher.rate
+        )
+
+    computed_once(file, ask)
     return read_teacher_scores(file)
 
 

@@ -258,6 +258,8 @@ def test_runs_that_begin_together_decode_the_recordings_once(
     assert np.array_equal(first[1], second[1])
     assert sorted(file.suffix for file in tmp_path.iterdir()) == ["", ".npy", ".s16"]
     assert "another run is filling it" in capsys.readouterr().err
+    with filling(tmp_path):  # what is there is read without waiting
+        assert np.array_equal(load_waveforms(recordings, RATE, tmp_path)[1], first[1])
 
 
 def drawn(
