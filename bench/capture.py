@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from asit_edge.assembly import load_model
-from asit_edge.clock import SystemClock
-from asit_edge.commands import Command
-from asit_edge.config import Config
-from asit_edge.event import Event
-from asit_edge.listen import IDLE, Hearing, open_source
-from asit_edge.sources.microphone import MicrophoneCapture
+from asit_edge.assembly import load_model, open_source
+from asit_edge.audio.clock import SystemClock
+from asit_edge.audio.sources.microphone import MicrophoneCapture
+from asit_edge.config.root import Config
+from asit_edge.listen.loop import IDLE, Hearing
+from asit_edge.messages.event import Event
+from asit_edge.mqtt.commands import Command
 
 
 class Nobody:

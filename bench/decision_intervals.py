@@ -17,17 +17,17 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from asit_edge.classifier import SlidingWindow
-from asit_edge.events import ClassSettings
-from asit_edge.frontend import FrontEnd
-from trainer.audioset import label_for
-from trainer.crops import Samples
-from trainer.dataset import Dataset
-from trainer.detection import OperatingPoint, Timeline, miss_rate_at, outcomes, together, track
-from trainer.evaluate import choose_part, evaluate, plain
-from trainer.layouts.detect import read_any
-from trainer.scoring import OFF, ON, Model, event_settings, open_model
-from trainer.yamnet import RATE, WINDOW, YamNet
+from asit_edge.detect.hysteresis import ClassSettings
+from asit_edge.model.classifier import SlidingWindow
+from asit_edge.model.frontend import FrontEnd
+from trainer.data.audioset import label_for
+from trainer.data.crops import Samples
+from trainer.data.dataset import Dataset
+from trainer.data.layouts.detect import read_any
+from trainer.evaluation.detection import OperatingPoint, Timeline, miss_rate_at, outcomes, together, track
+from trainer.evaluation.results import choose_part, evaluate, plain
+from trainer.evaluation.scoring import OFF, ON, Model, event_settings, open_model
+from trainer.teachers.yamnet import RATE, WINDOW, YamNet
 
 EVERY = (0.96, 0.48, 0.32)
 ALARMS = 20.0

@@ -17,15 +17,15 @@ import soundfile
 import torch
 import typer
 
-from trainer.asit import ASiT, Views
-from trainer.corruption import corrupt, draw_plan
-from trainer.features import BatchedLogMel
-from trainer.flops import flops_per_example
-from trainer.optimisation import clip_each, parameter_groups
+from trainer.asit.asit import ASiT, Views
+from trainer.asit.config import PretrainConfig, make_config, parse_setting
+from trainer.asit.corruption import corrupt, draw_plan
+from trainer.asit.flops import flops_per_example
+from trainer.data.features import BatchedLogMel
+from trainer.data.listing import list_sources
+from trainer.data.shards import CropConfig, Crops, Shards
 from trainer.prepare import PrepareConfig, prepare_shards
-from trainer.pretrain_config import PretrainConfig, make_config, parse_setting
-from trainer.shards import CropConfig, Crops, Shards
-from trainer.sources import list_sources
+from trainer.run.optimisation import clip_each, parameter_groups
 
 T = TypeVar("T")
 

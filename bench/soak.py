@@ -25,19 +25,20 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from asit_edge.assembly import Model, class_settings
-from asit_edge.bundle import Bundle, BundleLabel, Manifest, WindowModel
-from asit_edge.commands import Command
-from asit_edge.config import Config
+from asit_edge.assembly import Model
+from asit_edge.audio.ring import Ring
+from asit_edge.audio.sources.source import Capture
+from asit_edge.config.root import Config
+from asit_edge.detect.class_settings import class_settings
 from asit_edge.errors import AsitEdgeError
-from asit_edge.event import Event
-from asit_edge.frontend import FrontEnd
-from asit_edge.listen import Hearing
-from asit_edge.memory import return_freed_memory
-from asit_edge.report import Gap, Level, Status
-from asit_edge.ring import Ring
-from asit_edge.sources import Capture
-from tests.virtual import Instantly, VirtualClock
+from asit_edge.host.malloc import return_freed_memory
+from asit_edge.listen.loop import Hearing
+from asit_edge.messages.event import Event
+from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.model.bundle import Bundle, BundleLabel, Manifest, WindowModel
+from asit_edge.model.frontend import FrontEnd
+from asit_edge.mqtt.commands import Command
+from tests.listen.virtual import Instantly, VirtualClock
 
 RATE = 16_000
 BLOCK = 0.1

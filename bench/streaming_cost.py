@@ -30,13 +30,13 @@ def make_models(folder: Path) -> list[tuple[str, float, Path, Path | None]]:
     from onnxruntime.quantization import quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    from asit_edge.frontend import FrontEnd
+    from asit_edge.model.frontend import FrontEnd
     from export.onnx import export_stream, export_windows
-    from trainer.classifier import ClipClassifier, Scores
-    from trainer.cnn import WindowCnn
-    from trainer.streaming_vit import SIZES, StreamViT
-    from trainer.student import DeviceStream
-    from trainer.vit import vit_config
+    from trainer.models.classifier import ClipClassifier, Scores
+    from trainer.models.cnn import WindowCnn
+    from trainer.models.streaming_vit import SIZES, StreamViT
+    from trainer.models.vit import vit_config
+    from trainer.students.student import DeviceStream
 
     torch.manual_seed(0)
     silence = FrontEnd().silence
@@ -99,7 +99,7 @@ def measure(file: Path, rounds: int) -> None:
             interpreter.invoke()
 
     else:
-        from asit_edge.backends.onnx_session import open_session
+        from asit_edge.model.backends.session import open_session
 
         session = open_session(file)
         feed = {
@@ -117,7 +117,7 @@ def measure(file: Path, rounds: int) -> None:
 
 def front_end_ms(rounds: int) -> float:
     """CPU time of the NumPy front end for a second of audio, fed in blocks of 0.32 s."""
-    from asit_edge.frontend import FrontEnd, LogMel
+    from asit_edge.model.frontend import FrontEnd, LogMel
 
     log_mel = LogMel(FrontEnd())
     block = np.random.default_rng(0).uniform(-0.1, 0.1, 5_120).astype(np.float32)

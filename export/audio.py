@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from asit_edge.errors import WrongUse
-from asit_edge.frontend import FrontEnd
-from trainer.dataset import Dataset, load_clip
-from trainer.esc50 import esc50_table, read_esc50
-from trainer.layouts import folder as own_data
-from trainer.sources import list_sources
+from asit_edge.model.frontend import FrontEnd
+from trainer.data.dataset import Dataset, load_clip
+from trainer.data.layouts import folder as own_data
+from trainer.data.layouts.esc50 import esc50_table, read_esc50
+from trainer.data.listing import list_sources
 
 LONGEST = 30.0
 """Seconds of a recording that are used."""
@@ -57,7 +57,7 @@ def read_audio(folder: Path, most: int) -> Audio:
     """At most that many recordings, evenly taken from a folder. WrongUse if there are too few.
 
     The first fold calibrates where there are folds (the ESC-50 layout); elsewhere every fourth recording does. Labels
-    are those of the ESC-50 layout or of a table that `trainer.layouts.folder` knows.
+    are those of the ESC-50 layout or of a table that `trainer.data.layouts.folder` knows.
     """
     if esc50_table(folder) is not None:
         recordings = _labelled(read_esc50(folder))

@@ -15,8 +15,10 @@ import yaml
 from pydantic import ValidationError
 from torch import nn
 
-from asit_edge.assembly import open_classifier
-from asit_edge.bundle import (
+from asit_edge.errors import WrongUse, one_line
+from asit_edge.labels import Label
+from asit_edge.model.backends.shapes import open_classifier
+from asit_edge.model.bundle import (
     INITIAL,
     MODEL,
     BundleLabel,
@@ -27,10 +29,8 @@ from asit_edge.bundle import (
     sha256,
     write_manifest,
 )
-from asit_edge.errors import WrongUse, one_line
-from asit_edge.frontend import FrontEnd, log_mel
-from asit_edge.golden import GOLDEN, golden_scores
-from asit_edge.labels import Label
+from asit_edge.model.frontend import FrontEnd, log_mel
+from asit_edge.model.golden import GOLDEN, golden_scores
 from asit_edge.validation import explain
 from export.audio import Audio, read_audio
 from export.card import CARD, model_card
@@ -47,14 +47,15 @@ from export.variants import (
     parse_precisions,
     write_variants,
 )
-from trainer.checkpoint import checkpoint_kind, load_classifier
-from trainer.classifier import Scores, StreamClassifier
-from trainer.cnn import WindowCnn
-from trainer.command import run
-from trainer.crops import coloured_noise
-from trainer.scoring import DECISION_FRAMES, OFF, ON, decision_steps
-from trainer.streaming_vit import StreamViT
-from trainer.student import STUDENT, DeviceStream, TorchStream, load_student
+from trainer.data.crops import coloured_noise
+from trainer.evaluation.scoring import DECISION_FRAMES, OFF, ON, decision_steps
+from trainer.finetuning.checkpoint import load_classifier
+from trainer.models.classifier import Scores, StreamClassifier
+from trainer.models.cnn import WindowCnn
+from trainer.models.streaming_vit import StreamViT
+from trainer.run.checkpoint import checkpoint_kind
+from trainer.run.command import run
+from trainer.students.student import STUDENT, DeviceStream, TorchStream, load_student
 
 ROUNDING: dict[Bits, float] = {16: 5e-3, 8: 0.05}
 """Largest change of a probability, on real audio, that storing weights in so many bits may bring."""

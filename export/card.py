@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from asit_edge.bundle import MODEL, Manifest, StreamModel
+from asit_edge.model.bundle import MODEL, Manifest, StreamModel
 
 CARD = "README.md"
 

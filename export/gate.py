@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from asit_edge.bundle import Manifest
-from asit_edge.classifier import Classifier, Scores
-from asit_edge.frontend import FrontEnd, Samples
-from asit_edge.pipeline import Scorer
-from asit_edge.tag import clip_scores
-from asit_edge.variant import Gate
-from trainer.metrics import average_precision
+from asit_edge.audio.samples import Samples
+from asit_edge.detect.chunker import Scorer
+from asit_edge.detect.clip_scores import clip_scores
+from asit_edge.model.bundle import Manifest
+from asit_edge.model.classifier import Classifier, Scores
+from asit_edge.model.frontend import FrontEnd
+from asit_edge.model.variant import Gate
+from trainer.evaluation.metrics import average_precision
 
 LIMITS: dict[str, dict[str, float]] = {
     "fp16": {
@@ -35,7 +36,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "map_loss": 0.01,
     },
 }
-"""Default limits by precision; `asit_edge.bundle.Gate` says what they mean."""
+"""Default limits by precision; `asit_edge.model.bundle.Gate` says what they mean."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def hear(classifier: Classifier, front_end: FrontEnd, recordings: Sequence[Sampl
 
 
 def measure(reference: Heard, variant: Heard, manifest: Manifest, labels: Sequence[str | None]) -> dict[str, float]:
-    """What the variant loses; keys as in `asit_edge.bundle.Gate`.
+    """What the variant loses; keys as in `asit_edge.model.bundle.Gate`.
 
     Accuracy (best class among those that the labels have) and mean average precision are of whole recordings, and
     only there if the model knows at least two of the labels.

@@ -20,11 +20,11 @@ from torch import nn
 
 from asit_edge.errors import AsitEdgeError
 from export.graph import NAME_SCOPES
-from trainer.classifier import Network, Scores
-from trainer.command import run
-from trainer.finetune_config import FinetuneConfig
-from trainer.scoring import decision_steps
-from trainer.student import DeviceStream
+from trainer.evaluation.scoring import decision_steps
+from trainer.finetuning.config import FinetuneConfig
+from trainer.models.classifier import Network, Scores
+from trainer.run.command import run
+from trainer.students.student import DeviceStream
 
 OPSET = 18
 TOLERANCE = 1e-4

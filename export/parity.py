@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from asit_edge.assembly import open_classifier
-from asit_edge.bundle import Bundle
 from asit_edge.errors import AsitEdgeError
+from asit_edge.model.backends.shapes import open_classifier
+from asit_edge.model.bundle import Bundle
 from export.audio import Audio
 from export.gate import hear
 from export.onnx import TOLERANCE
-from trainer.scoring import open_model
+from trainer.evaluation.scoring import open_model
 
 MOST = 32
 """Recordings that are compared: torch steps through a stream slowly."""

@@ -13,17 +13,18 @@ from typing import Annotated
 
 import typer
 
-from asit_edge.backends.build import build_engine
-from asit_edge.backends.choose import engine_precision
-from asit_edge.backends.cuda import Cuda, DriverCuda
-from asit_edge.backends.engine import EngineCache, Options, SideCar, default_cache, write_engine
-from asit_edge.backends.tensorrt import Progress, TensorRT, installed
-from asit_edge.bundle import Bundle, load_bundle
-from asit_edge.config import Config
+from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError, WrongUse
-from asit_edge.variant import Precision
+from asit_edge.host.directories import default_cache
+from asit_edge.model.backends.build import build_engine
+from asit_edge.model.backends.choice import engine_precision
+from asit_edge.model.backends.cuda import Cuda, DriverCuda
+from asit_edge.model.backends.engine import EngineCache, Options, SideCar, write_engine
+from asit_edge.model.backends.tensorrt import Progress, TensorRT, installed
+from asit_edge.model.bundle import Bundle, load_bundle
+from asit_edge.model.variant import Precision
 from export.trt_api import missing
-from trainer.command import run
+from trainer.run.command import run
 
 PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
 

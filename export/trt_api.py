@@ -1,7 +1,7 @@
 """Does the installed TensorRT have what we call? Our calls, read from our source, against its classes.
 
-`asit_edge.backends.tensorrt` annotates every variable that holds one of TensorRT's objects with its class. From that
-follow all attributes, methods and numbers of arguments that we use; nothing has to be run, so no GPU is needed.
+`asit_edge.model.backends.tensorrt` annotates every variable that holds one of TensorRT's objects with its class. From
+that follow all attributes, methods and numbers of arguments that we use; nothing has to be run, so no GPU is needed.
 """
 
 import ast
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asit_edge.backends.tensorrt as door
+import asit_edge.model.backends.tensorrt as door
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,19 @@ import numpy as np
 import onnx
 import typer
 
-from asit_edge.assembly import open_classifier
-from asit_edge.bundle import MODEL, Bundle, load_bundle, sha256, write_manifest
 from asit_edge.errors import AsitEdgeError, WrongUse
-from asit_edge.golden import golden_error
-from asit_edge.variant import Gate, Variant
+from asit_edge.model.backends.shapes import open_classifier
+from asit_edge.model.bundle import MODEL, Bundle, load_bundle, sha256, write_manifest
+from asit_edge.model.golden import golden_error
+from asit_edge.model.variant import Gate, Variant
 from export.audio import Audio, read_audio
+from export.calibration import feeds
 from export.card import CARD, model_card
-from export.feeds import feeds
+from export.fp16 import half, widened
 from export.gate import LIMITS, hear, judge, measure
 from export.graph import load, local_errors
-from export.half import half, widened
-from export.quantise import quantise
-from trainer.command import run
+from export.int8 import quantise
+from trainer.run.command import run
 
 Lower = Literal["fp16", "int8"]
 LOWER: dict[str, Lower] = {"fp16": "fp16", "int8": "int8"}

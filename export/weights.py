@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from asit_edge.errors import WrongUse
-from trainer.checkpoint import read_content, save_portable
-from trainer.command import run
+from trainer.run.checkpoint import read_content, save_portable
+from trainer.run.command import run
 
 
 def main(

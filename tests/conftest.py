@@ -11,8 +11,8 @@ import soundfile
 from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
-from asit_edge.bundle import BundleLabel, Manifest, StreamModel, WindowModel, sha256, write_manifest
-from asit_edge.frontend import FrontEnd
+from asit_edge.model.bundle import BundleLabel, Manifest, StreamModel, WindowModel, sha256, write_manifest
+from asit_edge.model.frontend import FrontEnd
 
 ROOT = Path(__file__).parent.parent
 RATE = 16_000

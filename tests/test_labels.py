@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asit_edge.labels import slug
-from trainer.audioset import audioset_ids, label_for
+from trainer.data.audioset import audioset_ids, label_for
 
 
 @pytest.mark.parametrize(

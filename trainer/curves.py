@@ -13,8 +13,8 @@ import typer
 from matplotlib.figure import Figure
 
 from asit_edge.errors import AsitEdgeError, WrongUse
-from trainer.command import run
-from trainer.journal import METRICS
+from trainer.run.command import run
+from trainer.run.journal import METRICS
 
 PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("global loss", ("loss/global",)),

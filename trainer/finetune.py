@@ -16,22 +16,22 @@ import typer
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.validation import nearest
-from trainer.checkpoint import load_classifier, save_classifier
-from trainer.classifier import Network
-from trainer.command import run
-from trainer.crops import Samples
-from trainer.dataset import TEST, TRAIN, VALIDATION, Dataset, split_by_group
-from trainer.evaluate import evaluate, plain
-from trainer.finetune_config import FinetuneConfig, parse_settings, same_run, with_settings
-from trainer.finetune_loop import train
-from trainer.layouts.folder import write_table
-from trainer.metrics import mean_average_precision
-from trainer.scoring import checkpoint_model
-from trainer.selection import choose_thresholds, decision_map, fast_scores
-from trainer.student import is_student, load_student
-from trainer.tasks import EVERYDAY_STUDENT, RECIPES, TASKS, student_recipe
-from trainer.weights import stored_backbone
-from trainer.whole_clips import Waveforms
+from trainer.data.crops import Samples
+from trainer.data.dataset import TEST, TRAIN, VALIDATION, Dataset, split_by_group
+from trainer.data.layouts.folder import write_table
+from trainer.data.whole_clips import Waveforms
+from trainer.evaluation.metrics import mean_average_precision
+from trainer.evaluation.results import evaluate, plain
+from trainer.evaluation.scoring import checkpoint_model
+from trainer.evaluation.selection import choose_thresholds, decision_map, fast_scores
+from trainer.finetuning.checkpoint import load_classifier, save_classifier
+from trainer.finetuning.config import FinetuneConfig, parse_settings, same_run, with_settings
+from trainer.finetuning.loop import train
+from trainer.finetuning.recipes import EVERYDAY_STUDENT, RECIPES, TASKS, student_recipe
+from trainer.models.classifier import Network
+from trainer.models.pretrained import stored_backbone
+from trainer.run.command import run
+from trainer.students.student import is_student, load_student
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ def main(
     lr: Annotated[float | None, typer.Option(min=0.0)] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Repeat for several runs of each fold; default 0.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value of trainer/finetune_config.py; repeat for more.")
+        list[str] | None, typer.Option("--set", help="key=value of trainer/finetuning/config.py; repeat for more.")
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
 ) -> None:

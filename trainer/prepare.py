@@ -30,9 +30,9 @@ import typer
 from tqdm import tqdm
 
 from asit_edge.errors import AsitEdgeError, WrongUse
-from trainer.command import run
-from trainer.dataset import load_clip
-from trainer.sources import Source, list_sources
+from trainer.data.dataset import load_clip
+from trainer.data.listing import Source, list_sources
+from trainer.run.command import run
 
 RATE = 16_000
 """Hz of the audio in shards."""

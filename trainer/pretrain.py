@@ -1,6 +1,6 @@
 """ASiT pre-training (arXiv 2211.13189): `python -m trainer.pretrain RUN --data SHARDS`, also under torchrun.
 
-The loop of a run, top to bottom; the method is in `trainer.asit`. A step depends on the config and on its
+The loop of a run, top to bottom; the method is in `trainer.asit.asit`. A step depends on the config and on its
 number alone (the order of examples, crops, corruption and dropped paths are seeded by it), so a run that was
 stopped anywhere goes on from its last checkpoint to the same losses.
 """
@@ -22,22 +22,23 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from asit_edge.errors import AsitEdgeError, WrongUse
-from trainer.asit import ASiT, Views
-from trainer.atomic_save import save_whole
-from trainer.collapse import CollapseWatch
-from trainer.command import run as run_command
-from trainer.corruption import CorruptionPlan, corrupt, draw_plan
-from trainer.features import BatchedLogMel
-from trainer.flops import flops_per_example, peak_flops
-from trainer.journal import Journal
-from trainer.optimisation import clip_each, freeze, parameter_groups, set_rates
-from trainer.pictures import reconstruction_picture
-from trainer.precision import autocast
-from trainer.pretrain_config import PretrainConfig, make_config, parse_setting, resumed
-from trainer.processes import Processes, join_processes, leave_processes, mean_over_processes
-from trainer.shards import Batches, CropConfig, Crops, Shards
-from trainer.stopping import StopRequest
-from trainer.weights import backbone_weights, load_exactly, read_file
+from trainer.asit.asit import ASiT, Views
+from trainer.asit.collapse import CollapseWatch
+from trainer.asit.config import PretrainConfig, make_config, parse_setting, resumed
+from trainer.asit.corruption import CorruptionPlan, corrupt, draw_plan
+from trainer.asit.flops import flops_per_example, peak_flops
+from trainer.asit.pictures import reconstruction_picture
+from trainer.data.features import BatchedLogMel
+from trainer.data.shards import Batches, CropConfig, Crops, Shards
+from trainer.models.pretrained import backbone_weights, load_exactly
+from trainer.run.checkpoint import read_file
+from trainer.run.command import run as run_command
+from trainer.run.distributed import Processes, join_processes, leave_processes, mean_over_processes
+from trainer.run.files import save_whole
+from trainer.run.journal import Journal
+from trainer.run.optimisation import clip_each, freeze, parameter_groups, set_rates
+from trainer.run.precision import autocast
+from trainer.run.signals import StopRequest
 
 CHECKPOINT = "last.pt"
 FORMAT = "asit-edge pre-training 1"

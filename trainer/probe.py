@@ -23,12 +23,13 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from asit_edge.errors import WrongUse
-from asit_edge.frontend import FrontEnd, log_mel
-from trainer.command import run
-from trainer.crops import Samples
-from trainer.esc50 import read_esc50
-from trainer.vit import SIZES, ViT, vit_config
-from trainer.weights import load_backbone, stored_backbone
+from asit_edge.model.frontend import FrontEnd, log_mel
+from trainer.data.crops import Samples
+from trainer.data.layouts.esc50 import read_esc50
+from trainer.data.whole_clips import clip_windows
+from trainer.models.pretrained import load_backbone, stored_backbone
+from trainer.models.vit import SIZES, ViT, vit_config
+from trainer.run.command import run
 
 Features = npt.NDArray[np.float32]
 
@@ -59,14 +60,6 @@ def clip_features(backbone: ViT, clips: Sequence[Samples], spec: FrontEnd, batch
     np.add.at(sums, owner, np.concatenate(features))
     counts = np.bincount(owner, minlength=len(clips)).astype(np.float32)
     return (sums / counts[:, None]).astype(np.float32)
-
-
-def clip_windows(clip: Samples, spec: FrontEnd, frames: int) -> list[Samples]:
-    """Windows of `frames` frames, every half window, that cover the clip; the last one ends in silence if it must."""
-    length, hop = spec.samples_for(frames), frames // 2 * spec.hop
-    starts = range(0, max(len(clip) - length, 0) + hop // 2 + 1, hop)
-    padded = np.concatenate((clip, np.zeros(length + hop, np.float32)))
-    return [padded[start : start + length] for start in starts]
 
 
 def probe_folds(features: Features, classes: npt.NDArray[np.int64], folds: npt.NDArray[np.int64]) -> dict[int, float]:

@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from asit_edge.errors import WrongUse
 from asit_edge.validation import nearest
-from trainer.command import run
-from trainer.crops import coloured_noise
-from trainer.dataset import Clip, StrongLabel, load_clip
-from trainer.layouts.detect import read_any
-from trainer.sources import AUDIO_SUFFIXES
+from trainer.data.crops import coloured_noise
+from trainer.data.dataset import Clip, StrongLabel, load_clip
+from trainer.data.layouts.detect import read_any
+from trainer.data.listing import AUDIO_SUFFIXES
+from trainer.run.command import run
 
 Samples = npt.NDArray[np.float32]
 

@@ -15,14 +15,16 @@ import typer
 import yaml
 
 from asit_edge.errors import WrongUse
-from trainer.audioset import read_labels
-from trainer.command import run
-from trainer.distill import held_out, is_room, validation_scores
-from trainer.material import build_targets
-from trainer.metrics import average_precision
-from trainer.recordings import load_waveforms, read_recordings
-from trainer.student import load_student
-from trainer.teachers import teacher_scores
+from trainer.data.audioset import read_labels
+from trainer.data.layouts.collections import read_recordings
+from trainer.data.recordings import load_waveforms
+from trainer.distillation.material import build_targets
+from trainer.distillation.rooms import is_room
+from trainer.distillation.validation import held_out, validation_scores
+from trainer.evaluation.metrics import average_precision
+from trainer.run.command import run
+from trainer.students.student import load_student
+from trainer.teachers.teacher import teacher_scores
 
 SURE, ABSENT = 0.5, 0.1
 """Targets from which on a sound counts as there, and below which as not there; between them nobody asks."""

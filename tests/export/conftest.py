@@ -9,17 +9,18 @@ import pytest
 import soundfile
 import torch
 
-from asit_edge.demo import recording
+from asit_edge.cli.demo import recording
 from export.audio import read_audio
 from export.bundle import write_bundle
 from export.variants import write_variants
-from trainer.audioset import label_for
-from trainer.checkpoint import save_checkpoint, save_classifier
-from trainer.classifier import ClipClassifier
-from trainer.distill_config import DistillConfig
-from trainer.finetune_config import FinetuneConfig
-from trainer.streaming_vit import Stage, StreamConfig, StreamViT
-from trainer.student import STUDENT
+from trainer.data.audioset import label_for
+from trainer.finetuning.checkpoint import save_classifier
+from trainer.finetuning.config import FinetuneConfig
+from trainer.models.classifier import ClipClassifier
+from trainer.models.streaming_vit import Stage, StreamConfig, StreamViT
+from trainer.run.checkpoint import save_checkpoint
+from trainer.students.config import DistillConfig
+from trainer.students.student import STUDENT
 
 WINDOW = FinetuneConfig(size="nano", frames=64)
 STREAMING = StreamConfig(stages=(Stage(32, 1, 2, 4), Stage(64, 1, 2, 6)), stem=(4, 4, 8), chunk=2, activation="relu")

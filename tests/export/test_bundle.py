@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from asit_edge.bundle import bundled, load_bundle
-from asit_edge.classifier import OnnxWindows
 from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.model.backends.onnx import OnnxWindows
+from asit_edge.model.bundle import bundled, load_bundle
 from export.bundle import golden_windows, write_bundle
 from export.onnx import export_onnx, parity
-from trainer.audioset import label_for
-from trainer.checkpoint import save_classifier
-from trainer.classifier import ClipClassifier, Scores
-from trainer.esc50 import AUDIOSET_NAMES, display_name
-from trainer.finetune_config import FinetuneConfig
+from trainer.data.audioset import label_for
+from trainer.data.layouts.esc50 import AUDIOSET_NAMES, display_name
+from trainer.finetuning.checkpoint import save_classifier
+from trainer.finetuning.config import FinetuneConfig
+from trainer.models.classifier import ClipClassifier, Scores
 
 CONFIG = FinetuneConfig(size="nano", frames=64)
 LABELS = [label_for(display_name(category)) for category in ("dog", "rain", "sea_waves")]

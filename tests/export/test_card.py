@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from asit_edge.bundle import Manifest, load_bundle
+from asit_edge.model.bundle import Manifest, load_bundle
 from export.card import model_card
 
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from asit_edge.assembly import open_classifier
-from asit_edge.backends.engine import Options
-from asit_edge.backends.tensorrt import installed
-from asit_edge.bundle import load_bundle
 from asit_edge.errors import AsitEdgeError
-from asit_edge.golden import golden_error
+from asit_edge.model.backends.engine import Options
+from asit_edge.model.backends.shapes import open_classifier
+from asit_edge.model.backends.tensorrt import installed
+from asit_edge.model.bundle import load_bundle
+from asit_edge.model.golden import golden_error
 from export.audio import read_audio
 from export.bundle import write_bundle
 from export.compact import SMALLEST, pack, round_weights, unpack

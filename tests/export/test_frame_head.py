@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from asit_edge.assembly import open_classifier
-from asit_edge.bundle import load_bundle
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.labels import Label
+from asit_edge.model.backends.shapes import open_classifier
+from asit_edge.model.bundle import load_bundle
 from export.bundle import write_bundle
 from tests.conftest import tones
-from trainer.checkpoint import new_classifier, save_classifier
-from trainer.finetune_config import FinetuneConfig
-from trainer.scoring import open_model
+from trainer.evaluation.scoring import open_model
+from trainer.finetuning.checkpoint import new_classifier, save_classifier
+from trainer.finetuning.config import FinetuneConfig
 
 LABELS = [Label(name=name, id=name.lower()) for name in ("Low", "High", "Other")]
 

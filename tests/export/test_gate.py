@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from asit_edge.bundle import Manifest, load_bundle
-from asit_edge.variant import Gate
+from asit_edge.model.bundle import Manifest, load_bundle
+from asit_edge.model.variant import Gate
 from export.gate import LIMITS, Heard, judge, measure, quality
 
 SCORES = arrays(np.float32, (6, 2), elements=st.floats(0, 1, width=32))

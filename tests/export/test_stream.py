@@ -11,16 +11,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asit_edge.assembly import open_classifier
-from asit_edge.bundle import load_bundle
-from asit_edge.classifier import Classifier
 from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.model.backends.shapes import open_classifier
+from asit_edge.model.bundle import load_bundle
+from asit_edge.model.classifier import Classifier
 from export.bundle import write_bundle
 from export.onnx import export_stream, stream_parity
-from trainer.checkpoint import save_checkpoint
-from trainer.distill_config import DistillConfig
-from trainer.streaming_vit import Stage, StreamConfig, StreamViT
-from trainer.student import STUDENT, DeviceStream, TorchStream, load_student
+from trainer.models.streaming_vit import Stage, StreamConfig, StreamViT
+from trainer.run.checkpoint import save_checkpoint
+from trainer.students.config import DistillConfig
+from trainer.students.student import STUDENT, DeviceStream, TorchStream, load_student
 
 LABELS = ["Dog", "Rain", "Speech"]
 MODEL = StreamConfig(stages=(Stage(16, 1, 2, 4), Stage(32, 1, 2, 6)), stem=(4, 4, 8), chunk=2, activation="relu")

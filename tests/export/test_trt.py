@@ -10,19 +10,19 @@ import pytest
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from typer.testing import CliRunner
 
-from asit_edge.backends.build import key_here
-from asit_edge.backends.engine import EngineCache, Options, read_plan
-from asit_edge.backends.tensorrt import installed
-from asit_edge.bundle import load_bundle
 from asit_edge.errors import AsitEdgeError
-from asit_edge.variant import Precision
+from asit_edge.model.backends.build import key_here
+from asit_edge.model.backends.engine import EngineCache, Options, read_plan
+from asit_edge.model.backends.tensorrt import installed
+from asit_edge.model.bundle import load_bundle
+from asit_edge.model.variant import Precision
 from export import trt
 from export.graph import load
 from export.onnx import fix_batch
 from export.trt_api import Use, missing, uses
-from tests.backends.fake_gpu import FakeTensorRT, HostCuda
 from tests.conftest import require
-from trainer.command import new_app
+from tests.model.backends.fake_gpu import FakeTensorRT, HostCuda
+from trainer.run.command import new_app
 
 app = new_app()
 app.command()(trt.main)

@@ -12,19 +12,19 @@ import yaml
 from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
-from asit_edge.assembly import open_classifier
-from asit_edge.bundle import Bundle, load_bundle, sha256
 from asit_edge.errors import AsitEdgeError, WrongUse
-from asit_edge.golden import golden_error
+from asit_edge.model.backends.shapes import open_classifier
+from asit_edge.model.bundle import Bundle, load_bundle, sha256
+from asit_edge.model.golden import golden_error
 from export.audio import read_audio
-from export.feeds import feeds
+from export.calibration import feeds
+from export.fp16 import half, widened
 from export.graph import layer_names, linear_layers, load, session
-from export.half import half, widened
+from export.int8 import asymmetric
 from export.parity import real_audio_parity
-from export.quantise import asymmetric
 from export.variants import parse_limits, write_variants
 from tests.export.conftest import LENIENT, save_stream, save_window
-from trainer.command import new_app
+from trainer.run.command import new_app
 
 
 @pytest.fixture

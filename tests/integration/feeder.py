@@ -10,13 +10,13 @@ import sys
 import time
 from pathlib import Path
 
-import asit_edge.broker
-import asit_edge.sinks.mqtt
+import asit_edge.deliver.sinks.mqtt
+import asit_edge.mqtt.connection
 from asit_edge.assembly import load_model
-from asit_edge.config import load_config
-from asit_edge.delivery import Delivery
-from asit_edge.event import Event
-from tests.test_store import event
+from asit_edge.config.file import load_config
+from asit_edge.deliver.delivery import Delivery
+from asit_edge.messages.event import Event
+from tests.store.test_store import event
 
 BATCH = 5
 
@@ -30,9 +30,9 @@ def heard(number: int, source: str) -> Event:
 def main() -> None:
     config = load_config(Path(sys.argv[1]))
     first, count, rate = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
-    asit_edge.broker.FIRST_PAUSE = asit_edge.broker.LASTING = 0.1
-    asit_edge.broker.LONGEST_PAUSE = 0.3
-    asit_edge.sinks.mqtt.FRESH_SECONDS = 0.1  # so that short outages leave a backlog
+    asit_edge.mqtt.connection.FIRST_PAUSE = asit_edge.mqtt.connection.LASTING = 0.1
+    asit_edge.mqtt.connection.LONGEST_PAUSE = 0.3
+    asit_edge.deliver.sinks.mqtt.FRESH_SECONDS = 0.1  # so that short outages leave a backlog
     delivery = Delivery(config, load_model(config))
     delivery.start()
     began = time.monotonic()

@@ -16,16 +16,17 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from asit_edge.assembly import Model, load_model
-from asit_edge.client import Availability, Client
-from asit_edge.commands import Command
-from asit_edge.config import Config, Mqtt
-from asit_edge.delivery import Delivery
-from asit_edge.event import Event
-from asit_edge.report import Gap, Level, Status
+from asit_edge.config.delivery import Mqtt
+from asit_edge.config.root import Config
+from asit_edge.deliver.delivery import Delivery
+from asit_edge.messages.event import Event
+from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.mqtt.client import Availability, Client
+from asit_edge.mqtt.commands import Command
 from tests.integration.feeder import heard
 from tests.integration.mosquitto import Mosquitto, Subscriber, wait_for
 from tests.integration.proxy import Proxy
-from tests.test_store import gap
+from tests.store.test_store import gap
 
 
 @pytest.fixture
@@ -157,8 +158,8 @@ def test_a_source_of_its_own_settings_shows_its_own_labels_and_thresholds(
 def test_home_assistant_is_told_again_when_it_is_born_and_the_broker_when_it_forgot(
     tmp_path: Path, model: Model, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asit_edge.delivery.BIRTH_DELAY", 0.1)
-    monkeypatch.setattr("asit_edge.broker.FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("asit_edge.deliver.delivery.BIRTH_DELAY", 0.1)
+    monkeypatch.setattr("asit_edge.mqtt.connection.FIRST_PAUSE", 0.1)
     delivery = Delivery(configured(tmp_path, broker), model)
     topic = "homeassistant/binary_sensor/asit_edge_hall/sound-low_tone-mic/config"
     with Subscriber(broker) as subscriber:
@@ -236,8 +237,8 @@ def test_messages_have_the_properties_of_mqtt_5(tmp_path: Path, model: Model, br
 def test_a_broker_that_acknowledges_nothing_is_left_and_found_again(
     tmp_path: Path, model: Model, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asit_edge.sinks.mqtt.ACK_SECONDS", 0.5)
-    monkeypatch.setattr("asit_edge.broker.FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("asit_edge.deliver.sinks.mqtt.ACK_SECONDS", 0.5)
+    monkeypatch.setattr("asit_edge.mqtt.connection.FIRST_PAUSE", 0.1)
     with Proxy(broker.port) as proxy, Subscriber(broker, topic="asit/hall/mic/event") as subscriber:
         delivery = Delivery(configured(tmp_path, broker, mqtt={"port": proxy.port}), model)
         delivery.start()
@@ -258,7 +259,7 @@ def test_two_devices_of_one_name_are_told_so_and_do_not_fight(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("asit_edge.broker.FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("asit_edge.mqtt.connection.FIRST_PAUSE", 0.1)
     first, second = (Delivery(configured(tmp_path / name, broker), model) for name in ("a", "b"))
     with caplog.at_level(logging.ERROR):
         first.start()

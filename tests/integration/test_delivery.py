@@ -18,12 +18,12 @@ import pytest
 import soundfile
 import yaml
 
-from asit_edge.store import Store
+from asit_edge.store.store import Store
 from tests.conftest import RATE, tones
 from tests.integration.mosquitto import PASSWORD, Mosquitto, Subscriber, wait_for
 from tests.integration.proxy import Proxy
 from tests.integration.test_mqtt import ENVIRONMENT, asit_edge
-from tests.test_store import TO_MQTT, damaged_store, event
+from tests.store.test_store import TO_MQTT, damaged_store, event
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from asit_edge.assembly import load_model
-from asit_edge.config import Config
+from asit_edge.config.root import Config
 
 
 def test_the_demo_receives_real_sounds_from_its_broker() -> None:

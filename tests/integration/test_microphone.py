@@ -17,7 +17,7 @@ import pytest
 import soundfile
 import yaml
 
-from asit_edge.clock import parse_iso
+from asit_edge.audio.clock import parse_iso
 from tests.conftest import RATE, tones
 from tests.integration.mosquitto import wait_for
 from tests.integration.pulse import SINK, Pulse, require_alsa_pulse

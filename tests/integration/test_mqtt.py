@@ -14,14 +14,14 @@ import pytest
 import soundfile
 import yaml
 
-from asit_edge.config import Mqtt
-from asit_edge.demo import embedded_broker
-from asit_edge.sinks.mqtt import MqttSink
-from asit_edge.store import Store
-from asit_edge.topics import Topics
+from asit_edge.cli.demo import embedded_broker
+from asit_edge.config.delivery import Mqtt
+from asit_edge.deliver.sinks.mqtt import MqttSink
+from asit_edge.mqtt.topics import Topics
+from asit_edge.store.store import Store
 from tests.conftest import RATE, tones
 from tests.integration.mosquitto import PASSWORD, Mosquitto, Subscriber, free_port, wait_for
-from tests.test_store import TO_MQTT, event
+from tests.store.test_store import TO_MQTT, event
 
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("ASIT_EDGE")}
 
@@ -238,7 +238,7 @@ def test_sigterm_ends_events_and_exits_cleanly(tmp_path: Path, tone_bundle: Path
 
 
 def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asit_edge.broker.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("asit_edge.mqtt.connection.ANSWER_SECONDS", 1.0)
     port = free_port()
     with embedded_broker(port):
         for protocol, connects in (("auto", True), ("3.1.1", True), ("5", False)):
@@ -266,7 +266,7 @@ def test_a_broker_that_hangs_does_not_lose_what_is_in_flight(
     delivery: tuple[Mosquitto, Store, MqttSink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped for longer than an answer may take, with messages on their way; then it goes on."""
-    monkeypatch.setattr("asit_edge.broker.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("asit_edge.mqtt.connection.ANSWER_SECONDS", 0.5)
     broker, store, sink = delivery
     sink.start()
     assert sink.first_attempt(10)

@@ -19,15 +19,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from asit_edge.assembly import load_model
-from asit_edge.clock import SystemClock
-from asit_edge.config import Config
+from asit_edge.assembly import load_model, open_source
+from asit_edge.audio.clock import SystemClock
+from asit_edge.audio.sources.stream import FfmpegCapture, Stream
+from asit_edge.config.root import Config
 from asit_edge.errors import WrongUse
-from asit_edge.listen import Hearing, open_source
-from asit_edge.sources.stream import FfmpegCapture, Stream
+from asit_edge.listen.loop import Hearing
 from tests.conftest import RATE, require_programs, tones
 from tests.integration.mosquitto import wait_for
-from tests.test_listen import Notes
+from tests.listen.test_loop import Notes
 
 
 def wav_header(rate: int) -> bytes:

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from trainer import command
+from trainer.run import command
 
 
 def run(module: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":

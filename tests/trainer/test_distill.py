@@ -14,25 +14,24 @@ import torch
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from tests.trainer.commands import run
-from trainer.cache import filling
-from trainer.checkpoint import load_checkpoint
-from trainer.dataset import load_clip
-from trainer.distill import (
-    distil,
-    is_room,
-    learning_rate,
-    validation_scores,
-)
-from trainer.distill_config import DistillConfig
-from trainer.material import Material, build_targets, choose_labels, sampling_weights
-from trainer.mobilenet import MobileNet
-from trainer.recordings import FULL_SCALE, Recording, load_waveforms, read_recordings
-from trainer.scenes import SceneConfig
-from trainer.scoring import open_model
-from trainer.streaming_vit import Stage, StreamConfig
-from trainer.student import STUDENT, begin_from, load_student, new_student
-from trainer.teacher_scores import TeacherScores, read_teacher_scores, write_teacher_scores
-from trainer.vit import ViT, vit_config
+from trainer.data.dataset import load_clip
+from trainer.data.layouts.collections import read_recordings
+from trainer.data.recordings import FULL_SCALE, Recording, load_waveforms
+from trainer.data.scenes import SceneConfig
+from trainer.distill import distil
+from trainer.distillation.material import Material, build_targets, choose_labels, sampling_weights
+from trainer.distillation.rooms import is_room
+from trainer.distillation.training import learning_rate
+from trainer.distillation.validation import validation_scores
+from trainer.evaluation.scoring import open_model
+from trainer.models.mobilenet import MobileNet
+from trainer.models.streaming_vit import Stage, StreamConfig
+from trainer.models.vit import ViT, vit_config
+from trainer.run.cache import filling
+from trainer.run.checkpoint import load_checkpoint
+from trainer.students.config import DistillConfig
+from trainer.students.student import STUDENT, begin_from, load_student, new_student
+from trainer.teachers.stored_scores import TeacherScores, read_teacher_scores, write_teacher_scores
 
 RATE = 16_000
 SMALL = StreamConfig(stages=(Stage(32, 2, 2, 6),), stem=(8, 8, 16), activation="relu", drop_path=0.0)

@@ -10,10 +10,10 @@ import soundfile
 from asit_edge.errors import WrongUse
 from tests.conftest import RATE, tones
 from tests.trainer.commands import run
-from trainer.dataset import Clip, Dataset
-from trainer.evaluate import choose_part, columns_of, evaluate, plain, table
-from trainer.layouts import folder
-from trainer.scoring import open_model
+from trainer.data.dataset import Clip, Dataset
+from trainer.data.layouts import folder
+from trainer.evaluation.results import choose_part, columns_of, evaluate, plain, table
+from trainer.evaluation.scoring import open_model
 
 
 @pytest.fixture(scope="module")

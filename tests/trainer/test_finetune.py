@@ -15,15 +15,16 @@ import torch
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from tests.trainer.commands import run
-from trainer.checkpoint import load_checkpoint, load_classifier, save_checkpoint
-from trainer.crops import CropConfig
-from trainer.dataset import load_clip
-from trainer.esc50 import read_esc50
-from trainer.finetune_config import FinetuneConfig, learning_rate
-from trainer.finetune_loop import train
-from trainer.scoring import checkpoint_classifier, score_clip
-from trainer.selection import fast_scores
-from trainer.vit import SIZES, ViT, vit_config
+from trainer.data.crops import CropConfig
+from trainer.data.dataset import load_clip
+from trainer.data.layouts.esc50 import read_esc50
+from trainer.evaluation.scoring import checkpoint_classifier, score_clip
+from trainer.evaluation.selection import fast_scores
+from trainer.finetuning.checkpoint import load_classifier
+from trainer.finetuning.config import FinetuneConfig, learning_rate
+from trainer.finetuning.loop import train
+from trainer.models.vit import SIZES, ViT, vit_config
+from trainer.run.checkpoint import load_checkpoint, save_checkpoint
 
 RATE = 16_000
 DETECTOR = ["--recipe", "detector", "--set", "validation=0.25"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from asit_edge.bundle import load_bundle
+from asit_edge.model.bundle import load_bundle
 from tests.conftest import RATE, tones
 from tests.trainer.commands import call, run
 from trainer.finetune import main

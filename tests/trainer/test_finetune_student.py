@@ -11,22 +11,23 @@ import pytest
 import soundfile
 import torch
 
-from asit_edge.bundle import StreamModel, load_bundle
 from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.model.bundle import StreamModel, load_bundle
 from export.weights import main as export_weights
 from tests.conftest import RATE, tones
 from tests.trainer.commands import call, run
-from trainer.checkpoint import load_checkpoint, load_classifier, new_classifier, read_content, save_checkpoint
-from trainer.classifier import StreamClassifier
-from trainer.dataset import load_clip
-from trainer.distill_config import CNN, DistillConfig
+from trainer.data.dataset import load_clip
+from trainer.evaluation.scoring import open_model
 from trainer.finetune import configure, main
-from trainer.finetune_loop import begin
-from trainer.layer_decay import layered_groups
-from trainer.scoring import open_model
-from trainer.streaming_vit import Stage, StreamConfig
-from trainer.student import STUDENT, is_student, load_student, new_student
-from trainer.tasks import EVERYDAY_STUDENT, RECIPES, student_recipe
+from trainer.finetuning.checkpoint import load_classifier, new_classifier
+from trainer.finetuning.loop import begin
+from trainer.finetuning.recipes import EVERYDAY_STUDENT, RECIPES, student_recipe
+from trainer.models.classifier import StreamClassifier
+from trainer.models.streaming_vit import Stage, StreamConfig
+from trainer.run.checkpoint import load_checkpoint, read_content, save_checkpoint
+from trainer.run.layer_decay import layered_groups
+from trainer.students.config import CNN, DistillConfig
+from trainer.students.student import STUDENT, is_student, load_student, new_student
 
 MODEL = StreamConfig(stages=(Stage(16, 1, 2, 4), Stage(32, 1, 2, 6)), stem=(4, 4, 8), chunk=3, activation="relu")
 LABELS = ["Bell", "Rain"]

@@ -12,9 +12,9 @@ import pytest
 import soundfile
 
 from asit_edge.errors import AsitEdgeError, WrongUse
+from trainer.data.listing import list_sources
+from trainer.data.shards import Shards
 from trainer.prepare import Codec, PrepareConfig, prepare, prepare_shards
-from trainer.shards import Shards
-from trainer.sources import list_sources
 
 RATE = 16_000
 

@@ -20,13 +20,14 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asit_edge.errors import AsitEdgeError, WrongUse
+from trainer.asit.config import PretrainConfig, make_config
+from trainer.data.listing import list_sources
+from trainer.models.pretrained import backbone_weights
 from trainer.prepare import PrepareConfig, prepare_shards
 from trainer.pretrain import CHECKPOINT, pretrain
-from trainer.pretrain_config import PretrainConfig, make_config
-from trainer.processes import Processes
-from trainer.sources import list_sources
-from trainer.stopping import StopRequest
-from trainer.weights import backbone_weights, read_file
+from trainer.run.checkpoint import read_file
+from trainer.run.distributed import Processes
+from trainer.run.signals import StopRequest
 
 ROOT = Path(__file__).parents[2]
 ALONE = Processes(0, 1, torch.device("cpu"))

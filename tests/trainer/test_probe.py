@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from asit_edge.errors import AsitEdgeError, WrongUse
-from asit_edge.frontend import FrontEnd, log_mel
-from trainer.probe import clip_features, clip_windows, probe_folds
-from trainer.vit import SIZES, ViT, vit_config
-from trainer.weights import load_backbone, stored_backbone
+from asit_edge.model.frontend import FrontEnd, log_mel
+from trainer.data.whole_clips import clip_windows
+from trainer.models.pretrained import load_backbone, stored_backbone
+from trainer.models.vit import SIZES, ViT, vit_config
+from trainer.probe import clip_features, probe_folds
 
 SPEC = FrontEnd()
 

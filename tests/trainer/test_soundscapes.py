@@ -10,8 +10,8 @@ import soundfile
 
 from asit_edge.errors import WrongUse
 from tests.trainer.commands import run
-from trainer.dataset import Clip
-from trainer.layouts import folder
+from trainer.data.dataset import Clip
+from trainer.data.layouts import folder
 from trainer.soundscapes import SceneConfig, Sound, active, collect, in_part, in_room, loop_background, mix_scene, rms
 
 RATE = 16_000

@@ -1,0 +1,1 @@
+"""Where audio comes from: one module a kind of source."""

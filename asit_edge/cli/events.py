@@ -1,0 +1,29 @@
+"""`asit-edge events`."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from asit_edge.cli.options import ConfigOption, stop_on_signals
+from asit_edge.config.file import load_config
+
+
+def events(
+    config: ConfigOption = None,
+    since: Annotated[str | None, typer.Option(help="30m, 12h, 7d ago, or an ISO 8601 time.")] = None,
+    label: Annotated[str | None, typer.Option(help="Only this label.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")] = False,
+) -> None:
+    """Read the events that are stored on this device."""
+    from asit_edge.cli.following import describe
+    from asit_edge.store.history import history, parse_since
+
+    path = load_config(config).store.effective_path
+    start = parse_since(since, time.time()) if since is not None else None
+    stopping = stop_on_signals() if follow else None
+    going_on = (lambda: not stopping.is_set()) if stopping else None
+    for event in history(path, since=start, label=label, source=source, follow=going_on):
+        print(event.to_json() if as_json else describe(event), flush=follow)

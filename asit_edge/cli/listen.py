@@ -1,0 +1,48 @@
+"""`asit-edge listen`."""
+
+import sys
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from asit_edge.cli.options import ConfigOption, ModelOption, load_settings, stop_on_signals
+from asit_edge.config.sources import MicrophoneSource, StdinSource
+from asit_edge.errors import WrongUse
+
+
+class PcmFormat(str, Enum):
+    s16le = "s16le"
+    s32le = "s32le"
+    f32le = "f32le"
+    u8 = "u8"
+
+
+def listen(
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    microphone: Annotated[
+        str | None, typer.Option(help="Number or name of an input device, instead of the configured sources.")
+    ] = None,
+    stdin: Annotated[bool, typer.Option("--stdin", help="Raw samples on standard input, instead.")] = False,
+    rate: Annotated[int, typer.Option(min=4_000, max=384_000, help="Of standard input, in Hz.")] = 16_000,
+    channels: Annotated[int, typer.Option(min=1, max=64, help="Of standard input.")] = 1,
+    form: Annotated[PcmFormat, typer.Option("--format", help="Of standard input.")] = PcmFormat.s16le,
+) -> None:
+    """Listen until stopped; print events as JSON lines and publish them to the configured broker."""
+    from asit_edge.host.malloc import return_freed_memory
+
+    return_freed_memory()
+    from asit_edge.listen.loop import listen as run
+
+    settings = load_settings(config, model)
+    if stdin and microphone is not None:
+        raise WrongUse("--stdin and --microphone exclude each other: name one source")
+    if stdin:
+        pipe = {"rate": rate, "channels": channels, "format": form.value}
+        settings = settings.model_copy(update={"sources": [StdinSource.model_validate(pipe)]})
+    if microphone is not None:
+        device = int(microphone) if microphone.isdecimal() else microphone
+        settings = settings.model_copy(update={"sources": [MicrophoneSource(device=device)]})
+    stopping = stop_on_signals()
+    run(settings, sys.stdout, stopping.is_set, stopping.wait)

@@ -1,0 +1,116 @@
+"""The command line's `asit-edge model info | verify | bench`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from asit_edge.config.file import load_config
+from asit_edge.config.root import Config
+from asit_edge.errors import AsitEdgeError
+
+if TYPE_CHECKING:
+    from asit_edge.model.bundle import Bundle
+
+app = typer.Typer(
+    help="What is in a model bundle, is it right on this device, and how fast.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+BundleArgument = Annotated[
+    Path | None, typer.Argument(help="Directory of a model bundle; without it the configured one, or the package's.")
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file, as for listen.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@app.command()
+def info(bundle: BundleArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show what a bundle holds, what its variants lost at their gates, and what would run it here."""
+    from asit_edge.model.backends.inspection import describe
+
+    loaded, settings = _load(bundle, config)
+    facts = describe(loaded, settings)
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False))
+        return
+    for line in _info_lines(facts):
+        print(line)
+
+
+@app.command()
+def verify(bundle: BundleArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Score the bundle's golden inputs here, on every backend and in every precision; fails if any is wrong."""
+    from asit_edge.model.backends.inspection import verify as run
+
+    loaded, settings = _load(bundle, config)
+    wrong = 0
+    for verdict in run(loaded, settings):
+        wrong += not verdict.passed
+        if as_json:
+            print(json.dumps({**vars(verdict), "passed": verdict.passed}), flush=True)
+        else:
+            result = verdict.problem or f"differs by {verdict.error:.2g}, allowed is {verdict.allowed:.2g}"
+            mark = "ok    " if verdict.passed else "WRONG "
+            print(f"{mark} {verdict.backend:<12} {verdict.precision:<5} {result}", flush=True)
+    if wrong:
+        raise AsitEdgeError(f"{loaded.path}: {wrong} way(s) of running it do not give the golden scores")
+
+
+@app.command()
+def bench(
+    bundle: BundleArgument = None,
+    config: ConfigOption = None,
+    batch: Annotated[list[int] | None, typer.Option(min=1, max=64, help="Streams in a step; several times.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long each way is measured.")] = 3.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a step on every backend and in every precision; `precision: auto` goes by it from then on."""
+    from asit_edge.model.backends.inspection import bench as run
+
+    loaded, settings = _load(bundle, config)
+    for speed in run(loaded, settings, sorted({1, *(batch or [])}), seconds):
+        if as_json:
+            latency = speed.latency.model_dump() if speed.latency else None
+            print(json.dumps({**vars(speed), "latency": latency}), flush=True)
+        elif speed.latency is None:
+            print(f"{speed.backend:<12} {speed.precision:<5} {speed.problem}", flush=True)
+        else:
+            one = speed.latency
+            print(
+                f"{speed.backend:<12} {speed.precision:<5} batch {one.batch:<3} p50 {one.p50_ms:8.3f} ms  "
+                f"p95 {one.p95_ms:8.3f} ms  {one.realtime:8.0f} times real time",
+                flush=True,
+            )
+
+
+def _load(bundle: Path | None, config: Path | None) -> "tuple[Bundle, Config]":
+    from asit_edge.model.bundle import find_bundle, load_bundle
+
+    settings = load_config(config)
+    return load_bundle(find_bundle(bundle or settings.model)), settings
+
+
+def _info_lines(facts: dict[str, Any]) -> list[str]:
+    front_end, model, here = facts["front_end"], facts["model"], facts["here"]
+    second = front_end["sample_rate"] / front_end["hop"]
+    shape = ", ".join(f"{key} {value}" for key, value in model.items() if key != "shape")
+    lines = [
+        f"{facts['name']} {facts['version']}   {facts['license']}   {facts['path']}",
+        f"{model['shape']} model: {shape} ({second:.0f} frames a second, {front_end['mels']} mel bins)",
+        f"{len(facts['labels'])} labels: {'; '.join(facts['labels'])}",
+    ]
+    lines += [f"{name:<18} {size / 1e6:8.2f} MB" for name, size in facts["files"].items()]
+    for name, variant in facts["variants"].items():
+        lines.append(f"{name}: gate {'passed' if variant['passed'] else 'FAILED'} on {variant['data']}")
+        lines += [
+            f"  {key:<15} {value:>10.5f}   allowed {variant['limits'][key]:g}"
+            for key, value in variant["measured"].items()
+        ]
+        lines.append(f"  layer that lost most: {variant['worst_layer']}")
+    lines += [f"{part}: {key}: {value}" for part in ("training", "metrics") for key, value in facts[part].items()]
+    lines.append(f"here: ONNX Runtime ({', '.join(here['onnxruntime'])}) would run {here['onnxruntime_precision']}")
+    lines.append(f"here: {here['tensorrt']}")
+    return lines

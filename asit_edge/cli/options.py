@@ -1,0 +1,34 @@
+"""What several commands have in common: options, the settings that they lead to, the wish to stop."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asit_edge.config.file import load_config
+from asit_edge.config.root import Config
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file; without it /etc/asit-edge/config.yaml."),
+]
+
+
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", "-m", help="Directory of a model bundle, or the name of one in the package.")
+]
+
+
+def stop_on_signals() -> threading.Event:
+    """Set when somebody wants this process to end."""
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
+def load_settings(config: Path | None, model: Path | None) -> Config:
+    settings = load_config(config)
+    return settings.model_copy(update={"model": model}) if model else settings

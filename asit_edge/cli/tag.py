@@ -1,0 +1,63 @@
+"""`asit-edge tag`: scores of whole clips."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asit_edge.cli.options import ConfigOption, ModelOption, load_settings
+from asit_edge.errors import AsitEdgeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from asit_edge.assembly import Model
+
+
+def tag(
+    files: Annotated[list[Path], typer.Argument(help="Audio files.")],
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One file a line, as JSON.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="How many labels.")] = 5,
+) -> None:
+    """Score whole clips: which labels fit, the best first. Files that cannot be read are named; the rest are scored."""
+    from asit_edge.assembly import load_model
+
+    loaded = load_model(load_settings(config, model))
+    names = [label.name for label in loaded.manifest.labels]
+    worst = 0
+    for file in files:
+        try:
+            scores = score_file(file, loaded)
+        except AsitEdgeError as error:
+            print(f"asit-edge: error: {error}", file=sys.stderr)
+            worst = max(worst, error.exit_code)
+            continue
+        best = sorted(range(len(names)), key=lambda index: -scores[index])[:top]
+        if as_json:
+            ranked = [{"label": names[index], "score": round(float(scores[index]), 4)} for index in best]
+            print(json.dumps({"file": str(file), "scores": ranked}, ensure_ascii=False), flush=True)
+        else:
+            print(f"{file}: " + ", ".join(f"{names[index]} {scores[index]:.2f}" for index in best), flush=True)
+    if worst:
+        raise typer.Exit(worst)
+
+
+def score_file(path: Path, model: "Model") -> "npt.NDArray[np.float32]":
+    """Scores of one file, shape (classes,). Raises AsitEdgeError if it cannot be read."""
+    import numpy as np
+
+    from asit_edge.audio.samples import to_mono
+    from asit_edge.audio.sources.audio_file import AudioFile
+    from asit_edge.detect.clip_scores import clip_scores
+
+    audio = AudioFile(path)
+    scorer = model.scorer(audio.rate)
+    windows = [decision.scores for block in audio.blocks(audio.rate) for decision in scorer.push(to_mono(block, None))]
+    windows += [decision.scores for decision in scorer.flush()]
+    audio.close()
+    return clip_scores(np.stack(windows))

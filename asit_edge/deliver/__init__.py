@@ -1,0 +1,1 @@
+"""All that leaves the device, and the commands that come in."""

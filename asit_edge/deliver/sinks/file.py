@@ -1,0 +1,27 @@
+"""Events as lines of a file; a file that has grown too large becomes `<path>.1`, in place of the one before it."""
+
+import os
+
+from asit_edge.config.delivery import FileSink
+from asit_edge.deliver.sinks.base import Send, Unavailable
+from asit_edge.errors import one_line
+
+
+def open_file(settings: FileSink) -> Send:
+    """Nothing is opened yet: the file may come and go (a mounted disk, log rotation)."""
+
+    def send(payload: str) -> None:
+        path, line = settings.path, (payload + "\n").encode()
+        try:
+            if path.exists() and path.stat().st_size + len(line) > settings.max_mb * 1e6:
+                path.replace(path.with_name(path.name + ".1"))
+            with path.open("ab", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                if file.write(line) != len(line):
+                    os.truncate(path, size)  # half a line would spoil the next one
+                    raise OSError("no space left for a whole line")
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise Unavailable(f"{path}: {one_line(error)}") from None
+
+    return send

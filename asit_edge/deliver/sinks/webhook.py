@@ -1,0 +1,89 @@
+"""Events as HTTP requests: `POST` of the event's JSON over a connection that is kept."""
+
+import http.client
+import ssl
+from email.message import Message
+from urllib.parse import urlsplit
+
+from asit_edge import __version__
+from asit_edge.config.delivery import WebhookSink
+from asit_edge.deliver.sinks.base import Refused, Send, Unavailable
+from asit_edge.errors import WrongUse, one_line
+from asit_edge.messages.event import Event
+
+REFUSED_FOR_GOOD = {400, 413, 415, 422}
+"""What a server answers when the message itself is wrong for it. All else may be put right, and is tried again."""
+
+
+def open_webhook(settings: WebhookSink) -> Send:
+    """Raises WrongUse if the address, the token or the certificates cannot be used."""
+    return _Webhook(settings).send
+
+
+class _Webhook:
+    def __init__(self, settings: WebhookSink) -> None:
+        where = f"sinks.{settings.name}"
+        address = urlsplit(settings.url)
+        try:
+            self._host, self._port = address.hostname, address.port
+        except ValueError as error:
+            raise WrongUse(f"{where}.url {settings.url!r}: {one_line(error)}") from None
+        self._path = (address.path or "/") + (f"?{address.query}" if address.query else "")
+        self._where = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
+        self._timeout = settings.timeout
+        self._headers = {"Content-Type": "application/json", "User-Agent": f"asit-edge/{__version__}"}
+        if settings.token_file:
+            try:
+                token = settings.token_file.read_text(encoding="utf-8").partition("\n")[0].strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise WrongUse(f"{where}.token_file {settings.token_file}: {one_line(error)}") from None
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._tls: ssl.SSLContext | None = None
+        if address.scheme == "https":
+            try:
+                self._tls = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+            except OSError as error:
+                raise WrongUse(f"{where}.ca_file {settings.ca_file}: cannot be used ({one_line(error)})") from None
+        self._connection: http.client.HTTPConnection | None = None
+
+    def send(self, payload: str) -> None:
+        event = Event.model_validate_json(payload)
+        headers = self._headers | {"Idempotency-Key": f"{event.id}-{event.type}-{event.seq}"}
+        fresh = self._connection is None
+        try:
+            status, answer = self._post(payload.encode(), headers)
+        except (OSError, http.client.HTTPException) as error:
+            self._close()
+            if not fresh:  # the server may have closed a connection that was idle: once more, over a new one
+                return self.send(payload)
+            raise Unavailable(f"{self._where}: {one_line(error) or type(error).__name__}") from None
+        if 200 <= status < 300:
+            return None
+        if status in REFUSED_FOR_GOOD:
+            raise Refused(f"{self._where} answered {status} {answer}")
+        hint = " (redirections are not followed: set the final url)" if 300 <= status < 400 else ""
+        raise Unavailable(f"{self._where} answered {status} {answer}{hint}")
+
+    def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
+        if self._connection is None:
+            assert self._host is not None
+            self._connection = (
+                http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
+                if self._tls
+                else http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+            )
+        self._connection.request("POST", self._path, body, headers)
+        response = self._connection.getresponse()
+        response.read(1 << 16)
+        if not response.isclosed() or _closes(response.headers):
+            self._close()
+        return response.status, response.reason
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _closes(headers: Message) -> bool:
+    return str(headers.get("Connection", "")).lower() == "close"

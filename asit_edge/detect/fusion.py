@@ -1,0 +1,127 @@
+"""One sound that several sources of a room hear is one event: the source that hears it first reports it.
+
+Pure: what the trackers of the sources say goes in, with times on one clock; what is to be told comes out. A sound joins
+the event of its label in its room while that is open, or if both began at nearly the same moment. The event ends when
+the last source has stopped hearing it. What goes on much longer than the event that it belonged to is told as its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from asit_edge.detect.tracker import Change, Kind
+
+
+class Heard(NamedTuple):
+    """A change of an event of a source; `onset` and `until` (its offset, or what was decided on) in epoch seconds."""
+
+    source: str
+    change: Change
+    onset: float
+    until: float
+
+
+@dataclass
+class _Shared:
+    """An event of a room."""
+
+    teller: str
+    first: int
+    """The onset by which the teller knows it."""
+    onset: float
+    until: float = 0.0
+    sounding: set[str] = field(default_factory=set)
+    took_part: set[str] = field(default_factory=set)
+    held: Heard | None = None
+    """The teller's end, while others still hear the sound."""
+
+
+class Rooms:
+    """The events that are shared. `within` is in seconds, `rate` is the positions'."""
+
+    def __init__(self, rooms: Sequence[Sequence[str]], within: float, rate: int) -> None:
+        self._room = {source: room for room, sources in enumerate(rooms) for source in sources}
+        self._within = within
+        self._rate = rate
+        self._shared: dict[tuple[int, int], _Shared] = {}
+        self._late: dict[tuple[str, int], tuple[Heard, float]] = {}
+        """Sounds that belong to an event that had ended, with the end of that: nothing of them has been told."""
+
+    def take(self, heard: Heard) -> list[Heard]:
+        """What is to be told because of this change, in order."""
+        room = self._room.get(heard.source)
+        if room is None:
+            return [heard]
+        key = (room, heard.change.label)
+        shared = self._shared.get(key)
+        kind = heard.change.kind
+        if kind is Kind.NEW:
+            return self._begin(key, shared, heard)
+        if (heard.source, heard.change.label) in self._late:
+            return self._go_on_late(key, heard)
+        if shared is None:
+            return []
+        if kind is Kind.UPDATE:
+            return [heard] if self._tells(shared, heard) and shared.held is None else []
+        return self._end(shared, heard)
+
+    def _tells(self, shared: _Shared, heard: Heard) -> bool:
+        return heard.source == shared.teller and heard.change.onset == shared.first
+
+    def _begin(self, key: tuple[int, int], shared: _Shared | None, heard: Heard) -> list[Heard]:
+        if shared is not None:
+            goes_on = heard.change.continues is not None and heard.source == shared.teller
+            if shared.sounding and not goes_on:
+                shared.sounding.add(heard.source)
+                shared.took_part.add(heard.source)
+                return []
+            if goes_on and shared.held is not None:  # too long: its end is told now, others stay with what follows
+                others, held = shared.sounding, shared.held
+                self._shared[key] = self._new(heard, others)
+                return [held, heard]
+            same = abs(heard.onset - shared.onset) <= self._within
+            if not shared.sounding and same and heard.source not in shared.took_part:
+                shared.took_part.add(heard.source)
+                self._late[heard.source, heard.change.label] = heard, shared.until
+                return []
+        self._shared[key] = self._new(heard, set())
+        return [heard]
+
+    def _new(self, heard: Heard, others: set[str]) -> _Shared:
+        everyone = others | {heard.source}
+        return _Shared(heard.source, heard.change.onset, heard.onset, sounding=everyone, took_part=set(everyone))
+
+    def _go_on_late(self, key: tuple[int, int], heard: Heard) -> list[Heard]:
+        mark = heard.source, heard.change.label
+        begin, until = self._late[mark]
+        over = heard.change.kind is Kind.END
+        told = heard.until > until + self._within
+        if over or told:
+            del self._late[mark]
+        if not told:
+            return []
+        shared = self._shared.get(key)
+        if not over and shared is not None and shared.sounding:  # another event of the room has begun: it joins that
+            shared.sounding.add(heard.source)
+            shared.took_part.add(heard.source)
+            return []
+        if not over:
+            self._shared[key] = self._new(begin, set())
+        return [begin, heard]
+
+    def _end(self, shared: _Shared, heard: Heard) -> list[Heard]:
+        if heard.source not in shared.sounding:
+            return []
+        shared.sounding.discard(heard.source)
+        shared.until = max(shared.until, heard.until)
+        if self._tells(shared, heard):
+            shared.held = heard
+        if shared.sounding or shared.held is None:
+            return []
+        held, shared.held = shared.held, None
+        later = round((shared.until - held.until) * self._rate)
+        if later > 0:
+            change = held.change
+            offset = (change.offset or 0) + later
+            held = held._replace(change=replace(change, offset=offset, decided=max(change.decided, offset)))
+        return [held]

@@ -1,0 +1,1 @@
+"""What differs between machines: service manager, allocator, folders, files."""

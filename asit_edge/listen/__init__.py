@@ -1,0 +1,1 @@
+"""How sources are kept alive and accounted for, and the loop that takes audio the whole way."""

@@ -1,0 +1,28 @@
+"""What the listening loop tells, as a protocol: events, states, levels and gaps out, commands in.
+
+`asit_edge.deliver.delivery` is what stands behind it on a device; benchmarks and tests put their own there.
+"""
+
+import queue
+from typing import Protocol
+
+from asit_edge.messages.event import Event
+from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.mqtt.commands import Command
+
+
+class Announcer(Protocol):
+    """What the listening loop talks to. No method raises because a disk is full or a broker away."""
+
+    commands: "queue.SimpleQueue[Command]"
+    """Commands that make sense: of a source that there is, about a label that the model has."""
+
+    def events(self, source: str, events: list[Event]) -> list[Event]:
+        """Commits and announces events; returns them as they are known from now on (numbered)."""
+        ...
+
+    def status(self, status: Status) -> None: ...
+
+    def level(self, level: Level) -> None: ...
+
+    def gap(self, gap: Gap) -> None: ...

@@ -1,0 +1,102 @@
+"""Two backends for one model: the engine as long as it works, ONNX Runtime before it is ready and after it failed.
+
+An engine may be offered from another thread while streams are being followed. A failing one is dropped for good and
+said so; the step in which it failed is done again on ONNX Runtime, so no audio goes unscored.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from asit_edge.errors import AsitEdgeError
+from asit_edge.model.backends.shapes import StreamBackend
+from asit_edge.model.classifier import LogMels, Memory, Scores, WindowBackend
+
+log = logging.getLogger(__name__)
+
+
+class SwitchedWindows:
+    """A `WindowBackend` on an engine that falls back."""
+
+    def __init__(self, fallback: WindowBackend) -> None:
+        self._fallback = fallback
+        self._engine: WindowBackend | None = None
+
+    @property
+    def on_engine(self) -> bool:
+        return self._engine is not None
+
+    def offer(self, engine: WindowBackend) -> None:
+        """From now on the engine serves."""
+        self._engine = engine
+
+    def score(self, windows: LogMels) -> Scores:
+        if engine := self._engine:
+            try:
+                return engine.score(windows)
+            except Exception as error:  # whatever it is, a listener goes on
+                self._engine = None
+                tell(error)
+        return self._fallback.score(windows)
+
+
+class Held:
+    """A stream's memory, and the backend that it is a memory of."""
+
+    def __init__(self, owner: StreamBackend, memory: Memory) -> None:
+        self.owner = owner
+        self.memory = memory
+
+
+class SwitchedStream:
+    """A streaming `Classifier` on an engine that falls back. What streams remember moves with them."""
+
+    def __init__(self, fallback: StreamBackend) -> None:
+        self._fallback = fallback
+        self._engine: StreamBackend | None = None
+        self.chunk = fallback.chunk
+        self.steps = fallback.steps
+
+    @property
+    def on_engine(self) -> bool:
+        return self._engine is not None
+
+    def offer(self, engine: StreamBackend) -> None:
+        """From now on the engine serves; streams move over with their next chunk."""
+        self._engine = engine
+
+    def open(self) -> Held:
+        return Held(self._fallback, self._fallback.open())
+
+    def step(self, chunks: LogMels, memories: Sequence[Held]) -> Scores:
+        if engine := self._engine:
+            try:
+                before = [held.owner.suspend(held.memory) if held.owner is not engine else None for held in memories]
+                for held, state in zip(memories, before, strict=True):
+                    if state is not None:
+                        held.memory, held.owner = engine.resume(state), engine
+                return engine.step(chunks, [held.memory for held in memories])
+            except Exception as error:  # whatever it is, a listener goes on
+                self._engine = None
+                tell(error)
+        for held in memories:
+            if held.owner is not self._fallback:
+                self._bring_back(held)
+        return self._fallback.step(chunks, [held.memory for held in memories])
+
+    def _bring_back(self, held: Held) -> None:
+        try:
+            state = held.owner.suspend(held.memory)
+            if not all(np.isfinite(values).all() for values in state.values()):
+                raise AsitEdgeError("its states are not numbers")
+            held.memory = self._fallback.resume(state)
+        except Exception as error:
+            log.warning("what the engine remembered of a stream is lost (%s); it starts from silence", error)
+            held.memory = self._fallback.open()
+        held.owner = self._fallback
+
+
+def tell(error: Exception) -> None:
+    """Says that the engine is out of service."""
+    log.warning("the TensorRT engine failed (%s); ONNX Runtime serves from here on", error)

@@ -1,0 +1,161 @@
+"""What `asit-edge model info`, `verify` and `bench` find out about a bundle on this device. Printing is the cli's."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from asit_edge.config.root import Config
+from asit_edge.errors import AsitEdgeError
+from asit_edge.host.directories import default_cache
+from asit_edge.model.backends.build import key_here
+from asit_edge.model.backends.choice import engine_options, onnx_precision
+from asit_edge.model.backends.cuda import DriverCuda
+from asit_edge.model.backends.engine import EngineCache, Options
+from asit_edge.model.backends.session import Provider, providers_here
+from asit_edge.model.backends.shapes import as_classifier, open_classifier, open_engine
+from asit_edge.model.backends.tensorrt import installed
+from asit_edge.model.bundle import Bundle
+from asit_edge.model.classifier import Classifier
+from asit_edge.model.golden import golden_error
+from asit_edge.model.latency import Latency, measure, remember
+from asit_edge.model.variant import Precision
+
+EXACT = 1e-3
+"""Allowed difference of an fp32 probability to the golden one: processors round differently."""
+
+MARGIN = 0.02
+"""What another device may add to the golden error of a variant where it was made."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way of running the model here; opening it may find that it does not work."""
+
+    backend: str
+    precision: Precision
+    bundle: Bundle
+    config: Config
+
+    def open(self) -> Classifier:
+        """Raises AsitEdgeError if this way is closed."""
+        if self.backend == "tensorrt":
+            return _engine(self.bundle, self.config, self.precision)
+        provider: Provider = self.config.provider
+        return open_classifier(self.bundle.at(self.precision), self.config.threads, None, provider)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one way: the golden error and what is allowed, or why it could not be tried."""
+
+    backend: str
+    precision: Precision
+    error: float | None
+    allowed: float
+    problem: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.error is not None and self.error <= self.allowed
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Of one way: its latency, or why it could not be tried."""
+
+    backend: str
+    precision: Precision
+    latency: Latency | None
+    problem: str = ""
+
+
+def describe(bundle: Bundle, config: Config) -> dict[str, Any]:
+    """What is in a bundle, and what of this device bears on it."""
+    manifest = bundle.manifest
+    return {
+        "path": str(bundle.path),
+        "name": manifest.name,
+        "version": manifest.version,
+        "license": manifest.license,
+        "labels": [label.name for label in manifest.labels],
+        "front_end": manifest.front_end.model_dump(),
+        "model": manifest.model.model_dump(),
+        "files": {name: (bundle.path / name).stat().st_size for name in manifest.files},
+        "variants": {
+            name: {"file": variant.file, "passed": variant.gate.passed, **variant.gate.model_dump()}
+            for name, variant in manifest.variants.items()
+        },
+        "training": manifest.training,
+        "metrics": manifest.metrics,
+        "here": {
+            "onnxruntime": providers_here(),
+            "onnxruntime_precision": onnx_precision(bundle, config),
+            "tensorrt": tensorrt_here(bundle, config),
+        },
+    }
+
+
+def tensorrt_here(bundle: Bundle, config: Config) -> str:
+    """In words: can TensorRT run this bundle here, and is its engine there?"""
+    try:
+        _engine_plan(bundle, config, engine_options(bundle, config))
+    except AsitEdgeError as error:
+        return str(error)
+    return f"TensorRT {installed().version}, engine built"
+
+
+def candidates(bundle: Bundle, config: Config) -> Iterator[Candidate]:
+    """Every precision of the bundle on ONNX Runtime; and on TensorRT where it is installed."""
+    try:
+        installed()
+        backends = ["onnxruntime", "tensorrt"]
+    except AsitEdgeError:
+        backends = ["onnxruntime"]
+    if config.backend != "auto":
+        backends = [config.backend]
+    precisions = bundle.precisions if config.precision == "auto" else [config.precision]
+    for backend in backends:
+        for precision in precisions:
+            bundle.at(precision)  # WrongUse if it has none
+            yield Candidate(backend, precision, bundle, config)
+
+
+def verify(bundle: Bundle, config: Config) -> Iterator[Verdict]:
+    """Each way of running the model against the bundle's golden scores."""
+    for way in candidates(bundle, config):
+        variant = bundle.manifest.variants.get(way.precision) if way.precision != "fp32" else None
+        allowed = variant.golden_error + MARGIN if variant else EXACT
+        try:
+            yield Verdict(way.backend, way.precision, golden_error(bundle, way.open()), allowed)
+        except AsitEdgeError as error:
+            yield Verdict(way.backend, way.precision, None, allowed, str(error))
+
+
+def bench(bundle: Bundle, config: Config, batches: list[int], seconds: float) -> Iterator[Speed]:
+    """The latency of each way, batch by batch; what ONNX Runtime reaches is remembered for `precision: auto`."""
+    medians: dict[Precision, float] = {}
+    for way in candidates(bundle, config):
+        try:
+            classifier = way.open()
+        except AsitEdgeError as error:
+            yield Speed(way.backend, way.precision, None, str(error))
+            continue
+        for batch in batches:
+            latency = measure(classifier, bundle.manifest.front_end, batch, seconds)
+            if way.backend == "onnxruntime" and batch == 1:
+                medians[way.precision] = latency.p50_ms
+            yield Speed(way.backend, way.precision, latency)
+    if medians:
+        remember(bundle, config.provider, config.threads, medians)
+
+
+def _engine_plan(bundle: Bundle, config: Config, options: Options) -> bytes:
+    tensorrt, cuda = installed(), DriverCuda()
+    cache = EngineCache(config.tensorrt.engines or default_cache() / "engines")
+    return cache.read(bundle.manifest, key_here(tensorrt, cuda, bundle, options))
+
+
+def _engine(bundle: Bundle, config: Config, precision: Precision) -> Classifier:
+    options = engine_options(bundle, config).model_copy(update={"precision": precision})
+    plan = _engine_plan(bundle, config, options)
+    return as_classifier(bundle, open_engine(bundle, DriverCuda(), installed().load(plan), options.batch))

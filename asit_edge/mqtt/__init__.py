@@ -1,0 +1,1 @@
+"""What is said over MQTT, to whom and under which name; one connection to a broker."""

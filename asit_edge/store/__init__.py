@@ -1,0 +1,1 @@
+"""Events on disk, and what is still to be delivered."""

@@ -1,0 +1,304 @@
+"""The tracker: hysteresis, durations and gaps on small stories, and what must hold for any story."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asit_edge.detect.hysteresis import ClassSettings
+from asit_edge.detect.tracker import Change, Kind, Tracker
+
+STEP = 10
+"""Samples a decision covers in these tests."""
+
+
+def run(scores: list[float], finish: bool = True, **settings: float) -> list[Change]:
+    """The changes of one class, with on 0.5 and off 0.3 unless told otherwise."""
+    tracker = Tracker([ClassSettings(**{"on": 0.5, "off": 0.3, **settings})])  # type: ignore[arg-type]
+    changes = []
+    for index, score in enumerate(scores):
+        changes += tracker.step(index * STEP, (index + 1) * STEP, np.float32([score]))
+    return changes + (tracker.finish(len(scores) * STEP) if finish else [])
+
+
+def spans(changes: list[Change]) -> list[tuple[int, int | None]]:
+    return [(change.onset, change.offset) for change in changes if change.kind is Kind.END]
+
+
+def test_an_event_begins_at_on_and_lasts_until_below_off() -> None:
+    changes = run([0.1, 0.4, 0.6, 0.4, 0.35, 0.2, 0.1])
+    assert [change.kind for change in changes] == [Kind.NEW, Kind.END]
+    assert spans(changes) == [(20, 50)]
+    assert changes[0].decided == 30
+    assert changes[1].peak == pytest.approx(0.6)
+
+
+def test_between_off_and_on_nothing_begins() -> None:
+    assert run([0.4, 0.49, 0.4]) == []
+
+
+def test_a_pause_within_the_merge_gap_is_bridged() -> None:
+    assert spans(run([0.9, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1], merge_gap=2 * STEP)) == [(0, 40)]
+
+
+def test_a_longer_pause_makes_two_events() -> None:
+    assert spans(run([0.9, 0.1, 0.1, 0.1, 0.9, 0.1], merge_gap=2 * STEP)) == [(0, 10), (40, 50)]
+
+
+def test_after_a_pause_only_on_resumes_an_event() -> None:
+    assert spans(run([0.9, 0.1, 0.4, 0.1, 0.1], merge_gap=STEP)) == [(0, 10)]
+
+
+def test_an_event_is_announced_when_it_has_lasted_long_enough() -> None:
+    changes = run([0.9, 0.9, 0.9, 0.1], min_duration=3 * STEP)
+    assert (changes[0].kind, changes[0].onset, changes[0].decided) == (Kind.NEW, 0, 30)
+    assert run([0.9, 0.9, 0.1, 0.9], min_duration=3 * STEP) == []
+
+
+def test_cooldown_keeps_the_next_event_back() -> None:
+    assert spans(run([0.9, 0.1, 0.9, 0.1, 0.9, 0.1], cooldown=3 * STEP)) == [(0, 10), (40, 50)]
+
+
+def test_updates_come_at_a_bounded_rate() -> None:
+    changes = run([0.9] * 10, update_every=3 * STEP)
+    told = [change.decided for change in changes if change.kind is Kind.UPDATE]
+    assert told == [40, 70, 100]
+    assert all(change.offset is None for change in changes[:-1])
+
+
+def test_shutdown_ends_what_is_sounding_where_the_audio_ends() -> None:
+    tracker = Tracker([ClassSettings(0.5, 0.3)])
+    tracker.step(0, 10, np.float32([0.9]))
+    changes = tracker.finish(7)  # the last three samples were padding
+    assert spans(changes) == [(0, 7)]
+    assert tracker.finish(7) == []
+
+
+def test_after_a_gap_a_new_event_begins() -> None:
+    tracker = Tracker([ClassSettings(0.5, 0.3, merge_gap=1_000)])
+    changes = tracker.step(0, 10, np.float32([0.9])) + tracker.finish(10)
+    changes += tracker.step(500, 510, np.float32([0.9])) + tracker.finish(510)
+    assert spans(changes) == [(0, 10), (500, 510)]
+
+
+def test_unreported_classes_stay_silent() -> None:
+    tracker = Tracker([None, ClassSettings(0.5, 0.3)])
+    changes = tracker.step(0, 10, np.float32([0.9, 0.9]))
+    assert [change.label for change in changes] == [1]
+
+
+def test_audio_must_follow_on() -> None:
+    tracker = Tracker([ClassSettings(0.5, 0.3)])
+    tracker.step(0, 10, np.float32([0.1]))
+    with pytest.raises(ValueError, match="does not follow"):
+        tracker.step(5, 15, np.float32([0.1]))
+    with pytest.raises(ValueError, match="expected 1 scores"):
+        tracker.step(10, 20, np.float32([0.1, 0.2]))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"on": 0.3, "off": 0.5}, {"on": 0.5, "off": 0.0}, {"on": 0.5, "off": 0.3, "cooldown": -1}]
+)
+def test_impossible_settings_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"thresholds|negative"):
+        ClassSettings(**settings)  # type: ignore[arg-type]
+
+
+SETTINGS = st.builds(
+    lambda a, b, *durations: ClassSettings(max(a, b), min(a, b), *durations),
+    st.floats(0.01, 0.99),
+    st.floats(0.01, 0.99),
+    *[st.integers(0, 6 * STEP)] * 4,
+)
+STORIES = st.lists(
+    st.one_of(st.floats(0, 1, width=32), st.tuples(st.just("gap"), st.integers(1, 200))), min_size=1, max_size=80
+)
+
+
+@given(SETTINGS, STORIES, st.integers(0, STEP))
+def test_every_story_is_told_consistently(
+    settings: ClassSettings, story: list[float | tuple[str, int]], padding: int
+) -> None:
+    tracker = Tracker([settings])
+    changes: list[Change] = []
+    position = 0
+    for chapter in story:
+        if isinstance(chapter, tuple):
+            changes += tracker.finish(position)
+            position += chapter[1]
+        else:
+            changes += tracker.step(position, position + STEP, np.float32([chapter]))
+            position += STEP
+    changes += tracker.finish(max(position - padding, 0))
+
+    open_onset: int | None = None
+    last_offset = last_decided = 0
+    onsets = []
+    for change in changes:
+        assert 0 <= change.score <= 1
+        assert 0 <= change.peak <= 1
+        assert change.peak >= settings.on - 1e-6
+        assert change.decided >= last_decided or change is changes[-1]
+        last_decided = change.decided
+        if change.kind is Kind.NEW:
+            assert open_onset is None, "an event begins while another of its class is open"
+            assert change.onset >= last_offset + (settings.cooldown if onsets else 0)
+            open_onset = change.onset
+            onsets.append(change.onset)
+        assert change.onset == open_onset, "a message about an event that is not open"
+        if change.kind is Kind.END:
+            assert change.offset is not None
+            assert change.onset <= change.offset <= position
+            last_offset = change.offset
+            open_onset = None
+        else:
+            assert change.offset is None
+    assert open_onset is None, "an event without end"
+    assert len(set(onsets)) == len(onsets)
+
+
+DOG, BARK, GROWL, CAT = range(4)
+PARENTS = {BARK: DOG, GROWL: DOG}
+
+
+def family(
+    scores: dict[int, list[float]], parents: dict[int, int] | None = None, **settings: int
+) -> list[tuple[Kind, int, tuple[int, ...], int, int | None]]:
+    """What four classes with these scores have to say: kind, label, also, onset, offset."""
+    tracker = Tracker([ClassSettings(0.5, 0.3, **settings)] * 4, PARENTS if parents is None else parents)
+    length = max(map(len, scores.values()))
+    changes = []
+    for index in range(length):
+        values = np.zeros(4, np.float32)
+        for label, own in scores.items():
+            values[label] = own[index] if index < len(own) else 0
+        changes += tracker.step(index * STEP, (index + 1) * STEP, values)
+    changes += tracker.finish(length * STEP)
+    return [(change.kind, change.label, change.also, change.onset, change.offset) for change in changes]
+
+
+def test_a_dog_that_barks_is_one_event_with_the_more_specific_label() -> None:
+    assert family({DOG: [0.9, 0.9, 0], BARK: [0.9, 0, 0]}) == [
+        (Kind.NEW, BARK, (DOG,), 0, None),
+        (Kind.END, BARK, (DOG,), 0, 20),
+    ]
+
+
+def test_what_joins_later_is_named_in_an_update_and_the_id_stays() -> None:
+    assert family({DOG: [0.9, 0.9, 0.9, 0], BARK: [0, 0.9, 0, 0]}) == [
+        (Kind.NEW, DOG, (), 0, None),
+        (Kind.UPDATE, DOG, (BARK,), 0, None),
+        (Kind.END, DOG, (BARK,), 0, 30),
+    ]
+
+
+def test_brothers_and_strangers_are_events_of_their_own() -> None:
+    assert [change[:2] for change in family({BARK: [0.9, 0], GROWL: [0.9, 0], CAT: [0.9, 0]})] == [
+        (Kind.NEW, BARK),
+        (Kind.NEW, GROWL),
+        (Kind.NEW, CAT),
+        (Kind.END, BARK),
+        (Kind.END, GROWL),
+        (Kind.END, CAT),
+    ]
+
+
+def test_without_families_every_label_is_for_itself() -> None:
+    assert [change[:3] for change in family({DOG: [0.9, 0], BARK: [0.9, 0]}, {})][:2] == [
+        (Kind.NEW, DOG, ()),
+        (Kind.NEW, BARK, ()),
+    ]
+
+
+def test_a_family_in_circles_is_refused() -> None:
+    with pytest.raises(ValueError, match="own ancestor"):
+        Tracker([ClassSettings(0.5, 0.3)] * 2, {0: 1, 1: 0})
+
+
+def test_an_event_that_is_too_long_ends_and_goes_on() -> None:
+    changes = run([0.9] * 10, max_duration=4 * STEP)
+    assert [(change.kind, change.onset, change.offset, change.continues) for change in changes] == [
+        (Kind.NEW, 0, None, None),
+        (Kind.END, 0, 40, None),
+        (Kind.NEW, 40, None, 0),
+        (Kind.END, 40, 80, 0),
+        (Kind.NEW, 80, None, 40),
+        (Kind.END, 80, 100, 40),
+    ]
+
+
+def test_hushed_classes_end_and_stay_silent_until_they_are_heard_again() -> None:
+    tracker = Tracker([ClassSettings(0.5, 0.3), ClassSettings(0.5, 0.3)])
+    loud = np.float32([0.9, 0.9])
+    tracker.step(0, 10, loud)
+    assert [(change.kind, change.label) for change in tracker.hush({0})] == [(Kind.END, 0)]
+    assert tracker.step(10, 20, loud) == []
+    assert tracker.hush({0}) == []
+    assert tracker.hush(()) == []
+    assert [(change.kind, change.label) for change in tracker.step(20, 30, loud)] == [(Kind.NEW, 0)]
+
+
+def test_a_threshold_can_be_moved() -> None:
+    tracker = Tracker([ClassSettings(0.5, 0.3)])
+    tracker.set_threshold(0, 0.2)
+    assert len(tracker.step(0, 10, np.float32([0.25]))) == 1
+    with pytest.raises(ValueError, match="thresholds"):
+        tracker.set_threshold(0, 1.5)
+
+
+@given(
+    st.lists(SETTINGS, min_size=4, max_size=4),
+    st.integers(0, 5 * STEP),
+    st.lists(
+        st.one_of(
+            st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4),
+            st.tuples(st.just("gap"), st.integers(0, 200)),
+            st.tuples(st.just("hush"), st.sets(st.integers(0, 3))),
+        ),
+        max_size=60,
+    ),
+    st.dictionaries(st.integers(1, 3), st.just(0)),
+)
+def test_families_long_events_and_quiet_are_told_consistently(
+    settings: list[ClassSettings], longest: int, story: list[object], parents: dict[int, int]
+) -> None:
+    tracker = Tracker([replace(entry, max_duration=longest) for entry in settings], parents)
+    changes: list[Change] = []
+    position = 0
+    for chapter in story:
+        if isinstance(chapter, list):
+            changes += tracker.step(position, position + STEP, np.float32(chapter))
+            position += STEP
+        elif isinstance(chapter, tuple) and chapter[0] == "gap":
+            changes += tracker.finish(position)
+            assert tracker.quiet
+            position += chapter[1]
+        elif isinstance(chapter, tuple):
+            changes += tracker.hush(chapter[1])
+    changes += tracker.finish(position)
+    open_events: dict[int, Change] = {}
+    for change in changes:
+        relatives = {
+            label for label in range(4) if parents.get(label) == change.label or parents.get(change.label) == label
+        }
+        assert set(change.also) <= relatives
+        assert len(set(change.also)) == len(change.also)
+        assert 0 <= change.score <= 1
+        if change.kind is Kind.NEW:
+            assert change.label not in open_events
+            open_events[change.label] = change
+            continue
+        begun = open_events[change.label]
+        assert change.onset == begun.onset
+        assert change.peak >= settings[change.label].off or begun.continues is not None
+        if change.kind is Kind.END:
+            assert change.offset is not None
+            assert change.onset <= change.offset <= position
+            if longest:
+                assert change.offset - change.onset <= max(longest, STEP) + max(e.min_duration for e in settings) + STEP
+            del open_events[change.label]
+    assert not open_events
+    keys = [(change.label, change.onset) for change in changes if change.kind is Kind.NEW]
+    assert len(set(keys)) == len(keys), "ids repeat"

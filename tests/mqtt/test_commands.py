@@ -1,0 +1,59 @@
+"""Commands over MQTT: taken if they make sense, and answered with what would be right if they do not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asit_edge.mqtt.commands import BadCommand, Command, read_command
+
+LABELS = {"dog": "Dog", "baby_cry": "Baby cry"}
+
+
+def read(source: str, name: str, payload: bytes) -> Command:
+    return read_command(source, name, payload, ["mic", "yard"], LABELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "command"),
+    [
+        ("listen", b"ON", Command("mic", "listen", None, True)),
+        ("listen", b"OFF\n", Command("mic", "listen", None, False)),
+        ("threshold/dog", b"0.7", Command("mic", "threshold", "Dog", 0.7)),
+        ("threshold/baby_cry", b" .25 ", Command("mic", "threshold", "Baby cry", 0.25)),
+    ],
+)
+def test_good_commands(name: str, payload: bytes, command: Command) -> None:
+    assert read("mic", name, payload) == command
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "payload", "message"),
+    [
+        ("mik", "listen", b"ON", "no source 'mik' (did you mean 'mic'?)"),
+        ("mic", "listen", b"on", "listen must be ON or OFF, not 'on'"),
+        ("mic", "listen", b"\xff", "listen must be ON or OFF"),
+        ("mic", "volume", b"3", "no command 'volume' (valid: listen, threshold/<label>)"),
+        ("mic", "threshold/dgo", b"0.5", "no label 'dgo' (did you mean 'dog'?)"),
+        ("mic", "threshold", b"0.5", "no label ''"),
+        ("mic", "threshold/dog", b"loud", "a threshold must be a number between 0 and 1, not 'loud'"),
+        ("mic", "threshold/dog", b"1", "between 0 and 1"),
+        ("mic", "threshold/dog", b"0", "between 0 and 1"),
+        ("mic", "threshold/dog", b"nan", "between 0 and 1"),
+        ("mic", "threshold/dog", b"", "between 0 and 1"),
+    ],
+)
+def test_bad_commands_are_told_what_would_be_right(source: str, name: str, payload: bytes, message: str) -> None:
+    with pytest.raises(BadCommand) as error:
+        read(source, name, payload)
+    assert message in str(error.value)
+
+
+@given(st.text(max_size=20), st.text(max_size=60), st.binary(max_size=60))
+def test_nothing_gets_through_that_is_not_a_command(source: str, name: str, payload: bytes) -> None:
+    try:
+        command = read(source, name, payload)
+    except BadCommand as error:
+        assert len(str(error)) < 400
+    else:
+        assert command.source in ("mic", "yard")
+        assert command.name == "listen" or 0 < command.value < 1

@@ -1,0 +1,227 @@
+"""Everything a pre-training run depends on, in one object that its checkpoint carries.
+
+The defaults are the 2024 release's (ASiT sections 3 and 4); `VARIANTS` says what the first release did
+differently.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from asit_edge.errors import WrongUse
+from asit_edge.model.frontend import FrontEnd
+from trainer.asit.asit import ASiTConfig
+from trainer.asit.corruption import CorruptionConfig
+from trainer.models.vit import PATCH, ViTConfig, vit_config
+from trainer.run.schedules import cosine, learning_rate, teacher_temperature
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "2024": {},
+    "2023": {
+        "patch_prototypes": 1024,
+        "ratio_high": 0.7,
+        "temperature_warm_up": 30,
+        "global_weight": 1.0,
+        "local_weight": 1.0,
+        "reconstruction_weight": 2.0,
+        "part_size": 32,
+    },
+}
+"""Defaults by release of the authors' code."""
+
+MAY_CHANGE = frozenset({"data", "part_size", "parts", "workers", "compile", "log_every", "save_every", "picture_every"})
+"""Keys that a resumed run may set anew: where and how it runs, not what it computes. (The total batch and the
+number of examples must stay, which `trainer.pretrain` sees to.)"""
+
+
+class Rates(NamedTuple):
+    """What the schedules say for one step."""
+
+    learning_rate: float
+    weight_decay: float
+    ema: float
+    temperature: float
+
+
+class PretrainConfig(BaseModel):
+    """One run. Lengths of views are in frames of 10 ms, multiples of 16; warm-ups are in epochs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: tuple[str, ...] = Field(min_length=1, description="folders of shards")
+
+    size: str = Field("small", description="nano, tiny, small or base")
+    initial: str | None = Field(None, description="weights to begin with, e.g. ImageNet's; none is random")
+    frames: int = Field(592, description="global views: 6 s")
+    local_frames: int = Field(192, description="local views: 2 s")
+    local_views: int = Field(4, ge=0)
+    mels: int = 128
+    drop_path: float = Field(0.1, ge=0, lt=1)
+    hidden: int = Field(2048, gt=0, description="width of the projection head")
+    bottleneck: int = Field(256, gt=0)
+    prototypes: int = Field(8192, gt=1)
+    patch_prototypes: int | None = Field(None, gt=1, description="a last layer of their own for patch tokens")
+
+    ratio_low: float = Field(0.5, description="corrupted share of a view, drawn from low to high")
+    ratio_high: float = 0.5
+    fill: Literal["zero", "noise"] = "zero"
+    replace_probability: float = Field(0.5, ge=0, le=1)
+    replace_ratio: float = 0.3
+    longest_side: float = 0.3
+    aligned: bool = Field(False, description="blocks of whole patches instead of pixels")
+
+    global_weight: float = Field(0.5, ge=0, description="0 switches a loss off; it is still computed and logged")
+    local_weight: float = Field(0.5, ge=0)
+    reconstruction_weight: float = Field(1.0, ge=0)
+    student_temperature: float = Field(0.1, gt=0)
+    teacher_temperature_start: float = Field(0.04, gt=0)
+    teacher_temperature: float = Field(0.07, gt=0)
+    temperature_warm_up: int = Field(5, ge=0)
+    centre_momentum: float = Field(0.9, ge=0, le=1)
+
+    epochs: int = Field(100, gt=0)
+    part_size: int = Field(20, gt=0, description="examples a process takes at once")
+    parts: int = Field(1, gt=0, description="parts whose gradients are added up in a step")
+    learning_rate: float = Field(5e-4, gt=0, description="for a total batch of 256, scaled with it")
+    final_learning_rate: float = Field(1e-6, ge=0)
+    warm_up: int = Field(10, ge=0)
+    weight_decay: float = Field(0.04, ge=0)
+    final_weight_decay: float = Field(0.4, ge=0)
+    clip: float = Field(3.0, gt=0, description="longest gradient of one parameter tensor")
+    ema: float = Field(0.996, ge=0, le=1)
+    frozen_epochs: int = Field(1, ge=0, description="epochs without gradient for the last layer")
+    seed: int = Field(0, ge=0)
+    shuffle_window: int = Field(0, ge=0, description="shards whose examples are shuffled together; 0 is all")
+    bf16: bool | None = Field(None, description="autocast to bfloat16; none: where the hardware multiplies it")
+
+    workers: int = Field(4, ge=0, description="processes that decode audio")
+    compile: bool = Field(False, description="torch.compile")
+    log_every: int = Field(50, gt=0, description="steps")
+    save_every: int = Field(1000, gt=0, description="steps")
+    picture_every: int = Field(2000, gt=0, description="steps")
+
+    @model_validator(mode="after")
+    def _possible(self) -> "PretrainConfig":
+        _ = self.backbone, self.corruption
+        if self.local_frames < PATCH or self.local_frames % PATCH:
+            raise ValueError(f"local_frames ({self.local_frames}) must be a positive multiple of {PATCH}")
+        return self
+
+    @property
+    def backbone(self) -> ViTConfig:
+        return vit_config(self.size, self.frames, self.mels, self.drop_path)
+
+    @property
+    def front_end(self) -> FrontEnd:
+        return FrontEnd.model_validate({"mels": self.mels})
+
+    @property
+    def asit(self) -> ASiTConfig:
+        return ASiTConfig(
+            self.backbone,
+            self.hidden,
+            self.bottleneck,
+            self.prototypes,
+            self.patch_prototypes,
+            self.student_temperature,
+            self.centre_momentum,
+            self.global_weight,
+            self.local_weight,
+            self.reconstruction_weight,
+        )
+
+    @property
+    def corruption(self) -> CorruptionConfig:
+        return CorruptionConfig(
+            (self.ratio_low, self.ratio_high),
+            self.fill,
+            self.replace_probability,
+            self.replace_ratio,
+            self.longest_side,
+            self.aligned,
+        )
+
+    def rates(self, step: int, steps_per_epoch: int, batch: int) -> Rates:
+        """The schedules at a step of a run with this total batch."""
+        steps = self.epochs * steps_per_epoch
+        peak = self.learning_rate * batch / 256
+        return Rates(
+            learning_rate(step, steps, self.warm_up * steps_per_epoch, peak, self.final_learning_rate),
+            cosine(step, steps, self.weight_decay, self.final_weight_decay),
+            cosine(step, steps, self.ema, 1.0),
+            teacher_temperature(
+                step // steps_per_epoch,
+                self.temperature_warm_up,
+                self.teacher_temperature_start,
+                self.teacher_temperature,
+            ),
+        )
+
+
+def make_config(variant: str, file: Path | None, settings: Mapping[str, Any]) -> PretrainConfig:
+    """A variant's defaults, then a YAML file, then single settings. WrongUse names the wrong key."""
+    if variant not in VARIANTS:
+        raise WrongUse(f"unknown variant {variant}; known: {', '.join(VARIANTS)}")
+    values: dict[str, Any] = {**VARIANTS[variant], **_from_file(file), **settings}
+    try:
+        return PretrainConfig(**values)
+    except ValidationError as error:
+        raise WrongUse("; ".join(_in_words(entry) for entry in error.errors())) from None
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """ "key=value", the value as in YAML ("0.5", "true", "null"); WrongUse if there is no "="."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise WrongUse(f"--set {text}: must be key=value")
+    number = _number(value)
+    return key.strip(), yaml.safe_load(value) if number is None else number
+
+
+def resumed(saved: Mapping[str, Any], asked: PretrainConfig, where: Path) -> PretrainConfig:
+    """The config to go on with: the saved one, with what may change from the new one.
+
+    WrongUse names each key whose change would make it another run.
+    """
+    new = asked.model_dump()
+    changed = [key for key in new if key not in MAY_CHANGE and new[key] != saved.get(key)]
+    if changed:
+        words = ", ".join(f"{key} is {saved.get(key)} there and {new[key]} here" for key in changed)
+        raise WrongUse(f"{where}: is another run: {words}; resume with its settings or give another folder")
+    return asked
+
+
+def _from_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WrongUse(f"{file}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        raise WrongUse(f"{file}: is not YAML ({error})") from None
+    if not isinstance(content, dict):
+        raise WrongUse(f"{file}: must hold key: value lines")
+    return content
+
+
+def _number(text: str) -> float | None:
+    """Numbers that YAML 1.1 takes for strings: 1e-4."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return None if text.lstrip("+-").isdigit() or not math.isfinite(value) else value
+
+
+def _in_words(entry: Any) -> str:
+    key = ".".join(str(part) for part in entry["loc"])
+    if entry["type"] == "extra_forbidden":
+        return f"{key}: no such setting; there are {', '.join(PretrainConfig.model_fields)}"
+    if entry["type"] == "missing":
+        return f"{key}: must be given"
+    return f"{key or 'settings'}: {entry['msg']} (got {entry['input']!r})" if key else entry["msg"]

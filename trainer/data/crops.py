@@ -1,0 +1,143 @@
+"""Training windows from whole clips: where a crop is taken, what is audible in it, and how it is made harder.
+
+Works on waveforms, because sounds add as waveforms; masking of spectrograms lives in `trainer.data.augment`.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.data.event import Event
+
+Samples = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CropConfig:
+    """How windows are drawn. Decibels are relative to the clip as it was recorded."""
+
+    speed: float = 0.15
+    """Speed (and with it pitch) is drawn from 1 - speed to 1 + speed."""
+    gain_db: tuple[float, float] = (-20.0, 10.0)
+    mix_probability: float = 0.5
+    """Share of windows that a second, independent window is added to; both keep their labels."""
+    mix_db: tuple[float, float] = (-10.0, 0.0)
+    """Level of the added window."""
+    noise_probability: float = 0.5
+    noise_db: tuple[float, float] = (-40.0, -10.0)
+    """Level of the added coloured noise against the window."""
+    audible_db: float = -20.0
+    """A window whose loudest 50 ms are below this, against the clip's loudest, does not carry the clip's label."""
+
+
+class WindowSampler:
+    """Draws batches of windows and their multi-hot labels; one generator, so a seed repeats the run.
+
+    What is labelled: a clip's class where the clip is audible or, with strong labels, where its events are. With
+    `slots`, each of as many equal parts of the window has labels of its own.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Samples],
+        targets: npt.NDArray[np.float32],
+        window: int,
+        rate: int,
+        config: CropConfig,
+        rng: np.random.Generator,
+        slots: int | None = None,
+        events: Sequence[Sequence[Event]] | None = None,
+        weights: npt.NDArray[np.float64] | None = None,
+    ) -> None:
+        """`clips` are waveforms at `rate` Hz, `targets` their labels (clips, classes), `window` in samples.
+
+        `events` are each clip's true events; `weights` how often each clip is drawn, and sum to one.
+        """
+        self._slots, self._events, self._weights, self._rate = slots, events, weights, rate
+        self._clips, self._targets, self._window, self._config, self._rng = (
+            clips,
+            targets,
+            window,
+            config,
+            rng,
+        )
+        self._block = rate // 20
+        self._audible = [loudest(clip, self._block) * 10 ** (config.audible_db / 20) for clip in clips]
+
+    def batch(self, size: int) -> tuple[Samples, Samples]:
+        """Waveforms (size, window) and labels (size, classes) or (size, slots, classes), all float32."""
+        windows, labels = zip(*(self._mixture() for _ in range(size)), strict=True)
+        return np.stack(windows), np.stack(labels)
+
+    def _mixture(self) -> tuple[Samples, Samples]:
+        config, rng = self._config, self._rng
+        window, label = self._crop()
+        if rng.random() < config.mix_probability:
+            other, other_label = self._crop()
+            level = _rms(window) / max(_rms(other), 1e-6) if label.any() and other_label.any() else 1.0
+            window = window + other * np.float32(level * _gain(rng, config.mix_db))
+            label = np.maximum(label, other_label)
+        if rng.random() < config.noise_probability:
+            noise = coloured_noise(self._window, float(rng.uniform(0, 2)), rng)
+            window = window + noise * np.float32(max(_rms(window), 1e-3) * _gain(rng, config.noise_db))
+        return (window * np.float32(_gain(rng, config.gain_db))).astype(np.float32), label
+
+    def _crop(self) -> tuple[Samples, Samples]:
+        """A random place of a random clip; beyond its ends there is silence."""
+        rng = self._rng
+        count = len(self._clips)
+        index = int(rng.integers(count) if self._weights is None else rng.choice(count, p=self._weights))
+        clip = self._clips[index]
+        length = round(self._window * rng.uniform(1 - self._config.speed, 1 + self._config.speed))
+        start = int(rng.integers(-(length // 2), max(len(clip) - length // 2, 1)))
+        crop = np.zeros(length, np.float32)
+        source = clip[max(start, 0) : start + length]
+        crop[max(-start, 0) : max(-start, 0) + len(source)] = source
+        window = np.interp(np.linspace(0, length - 1, self._window), np.arange(length), crop)
+        edges = np.linspace(0, length, (self._slots or 1) + 1).round().astype(int)
+        if self._events is None:
+            parts = itertools.pairwise(edges)
+            heard = [loudest(crop[first:last], self._block) >= max(self._audible[index], 1e-5) for first, last in parts]
+            labels = np.outer(np.array(heard, np.float32), self._targets[index])
+        else:
+            labels = sounding((start + edges) / self._rate, self._events[index], self._targets.shape[1])
+        return window.astype(np.float32), labels if self._slots else labels[0]
+
+
+def sounding(edges: npt.NDArray[np.float64], events: Sequence[Event], classes: int) -> Samples:
+    """What sounds between edges (n + 1,) in seconds: (n, classes), 1 where an event fills half of a part, lies in it by
+    half, or is there for a quarter of a second.
+    """
+    labels = np.zeros((len(edges) - 1, classes), np.float32)
+    for event in events:
+        shared = np.minimum(edges[1:], event.offset) - np.maximum(edges[:-1], event.onset)
+        needed = np.minimum(0.5 * np.minimum(np.diff(edges), event.offset - event.onset), 0.25)
+        labels[shared >= np.maximum(needed, 1e-3), event.label] = 1
+    return labels
+
+
+def loudest(samples: Samples, block: int) -> float:
+    """The highest RMS of any whole block of that many samples (of all samples, if they are fewer)."""
+    whole = len(samples) // block * block
+    blocks = samples[:whole].reshape(-1, block) if whole else samples.reshape(1, -1)
+    return float(np.sqrt((blocks**2).mean(axis=1).max())) if samples.size else 0.0
+
+
+def coloured_noise(length: int, exponent: float, rng: np.random.Generator) -> Samples:
+    """Gaussian noise of unit RMS whose power falls as 1 / f^exponent: 0 white, 1 pink, 2 brown."""
+    spectrum = np.fft.rfft(rng.standard_normal(length))
+    spectrum[1:] /= np.arange(1, len(spectrum)) ** (exponent / 2)
+    spectrum[0] = 0
+    noise = np.fft.irfft(spectrum, length)
+    return (noise / np.sqrt((noise**2).mean())).astype(np.float32)
+
+
+def _gain(rng: np.random.Generator, decibels: tuple[float, float]) -> float:
+    return float(10 ** (rng.uniform(*decibels) / 20))
+
+
+def _rms(samples: Samples) -> float:
+    return float(np.sqrt((samples**2).mean()))

@@ -1,0 +1,55 @@
+"""Data in the public ESC-50 layout: `meta/esc50.csv` (or `esc10.csv`) and `audio/`, split into folds by its authors.
+
+Clips of one source recording are all in one fold; splitting by fold keeps test recordings unseen.
+"""
+
+import csv
+from pathlib import Path
+
+from asit_edge.errors import WrongUse
+from trainer.data.dataset import Clip, Dataset
+
+AUDIOSET_NAMES = {
+    "dog": "Dog",
+    "rooster": "Crowing, cock-a-doodle-doo",
+    "rain": "Rain",
+    "sea_waves": "Waves, surf",
+    "crackling_fire": "Fire",
+    "crying_baby": "Baby cry, infant cry",
+    "sneezing": "Sneeze",
+    "clock_tick": "Tick-tock",
+    "helicopter": "Helicopter",
+    "chainsaw": "Chainsaw",
+}
+"""ESC-10 categories by the AudioSet class that says the same."""
+
+
+def read_esc50(root: Path) -> Dataset:
+    """Lists the clips of a folder in the ESC-50 layout. Errors name the file, the line and the remedy."""
+    table = esc50_table(root)
+    if table is None:
+        raise WrongUse(f"{root}: no meta/esc50.csv (or meta/esc10.csv); --data must be a folder in the ESC-50 layout")
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    clips: list[Clip] = []
+    for line, row in enumerate(rows, start=2):
+        try:
+            fold, category = int(row["fold"]), row["category"]
+            clips.append(Clip(root / "audio" / row["filename"], (category,), row.get("src_file"), str(fold)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise WrongUse(f"{table}:{line}: needs filename, fold (a number) and category ({error})") from None
+    if not clips:
+        raise WrongUse(f"{table}: lists no clips")
+    order = sorted({clip.categories[0] for clip in clips})
+    named = [Clip(clip.path, (display_name(clip.categories[0]),), clip.group, clip.part) for clip in clips]
+    return Dataset(root.name, named, [display_name(category) for category in order])
+
+
+def esc50_table(root: Path) -> Path | None:
+    """The table of a folder in the ESC-50 layout, None if it is not one."""
+    return next((path for name in ("esc50.csv", "esc10.csv") if (path := root / "meta" / name).is_file()), None)
+
+
+def display_name(category: str) -> str:
+    """The AudioSet class of a category where there is one, else the category's own name."""
+    return AUDIOSET_NAMES.get(category, category.replace("_", " ").capitalize())

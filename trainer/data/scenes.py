@@ -1,0 +1,131 @@
+"""Training scenes: a few seconds of stream put together from recordings, with targets for every time step.
+
+Sounds add as waveforms, their targets by the maximum; speed, room, noise and level are changed before teacher and
+label targets are laid down in time, so that both say the same of what is heard.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+from scipy.signal import oaconvolve
+
+from trainer.data.crops import coloured_noise
+from trainer.data.recordings import FULL_SCALE, Waveforms
+
+Samples = npt.NDArray[np.float32]
+Targets = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """How scenes are made. Levels in dB against full scale unless said otherwise."""
+
+    steps: int = 40
+    """Time steps of a scene: 6.4 s, the longest context and several chunks."""
+    more: float = 0.25
+    """Chance of one more sound over what is already there."""
+    most: int = 5
+    """Sounds in a scene, at most."""
+    filled: float = 0.6
+    """Sounds are added, one after the other, until they last this share of the scene."""
+    level_db: tuple[float, float] = (-26.0, 8.0)
+    """Mean and standard deviation of a sound's level (RMS of its loudest steps)."""
+    speed: float = 0.12
+    """Half of the sounds are played 1 - speed to 1 + speed times as fast, pitch included."""
+    room: float = 0.15
+    """Share of sounds that are heard through a room response."""
+    noise: float = 0.6
+    """Share of scenes with coloured noise."""
+    noise_db: tuple[float, float] = (-75.0, -40.0)
+    masked_db: float = -24.0
+    """A sound that is this far below the scene in a step is not heard there; 12 dB above that it is, fully."""
+
+
+class SceneSampler:
+    """Draws scenes; a generator goes in with every call, so a seed repeats a scene wherever it is made."""
+
+    def __init__(
+        self,
+        waveforms: Waveforms,
+        chosen: Sequence[int],
+        weights: npt.NDArray[np.float64],
+        targets: Targets,
+        starts: npt.NDArray[np.int64],
+        rate: int,
+        step: int,
+        config: SceneConfig = SceneConfig(),
+        rooms: Sequence[Samples] = (),
+    ) -> None:
+        """`chosen` are recordings of `waveforms`, drawn by `weights`; the targets (time steps, labels) of the n-th
+        chosen are rows starts[n] to starts[n + 1]. `rate` in Hz, `step` in samples."""
+        self._waveforms, self._chosen, self._targets, self._starts = waveforms, chosen, targets, starts
+        self._cumulative = np.cumsum(weights / weights.sum())
+        self._rate, self._step, self.config = rate, step, config
+        self._rooms = [room / np.sqrt((room**2).sum() + 1e-12) for room in rooms]
+        rng = np.random.default_rng(0)
+        self._noises = [coloured_noise(config.steps * step * 2, exponent, rng) for exponent in np.linspace(0, 2, 9)]
+
+    @property
+    def samples(self) -> int:
+        """Samples of a scene."""
+        return self.config.steps * self._step
+
+    def scene(self, rng: np.random.Generator) -> tuple[Samples, Targets]:
+        """Waveform (samples,) and targets (steps, labels)."""
+        config = self.config
+        mixture = np.zeros(self.samples, np.float32)
+        layers: list[tuple[npt.NDArray[np.float32], Targets]] = []
+        lasts = 0.0
+        while len(layers) < config.most and (lasts < config.filled or rng.random() < config.more):
+            sound, target = self._sound(rng)
+            mixture += sound
+            energy = (sound.reshape(config.steps, -1) ** 2).mean(axis=1)
+            layers.append((energy, target))
+            lasts += float((energy > 0).mean())
+        if rng.random() < config.noise:
+            noise = self._noises[int(rng.integers(len(self._noises)))]
+            place = int(rng.integers(len(noise) - self.samples))
+            mixture += noise[place : place + self.samples] * np.float32(10 ** (rng.uniform(*config.noise_db) / 20))
+        total = (mixture.reshape(config.steps, -1) ** 2).mean(axis=1) + 1e-12
+        targets = np.zeros((config.steps, self._targets.shape[1]), np.float32)
+        for energy, target in layers:
+            level = 10 * np.log10((energy + 1e-14) / total)
+            heard = np.clip((level - config.masked_db) / 12, 0, 1) * (energy > 1e-10)
+            np.maximum(targets, target * heard[:, None].astype(np.float32), out=targets)
+        return np.clip(mixture, -1, 1), targets
+
+    def _sound(self, rng: np.random.Generator) -> tuple[Samples, Targets]:
+        """One recording, or a part of it, somewhere in an otherwise silent scene."""
+        config, step, length = self.config, self._step, self.samples
+        number = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
+        number = min(number, len(self._chosen) - 1)
+        pcm = self._waveforms[self._chosen[number]]
+        speed = rng.uniform(1 - config.speed, 1 + config.speed) if rng.random() < 0.5 else 1.0
+        lasts = int(len(pcm) / speed)
+        # Long recordings usually go on when the scene begins; short ones begin in it.
+        if lasts > length and rng.random() < 0.7:
+            onset = -int(rng.integers(lasts - length + 1))
+        else:
+            onset = int(rng.integers(-(min(lasts, length) // 3), max(length - min(lasts, length // 3), 1)))
+        begin, end = max(onset, 0), min(onset + lasts, length)
+        first = int((begin - onset) * speed)
+        part = pcm[first : first + int((end - begin) * speed) + 2].astype(np.float32) / np.float32(FULL_SCALE)
+        if speed != 1.0:
+            part = soxr.resample(part, self._rate * speed, self._rate)
+        part = part[: end - begin]
+        if self._rooms and rng.random() < config.room:
+            part = oaconvolve(part, self._rooms[int(rng.integers(len(self._rooms)))])[: len(part)].astype(np.float32)
+        sound = np.zeros(length, np.float32)
+        sound[begin : begin + len(part)] = part
+        loudest = np.sqrt(np.partition((sound.reshape(config.steps, -1) ** 2).mean(axis=1), -3)[-3:].mean())
+        level = np.clip(rng.normal(*config.level_db), -55, -6)
+        sound *= np.float32(10 ** (level / 20) / max(loudest, 1e-4))
+        rows = self._targets[self._starts[number] : self._starts[number + 1]]
+        centres = (np.arange(config.steps) + 0.5) * step
+        place = ((centres - onset) * speed / step).astype(int)
+        inside = (centres >= begin) & (centres < end)
+        target = rows[place.clip(0, len(rows) - 1)] * inside[:, None]
+        return sound, target.astype(np.float32)

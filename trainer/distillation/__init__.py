@@ -1,0 +1,1 @@
+"""From recordings and teachers to a student."""

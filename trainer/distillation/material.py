@@ -1,0 +1,116 @@
+"""What a student is distilled from: recordings of one split, their targets in time, and how often each is drawn."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.data.audioset import audioset_ids
+from trainer.data.recordings import FULL_SCALE, Recording, Waveforms
+from trainer.models.streaming_vit import STEP
+from trainer.students.config import DistillConfig
+from trainer.teachers.frame_targets import CERTAIN, IMPLIED, audible_steps, steps_from_windows, with_events, with_label
+from trainer.teachers.stored_scores import TeacherScores
+
+MUCH = 120.0
+"""Seconds of a label in a folder beyond which it is drawn no more often."""
+UNLABELLED = 1600.0
+LONG = 10.0
+"""Seconds of a recording that count, at most."""
+UNFOCUSED = 0.25
+
+
+@dataclass(frozen=True)
+class Material:
+    """Recordings of one split with their targets: of recording n, rows starts[n] to starts[n + 1]."""
+
+    recordings: list[Recording]
+    indices: list[int]
+    targets: npt.NDArray[np.float32]
+    starts: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+
+def choose_labels(recordings: Sequence[Recording], teachers: Sequence[TeacherScores], least: int = 5) -> list[str]:
+    """AudioSet labels, in AudioSet's order, that a person or a teacher (0.3 or more) finds in that many groups."""
+    groups: dict[str, set[str]] = {}
+    for recording in recordings:
+        for label in recording.labels:
+            groups.setdefault(label, set()).add(recording.group)
+    for teacher in teachers:
+        rows = {name: row for row, name in enumerate(teacher.names)}
+        for recording in recordings:
+            row = rows.get(recording.name)
+            if row is None:
+                continue
+            span = slice(teacher.start[row], teacher.start[row + 1])
+            for index in np.unique(teacher.index[span][teacher.prob[span] >= 0.3]):
+                groups.setdefault(teacher.labels[index], set()).add(recording.group)
+    return [name for name in audioset_ids() if len(groups.get(name, ())) >= least]
+
+
+def build_targets(
+    recordings: Sequence[Recording],
+    indices: Sequence[int],
+    waveforms: Waveforms,
+    teachers: Sequence[TeacherScores],
+    labels: Sequence[str],
+    config: DistillConfig,
+) -> Material:
+    """Targets in time: the mean of the teachers that know a recording, and its own label on top.
+
+    Where a live teacher will hear the scenes, only what is certain: the label, where the stored teachers hear it.
+    """
+    step = STEP * config.spec.hop
+    rows = [{name: row for row, name in enumerate(teacher.names)} for teacher in teachers]
+    everything, starts = [], [0]
+    for recording, index in zip(recordings, indices, strict=True):
+        pcm = waveforms[index]
+        steps = max(-(-len(pcm) // step), 1)
+        padded = np.zeros(steps * step, np.float32)
+        padded[: len(pcm)] = pcm / FULL_SCALE
+        said = [
+            steps_from_windows(teacher.windows(row[recording.name], labels), teacher.window, teacher.hop, steps)
+            for teacher, row in zip(teachers, rows, strict=True)
+            if recording.name in row
+        ]
+        targets = np.mean(said, axis=0) if said else np.zeros((steps, len(labels)), np.float32)
+        if recording.events is not None:
+            targets = with_events(targets, recording.events, labels, step / config.spec.sample_rate)
+        else:
+            audible = audible_steps(np.sqrt((padded.reshape(steps, -1) ** 2).mean(axis=1)))
+            for label in recording.labels:
+                targets = with_label(targets, label, labels, audible)
+        everything.append(np.where(targets > CERTAIN - 1e-3, targets, 0) if config.live else targets)
+        starts.append(starts[-1] + steps)
+    return Material(list(recordings), list(indices), np.concatenate(everything), np.array(starts))
+
+
+def sampling_weights(material: Material, focus: Sequence[str] = ()) -> npt.NDArray[np.float64]:
+    """Of each recording: what one folder has of a label is drawn by the root of how long it lasts altogether, a
+    recording of that by the root of how long it lasts itself. Labels outside `focus`, where one is given, are drawn a
+    quarter as often.
+
+    What nobody labelled is drawn as often as `UNLABELLED` s of one label.
+    """
+    seconds = np.clip(np.diff(material.starts) * 0.16, 1.0, LONG)
+    kinds = [(one.label, one.name.rpartition("/")[0] if one.label else "") for one in material.recordings]
+    total: defaultdict[tuple[str, str], float] = defaultdict(float)
+    share: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for kind, long in zip(kinds, seconds, strict=True):
+        total[kind] += float(long)
+        share[kind] += float(long) ** 0.5
+
+    def drawn(label: str, seconds: float) -> float:
+        if not label:
+            return UNLABELLED**0.5
+        often = min(seconds, MUCH) ** 0.5
+        said = {label, *IMPLIED.get(label, ())}
+        return often if not focus or said & set(focus) else often * UNFOCUSED
+
+    by_kind = {kind: drawn(kind[0], total[kind]) / share[kind] for kind in total}
+    return np.array([by_kind[kind] * long**0.5 for kind, long in zip(kinds, seconds, strict=True)])

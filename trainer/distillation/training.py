@@ -1,0 +1,203 @@
+"""The loop of distillation: scenes, their targets, loss, step, average, and now and then the validation part."""
+
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from asit_edge.errors import AsitEdgeError, WrongUse
+from trainer.data.augment import equalise, spec_augment
+from trainer.data.features import BatchedLogMel
+from trainer.data.scenes import SceneSampler
+from trainer.models.cnn import WindowCnn
+from trainer.models.streaming_vit import STEP, StreamViT
+from trainer.run.checkpoint import load_checkpoint, save_checkpoint
+from trainer.run.muon import MuonAdamW, block_matrices
+from trainer.run.optimisation import parameter_groups, set_rates
+from trainer.run.precision import autocast
+from trainer.run.schedules import cosine
+from trainer.students.config import DistillConfig
+from trainer.students.student import STUDENT, begin_from, new_student, student_of
+from trainer.teachers.features import FeatureTeacher
+from trainer.teachers.frame_targets import heard_lately
+from trainer.teachers.live import LiveTeacher
+
+
+class Batch(NamedTuple):
+    """Log-mel (B, frames, mels), masked; targets of time steps (B, S, K) and of what was `lately` heard at each one;
+    the log-mel before masks, empty where nobody asks for it."""
+
+    log_mel: Tensor
+    targets: Tensor
+    lately: Tensor
+    unmasked: Tensor
+
+
+class Scenes(IterableDataset[Batch]):
+    """Batches of scenes from batch number `first` on; the n-th is always the same."""
+
+    def __init__(self, sampler: SceneSampler, config: DistillConfig, first: int, labels: Sequence[str] = ()) -> None:
+        self._sampler, self._config, self._first = sampler, config, first
+        self._live = LiveTeacher(Path(config.live), labels, config.spec.sample_rate) if config.live else None
+        self._features = BatchedLogMel(config.spec)
+
+    def __iter__(self) -> Iterator[Batch]:
+        torch.set_num_threads(1)
+        worker = torch.utils.data.get_worker_info()
+        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
+        for number in itertools.count(self._first + offset, stride):
+            yield self.batch(number)
+
+    def batch(self, number: int) -> Batch:
+        config, spec = self._config, self._config.spec
+        rng = np.random.default_rng((config.seed, number))
+        scenes = [self._sampler.scene(rng) for _ in range(config.batch)]
+        targets = np.stack([target for _, target in scenes])
+        # The last frame looks a little past the scene.
+        waveforms = np.zeros((config.batch, self._sampler.samples + spec.window - spec.hop), np.float32)
+        waveforms[:, : self._sampler.samples] = [waveform for waveform, _ in scenes]
+        if self._live is not None:
+            heard = self._live(torch.from_numpy(waveforms[:, : self._sampler.samples]))
+            targets = np.maximum(targets, heard.numpy())
+        masks = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        response = config.equaliser_db * np.log(10) / 10 / (2 * spec.std)
+        log_mel = equalise(self._features(torch.from_numpy(waveforms)), response, spec.silence, masks)
+        return Batch(
+            spec_augment(log_mel, config.time_mask, config.frequency_mask, masks),
+            torch.from_numpy(targets),
+            torch.from_numpy(np.stack([heard_lately(target, config.lately) for target in targets])),
+            log_mel if config.features else log_mel[:, :0],
+        )
+
+
+def learning_rate(step: int, config: DistillConfig) -> float:
+    """Linear warm-up, then a cosine to zero."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    return cosine(step - config.warmup, config.steps - config.warmup, config.learning_rate, 0.0)
+
+
+def distillation_loss(
+    model: nn.Module, batch: Batch, config: DistillConfig, features: FeatureTeacher | None = None
+) -> Tensor:
+    """Binary cross entropy against soft targets, summed over labels, mean of the rest.
+
+    A streaming student answers for every time step and every chunk, a CNN for the windows that end at three of them.
+    """
+    classes = batch.targets.shape[2]
+    if isinstance(model, WindowCnn):
+        first = -(-model.frames // STEP)
+        ends = torch.linspace(first, batch.targets.shape[1], 3).round().int().tolist()
+        windows = torch.cat([batch.log_mel[:, end * STEP - model.frames : end * STEP] for end in ends])
+        expected = torch.cat([batch.lately[:, end - 1] for end in ends])
+        with autocast(batch.log_mel.device):
+            logits = model(windows)
+        return classes * nnf.binary_cross_entropy_with_logits(logits.float(), expected)
+    assert isinstance(model, StreamViT)
+    chunk = model.config.chunk
+    with autocast(batch.log_mel.device):
+        embedded, _ = model.embed(batch.log_mel)
+        heard = model.classify(embedded)
+        apart = features(embedded, batch.unmasked) if features is not None else None
+    frames = nnf.binary_cross_entropy_with_logits(heard.frames.float(), batch.targets)
+    chunks = nnf.binary_cross_entropy_with_logits(heard.chunks.float(), batch.lately[:, chunk - 1 :: chunk])
+    loss = classes * (frames + config.chunk_weight * chunks) / (1 + config.chunk_weight)
+    return loss if apart is None else loss + config.feature_weight * apart
+
+
+def train(
+    run_file: Path,
+    sampler: SceneSampler,
+    labels: list[str],
+    config: DistillConfig,
+    validate: Callable[[nn.Module], dict[str, float]],
+    save_every: int,
+    workers: int = 1,
+) -> nn.Module:
+    """Trains to the end of the schedule, from `run_file` where that exists; returns the averaged weights."""
+    torch.manual_seed(config.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = new_student(config, len(labels))
+    features = _feature_teacher(model, config)
+    averaged = {key: value.clone() for key, value in model.state_dict().items()}
+    begun, saved = 0, None
+    if config.initial and not run_file.is_file():
+        begin_from(Path(config.initial), model, labels)
+        averaged = {key: value.clone() for key, value in model.state_dict().items()}
+    if run_file.is_file():
+        saved = load_checkpoint(run_file, STUDENT)
+        if saved["labels"] != labels:
+            raise WrongUse(f"{run_file}: was begun with other data (its labels differ); name a new run")
+        begun_with = saved["config"].get("optimiser", "adamw")
+        if begun_with != config.optimiser:
+            raise WrongUse(f"{run_file}: was begun with --optimiser {begun_with}; give that or name a new run")
+        model.load_state_dict(saved["raw"])
+        averaged, begun = saved["model"], saved["step"]
+    whole = nn.ModuleList([model] if features is None else [model, features]).to(device).train()
+    whole.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    averaged = {key: value.to(device) for key, value in averaged.items()}
+    optimiser = make_optimiser(whole, config)
+    if saved is not None:
+        if features is not None:
+            features.projection.load_state_dict(saved["projection"])
+        optimiser.load_state_dict(saved["optimiser"])
+    loader = iter(DataLoader(Scenes(sampler, config, begun, labels), batch_size=None, num_workers=workers))
+    for step in range(begun + 1, config.steps + 1):
+        rate = learning_rate(step - 1, config)
+        set_rates(optimiser, rate, config.weight_decay)
+        batch = Batch(*(part.to(device) for part in next(loader)))
+        loss = distillation_loss(model, batch, config, features)
+        if not torch.isfinite(loss):
+            raise AsitEdgeError(f"the loss is {loss.item()} at step {step}; try a lower learning rate")
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(whole.parameters(), config.clip_norm)
+        optimiser.step()
+        follow(averaged, model, min(config.averaging, step / (step + 10), 1 - 10 / max(config.steps, 20)))
+        if step % 100 == 0:
+            print(f"step {step}/{config.steps} loss {loss.item():.3f} lr {rate:.2e}", file=sys.stderr, flush=True)
+        if step % save_every == 0 or step == config.steps:
+            content = {
+                "config": config.plain(),
+                "labels": labels,
+                "model": averaged,
+                "raw": model.state_dict(),
+                "projection": features.projection.state_dict() if features is not None else None,
+                "optimiser": optimiser.state_dict(),
+                "step": step,
+            }
+            save_checkpoint(run_file, STUDENT, content)
+            print(json.dumps({"step": step, **validate(student_of(config, labels, averaged))}), flush=True)
+    return student_of(config, labels, averaged)
+
+
+def make_optimiser(network: nn.Module, config: DistillConfig) -> torch.optim.Optimizer | MuonAdamW:
+    """That of the configuration; AdamW where there are no transformer blocks."""
+    if config.optimiser == "muon" and block_matrices(network):
+        return MuonAdamW(network)
+    return torch.optim.AdamW(parameter_groups(network))
+
+
+def follow(averaged: dict[str, Tensor], model: nn.Module, decay: float) -> None:
+    """Running average of weights and statistics; counters are copied."""
+    with torch.no_grad():
+        for key, value in model.state_dict().items():
+            if value.is_floating_point():
+                averaged[key].lerp_(value, 1 - decay)
+            else:
+                averaged[key].copy_(value)
+
+
+def _feature_teacher(model: nn.Module, config: DistillConfig) -> FeatureTeacher | None:
+    if config.features is None or not isinstance(model, StreamViT):
+        return None
+    embedding = model.frame_head.in_features
+    return FeatureTeacher(Path(config.features), config.features_size, config.scenes.steps, config.spec.mels, embedding)

@@ -1,0 +1,59 @@
+"""What a student makes of recordings that it was not trained on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from asit_edge.detect.chunker import Scorer
+from asit_edge.model.frontend import FrontEnd
+from trainer.data.features import BatchedLogMel
+from trainer.data.recordings import FULL_SCALE, Recording, Waveforms, is_held_out
+from trainer.models.streaming_vit import StreamViT
+from trainer.students.config import DistillConfig
+from trainer.students.student import student_classifier
+
+
+def validation_scores(
+    student: nn.Module, waveforms: Waveforms, indices: Sequence[int], spec: FrontEnd
+) -> list[npt.NDArray[np.float32]]:
+    """Scores of recordings (their first 10 s), each (decisions, labels): those of a device, a stream's all at once."""
+    features = BatchedLogMel(spec)
+    classifier = None if isinstance(student, StreamViT) else student_classifier(student, spec)
+    silence = student.silent_memory() if isinstance(student, StreamViT) else []
+    scores = []
+    for index in indices:
+        samples = waveforms[index][: 10 * spec.sample_rate] / np.float32(FULL_SCALE)
+        if classifier is not None:
+            scorer = Scorer(spec, classifier, spec.sample_rate)
+            scores.append(np.stack([one.scores for one in (*scorer.push(samples), *scorer.flush())]))
+            continue
+        assert isinstance(student, StreamViT)
+        frames = student.config.frames
+        chunks = max(-(-len(samples) // (frames * spec.hop)), 1)
+        padded = np.zeros(spec.samples_for(chunks * frames), np.float32)
+        padded[: len(samples)] = samples
+        with torch.inference_mode():
+            logits, _ = student(features(torch.from_numpy(padded)[None]), silence)
+            scores.append(logits.frames[0].sigmoid().numpy())
+    return scores
+
+
+def mean_rank(
+    scores: npt.NDArray[np.float32], recordings: Sequence[Recording], labels: Sequence[str]
+) -> dict[str, float]:
+    """How often the label that a person gave is the best-scored, or among the best five, each label counting alike."""
+    hits: dict[str, list[tuple[bool, bool]]] = {}
+    for row, recording in zip(scores, recordings, strict=True):
+        if recording.label in labels:
+            rank = int((row > row[labels.index(recording.label)]).sum())
+            hits.setdefault(recording.label, []).append((rank < 1, rank < 5))
+    per_label = np.array([np.mean(values, axis=0) for values in hits.values()])
+    return {"top1": float(per_label[:, 0].mean()), "top5": float(per_label[:, 1].mean()), "labels": len(hits)}
+
+
+def held_out(recording: Recording, config: DistillConfig) -> bool:
+    """Whether a recording is for validation; collections with folds have a test fold instead."""
+    return recording.fold is None and is_held_out(recording, config.validation)

@@ -1,0 +1,165 @@
+"""Checkpoints and bundles behind one door: what a device would score, and the events that it would make of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from asit_edge.config.events import Events
+from asit_edge.detect.chunker import Scorer
+from asit_edge.detect.class_settings import class_settings
+from asit_edge.detect.clip_scores import clip_scores
+from asit_edge.detect.hysteresis import ClassSettings
+from asit_edge.errors import AsitEdgeError
+from asit_edge.labels import Label
+from asit_edge.model.backends.shapes import open_classifier
+from asit_edge.model.bundle import load_bundle
+from asit_edge.model.classifier import Classifier, SlidingWindow
+from asit_edge.model.frontend import FrontEnd, log_mel
+from trainer.data.crops import Samples
+from trainer.data.whole_clips import fitted
+from trainer.evaluation.detection import Timeline
+from trainer.finetuning.checkpoint import load_classifier
+from trainer.finetuning.config import FinetuneConfig
+from trainer.models.classifier import Network, Scores, StreamClassifier
+from trainer.run.checkpoint import checkpoint_kind
+from trainer.students.student import STUDENT, TorchStream, load_student, student_classifier
+
+DECISION_FRAMES = 48
+"""Frames that a checkpoint hears between decisions; a bundle brings its own."""
+
+ON, OFF = 0.5, 0.3
+"""Thresholds of a checkpoint that has none of its own."""
+
+
+class TorchWindows:
+    """A checkpoint's network, on whatever it lies, as a window model of the device."""
+
+    def __init__(self, model: Network, steps: int = 1) -> None:
+        self._scores = Scores(model, steps).eval()
+
+    def score(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        device = next(self._scores.parameters()).device
+        with torch.inference_mode():
+            scores: npt.NDArray[np.float32] = self._scores(torch.from_numpy(windows).to(device)).cpu().numpy()
+        return scores
+
+
+def decision_steps(config: FinetuneConfig) -> int:
+    """Decisions that a window model makes each time: one for each new time patch with a frame head."""
+    return DECISION_FRAMES // config.stride if config.head == "frame" else 1
+
+
+def checkpoint_classifier(model: Network, config: FinetuneConfig) -> Classifier:
+    """A checkpoint behind the device's `Classifier` protocol."""
+    if isinstance(model, StreamClassifier):
+        return TorchStream(model.student)
+    silence = np.full(config.spec.mels, config.spec.silence, np.float32)
+    steps = decision_steps(config)
+    return SlidingWindow(TorchWindows(model, steps), config.frames, DECISION_FRAMES, silence, steps)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Something that scores sound, from a checkpoint or a bundle."""
+
+    name: str
+    labels: list[Label]
+    spec: FrontEnd
+    classifier: Classifier
+    classes: list[ClassSettings | None]
+    """How the device makes events of the scores, in samples of `spec`."""
+    record: dict[str, Any]
+    """What the checkpoint says about its making; empty for a bundle."""
+    whole: Network | None = None
+    """The network, where it was trained on whole clips; None where only windows of a stream make sense."""
+    frames: int = 0
+    """Length of such a clip."""
+
+    def timeline(self, samples: Samples) -> Timeline:
+        """Decisions on a recording at the front end's rate, as the device makes them one after the other.
+
+        The last one, which also hears the silence after the end, is counted as far as the recording goes.
+        """
+        scorer = Scorer(self.spec, self.classifier, self.spec.sample_rate)
+        decisions = [*scorer.push(samples), *scorer.flush()]
+        decisions = [decision for decision in decisions if decision.start < len(samples)]
+        if not decisions:
+            raise AsitEdgeError("a recording without samples cannot be scored")
+        edges = [decision.start for decision in decisions] + [min(decisions[-1].end, len(samples))]
+        scores = np.stack([decision.scores for decision in decisions])
+        return Timeline(np.array(edges) / self.spec.sample_rate, scores)
+
+    def clips(self, waveforms: Iterable[Samples], batch: int = 32) -> Samples:
+        """Scores (clips, classes) of clips as wholes, in batches, or exactly as `asit-edge tag` makes them."""
+        if self.whole is None:
+            return np.stack([score_clip(samples, self.spec, self.classifier) for samples in waveforms])
+        length = self.spec.samples_for(self.frames)
+        network, scores = TorchWindows(self.whole), []
+        rest = iter(waveforms)
+        while features := [log_mel(self.spec, fitted(samples, length)) for samples in islice(rest, batch)]:
+            scores.append(network.score(np.stack(features)))
+        return np.concatenate(scores)
+
+
+def open_model(path: Path) -> Model:
+    """A checkpoint of trainer.finetune (on the GPU, if there is one), or the directory of a bundle.
+
+    Either with the settings for events that it comes with.
+    """
+    if path.is_dir():
+        bundle = load_bundle(path)
+        manifest = bundle.manifest
+        classes = class_settings(Events(), manifest)
+        labels = [Label(name=label.name, id=label.id) for label in manifest.labels]
+        return Model(manifest.name, labels, manifest.front_end, open_classifier(bundle), classes, {})
+    if checkpoint_kind(path) == STUDENT:
+        student, run, labels, record = load_student(path)
+        classes = event_settings([(ON, OFF)] * len(labels), run.spec.sample_rate)
+        return Model(path.stem, labels, run.spec, student_classifier(student, run.spec), classes, record)
+    network, config, labels, record = load_classifier(path)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return checkpoint_model(path.stem, network.to(device), config, labels, record)
+
+
+def checkpoint_model(
+    name: str,
+    network: Network,
+    config: FinetuneConfig,
+    labels: Sequence[Label],
+    record: dict[str, Any] | None = None,
+) -> Model:
+    """A network in memory, with the thresholds that its record has, or else the defaults."""
+    record = record or {}
+    thresholds = record.get("thresholds", {})
+    pairs = [thresholds.get(label.name, (ON, OFF)) for label in labels]
+    return Model(
+        name,
+        list(labels),
+        config.spec,
+        checkpoint_classifier(network, config),
+        event_settings(pairs, config.spec.sample_rate),
+        record,
+        network if config.crop == "whole" else None,
+        config.frames,
+    )
+
+
+def event_settings(thresholds: Sequence[tuple[float, float]], rate: int) -> list[ClassSettings | None]:
+    """How the device makes events by default, with these thresholds, in samples at `rate`."""
+    defaults = Events()
+    seconds = (defaults.min_duration, defaults.merge_gap, defaults.cooldown, defaults.update_every)
+    times = [round(one * rate) for one in seconds]
+    return [ClassSettings(on, off, *times) for on, off in thresholds]
+
+
+def score_clip(samples: Samples, front_end: FrontEnd, classifier: Classifier) -> Samples:
+    """Scores of one clip (classes,), exactly as `asit-edge tag` makes them."""
+    scorer = Scorer(front_end, classifier, front_end.sample_rate)
+    decisions = [*scorer.push(samples), *scorer.flush()]
+    return clip_scores(np.stack([decision.scores for decision in decisions]))

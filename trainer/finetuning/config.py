@@ -1,0 +1,213 @@
+"""Everything that a fine-tuning run depends on, apart from the data; its checkpoint carries it."""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, get_args
+
+import yaml
+
+from asit_edge.errors import WrongUse
+from asit_edge.model.frontend import FrontEnd
+from asit_edge.validation import nearest
+from trainer.data.crops import CropConfig
+from trainer.models.classifier import Head
+from trainer.models.streaming_vit import StreamConfig, stream_config
+from trainer.models.vit import PATCH, SIZES, ViTConfig, vit_config
+from trainer.run.schedules import cosine
+
+Loss = Literal["bce", "ce"]
+Crop = Literal["window", "whole"]
+Schedule = Literal["cosine", "halving"]
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """One run. The front end is kept as plain values, so that a checkpoint holds nothing else."""
+
+    size: str = "nano"
+    """Of a window model."""
+    student: dict[str, Any] | None = None
+    """Sizes of a streaming student (`trainer.models.streaming_vit.StreamConfig`), fine-tuned instead of a window
+    model."""
+    initial: str | None = None
+    """Weights to begin with: of trainer.pretrain or any file that `trainer.models.pretrained` reads, or a distilled
+    student; None is random."""
+    head: Head = "clip"
+    """clip: one score a window; frame: one for every time patch of it (a detector)."""
+    loss: Loss = "bce"
+    """bce: each class for itself; ce: exactly one class is true."""
+    crop: Crop = "window"
+    """window: a few seconds from anywhere, with the labels that are audible there (`trainer.data.crops`), as a device
+    hears; whole: whole clips, each once an epoch, as the paper's tasks are trained and tested."""
+    frames: int = 192
+    """Length of a window in frames (10 ms each); patches must fill it."""
+    stride: int = PATCH
+    """Frames and bins from patch to patch; less than 16 makes patches overlap (AST: 10)."""
+    epochs: int | None = None
+    """Length of a run; None: `steps`."""
+    steps: int = 1500
+    batch: int = 32
+    learning_rate: float = 1e-3
+    schedule: Schedule = "cosine"
+    warmup: float = 0.05
+    """Share of the steps in which the learning rate rises."""
+    halve_from: int = 10
+    """Schedule halving: first epoch with half the rate."""
+    halve_every: int = 5
+    layer_decay: float = 1.0
+    """The learning rate of each block, counted from the head down, is this times that of the one above."""
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    drop_path: float = 0.1
+    time_mask: int = 40
+    frequency_mask: int = 24
+    mixup: float = 0.0
+    """Share of clips that are blended with another one, labels as well (crop whole; AST's mixup, Beta(10, 10))."""
+    roll: int = 0
+    """Spectrograms are rolled by up to so many frames either way (crop whole)."""
+    noise: float = 0.0
+    """Uniform noise up to this, times a random level, on the normalised spectrogram (crop whole)."""
+    averaging: float = 0.998
+    """Decay of the running average of the weights, which is saved (at most 1 - 10 / steps); 0: the last weights."""
+    average_from: int | None = None
+    """With epochs: save the plain mean of the weights after this epoch and each later one (from 1), instead."""
+    balanced: bool = False
+    """Draw clips so that rare classes come as often as common ones."""
+    validation: float = 0.1
+    """Share of the recordings by which weights are chosen and thresholds set, where the data have no such part."""
+    patience: int = 0
+    """Stop after so many evaluations without a better one; 0: never."""
+    evaluations: int = 10
+    """Evaluations on the validation part, spread over the run."""
+    workers: int = 0
+    """Processes that read clips (crop whole); 0: everything in memory."""
+    seed: int = 0
+    crops: CropConfig = field(default_factory=CropConfig)
+    front_end: dict[str, Any] = field(default_factory=lambda: FrontEnd().model_dump())
+
+    def __post_init__(self) -> None:
+        for name, valid in (
+            ("head", get_args(Head)),
+            ("loss", get_args(Loss)),
+            ("crop", get_args(Crop)),
+            ("schedule", get_args(Schedule)),
+            ("size", tuple(SIZES)),
+        ):
+            if getattr(self, name) not in valid:
+                raise WrongUse(f"{name} {getattr(self, name)}: unknown; known are {', '.join(valid)}")
+        if min(self.steps, self.batch, self.epochs or 1, self.evaluations) < 1:
+            raise WrongUse("steps, epochs, batch and evaluations must be at least 1")
+        if not 0 <= self.validation < 1 or not 0 <= self.mixup <= 1 or not 0 < self.layer_decay <= 1:
+            raise WrongUse("validation and mixup are shares from 0 to 1; layer_decay is above 0 and at most 1")
+        if not 0 <= self.averaging < 1:
+            raise WrongUse("averaging is a decay from 0 to less than 1")
+        if self.head == "frame" and 48 % self.stride:
+            raise WrongUse(f"stride {self.stride}: a frame head needs one that divides 48, the frames of a decision")
+        if self.head == "frame" and self.loss == "ce":
+            raise WrongUse("loss ce: a frame head scores each class for itself; use bce")
+        if self.student is not None:
+            self._check_student()
+        if (self.average_from is not None or self.schedule == "halving") and self.epochs is None:
+            raise WrongUse("average_from and schedule halving count epochs; give epochs, not steps")
+        try:
+            _ = self.stream if self.student is not None else self.backbone
+        except ValueError as error:
+            raise WrongUse(str(error)) from None
+
+    def _check_student(self) -> None:
+        if self.head != "frame" or self.crop != "window" or self.loss != "bce":
+            raise WrongUse("a streaming student is trained on windows, with a frame head and loss bce")
+        if self.frames % self.stream.frames:
+            raise WrongUse(f"frames {self.frames}: must be a multiple of {self.stream.frames}, the student's chunk")
+
+    @property
+    def spec(self) -> FrontEnd:
+        return FrontEnd(**self.front_end)
+
+    @property
+    def backbone(self) -> ViTConfig:
+        return replace(vit_config(self.size, self.frames, self.spec.mels, self.drop_path), stride=self.stride)
+
+    @property
+    def stream(self) -> StreamConfig:
+        """Of the student; only where there is one."""
+        return stream_config(self.student or {})
+
+    @property
+    def slots(self) -> int | None:
+        """Scores of one window with a frame head; None with a clip head, which has one."""
+        if self.head != "frame":
+            return None
+        return self.frames // PATCH if self.student is not None else self.backbone.grid[0]
+
+
+def learning_rate(step: int, config: FinetuneConfig, epoch_steps: int = 0) -> float:
+    """Linear warm-up, then a cosine to zero or halving by epochs; `step` from 0 to `config.steps` - 1.
+
+    `epoch_steps` is the number of steps in an epoch, which halving needs.
+    """
+    warm = max(round(config.steps * config.warmup), 1)
+    if step < warm:
+        return config.learning_rate * (step + 1) / warm
+    if config.schedule == "halving":
+        late = step // epoch_steps - config.halve_from
+        return config.learning_rate * (0.5 ** (late // config.halve_every + 1) if late >= 0 else 1.0)
+    return cosine(step - warm, config.steps - warm, config.learning_rate, 0.0)
+
+
+def with_settings(config: FinetuneConfig, settings: dict[str, Any]) -> FinetuneConfig:
+    """A config with some keys changed; `crops.KEY` reaches into the crops. WrongUse names an unknown key or value."""
+    known = {entry.name for entry in fields(FinetuneConfig)} - {"front_end", "crops", "student"}
+    known |= {f"crops.{entry.name}" for entry in fields(CropConfig)}
+    values: dict[str, Any] = {}
+    crops: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key not in known:
+            raise WrongUse(f"--set {key}: unknown{nearest(key, sorted(known))}")
+        old = getattr(config.crops, key[6:]) if key.startswith("crops.") else getattr(config, key)
+        try:
+            new = _like(old, value)
+        except (TypeError, ValueError):
+            raise WrongUse(f"--set {key}={value}: must be like {old!r}") from None
+        (crops if key.startswith("crops.") else values)[key.removeprefix("crops.")] = new
+    return replace(config, crops=replace(config.crops, **crops), **values)
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """`key=value` pairs, values in YAML."""
+    settings = {}
+    for pair in pairs:
+        key, found, value = pair.partition("=")
+        if not found:
+            raise WrongUse(f"--set {pair}: must be key=value")
+        try:
+            settings[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise WrongUse(f"--set {pair}: the value is not YAML") from None
+    return settings
+
+
+def _like(old: Any, value: Any) -> Any:
+    """`value` as the type of `old`; YAML reads 1e-4 as a string."""
+    if isinstance(old, bool):
+        if not isinstance(value, bool):
+            raise TypeError
+        return value
+    if isinstance(old, int | float):
+        if isinstance(value, bool) or value is None:
+            raise TypeError
+        number = float(value)
+        if isinstance(old, float):
+            return number
+        if number != int(number):
+            raise ValueError
+        return int(number)
+    if isinstance(old, tuple):
+        return tuple(float(entry) for entry in value)
+    if old is None and isinstance(value, float) and value == int(value):
+        return int(value)
+    return value
+
+
+def same_run(first: FinetuneConfig, second: FinetuneConfig) -> bool:
+    """Whether both compute the same: everything but the workers is equal."""
+    return {**asdict(first), "workers": 0} == {**asdict(second), "workers": 0}

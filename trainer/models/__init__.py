@@ -1,0 +1,1 @@
+"""Networks, and the weights of others read into them."""

@@ -1,0 +1,85 @@
+"""Everything that a distillation run depends on, apart from the data; its checkpoint carries it."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from asit_edge.model.frontend import FrontEnd
+from trainer.data.scenes import SceneConfig
+from trainer.models.streaming_vit import SIZES, StreamConfig, stream_config
+
+CNN = "cnn"
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """One run. The front end and the model's sizes are kept as plain values: a checkpoint holds nothing else."""
+
+    size: str = "nano"
+    """A streaming size, or `cnn`, the baseline over windows."""
+    steps: int = 20_000
+    batch: int = 16
+    learning_rate: float = 1.5e-3
+    warmup: int = 400
+    """Steps in which the learning rate rises."""
+    optimiser: Literal["muon", "adamw"] = "muon"
+    """`muon`: for the matrices of blocks, with AdamW for the rest (`trainer.run.muon`); a CNN has no blocks."""
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    averaging: float = 0.9995
+    """Decay of the running average of the weights, which is evaluated and exported; it reaches back over a tenth
+    of a run at most."""
+    chunk_weight: float = 0.5
+    """Weight of the running score of chunks against that of time steps."""
+    lately: int = 12
+    """Time steps that "heard lately" looks back: 1.92 s, the teachers' window."""
+    time_mask: int = 24
+    frequency_mask: int = 20
+    equaliser_db: float = 6.0
+    """A random smooth frequency response of up to this many dB, as microphones and rooms have."""
+    features: str | None = None
+    """Weights of a pre-trained ASiT whose patch tokens the student's time steps learn to resemble; None: none."""
+    features_size: str = "tiny"
+    """Size of that ASiT."""
+    feature_weight: float = 1.0
+    initial: str | None = None
+    """Checkpoint of a student of the same size that the run begins from; None: random weights."""
+    focus: list[str] = field(default_factory=list)
+    """Labels that matter: recordings with another are heard less often. Empty: all matter."""
+    live: str | None = None
+    """EfficientAT state dict that hears every scene; of stored teachers only what they are certain of then counts."""
+    labels_only: bool = False
+    """Without teachers, for comparison: targets are the labels that people gave, all else is 0."""
+    seed: int = 0
+    validation: float = 0.1
+    """Share of groups of recordings that are never trained on."""
+    test_fold: int | None = None
+    """Fold of collections in the ESC-50 layout that is never trained on."""
+    scenes: SceneConfig = field(default_factory=SceneConfig)
+    front_end: dict[str, Any] = field(default_factory=lambda: FrontEnd().model_dump())
+    model: dict[str, Any] | None = None
+    """Of the student; None: that of its named size."""
+
+    @property
+    def spec(self) -> FrontEnd:
+        return FrontEnd(**self.front_end)
+
+    @property
+    def stream(self) -> StreamConfig:
+        """Raises ValueError for the CNN, which is no streaming model."""
+        if self.model is None:
+            if self.size not in SIZES:
+                raise ValueError(f"{self.size!r} is not a streaming size; those are {', '.join(SIZES)}")
+            return SIZES[self.size]
+        return stream_config(self.model)
+
+    def plain(self) -> dict[str, Any]:
+        """As built-in types, the model's sizes written out; `from_plain` reads it."""
+        return {**asdict(self), "model": asdict(self.stream) if self.size != CNN else None}
+
+    @staticmethod
+    def from_plain(values: dict[str, Any]) -> "DistillConfig":
+        scenes = {**values["scenes"]}
+        for name in ("level_db", "noise_db"):
+            scenes[name] = tuple(scenes[name])
+        # Runs of versions that had no choice took AdamW.
+        return DistillConfig(**{"optimiser": "adamw", **values, "scenes": SceneConfig(**scenes)})

@@ -1,0 +1,1 @@
+"""Whatever scores sound for a student to learn from."""
