@@ -43,6 +43,8 @@ class Nobody:
 
     def gap(self, gap: object) -> None: ...
 
+    def threshold(self, source: str, label: str, on: float) -> None: ...
+
 
 class NoModel:
     """Hears nothing, in no time, in the chunks of the model that it stands for."""

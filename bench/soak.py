@@ -192,6 +192,8 @@ class Ledger:
     def level(self, level: Level) -> None:
         self.levels += 1
 
+    def threshold(self, source: str, label: str, on: float) -> None: ...
+
     def gap(self, gap: Gap) -> None:
         causes = self.lost.setdefault(gap.source, Counter())
         causes[gap.cause] += gap.duration  # type: ignore[assignment]

@@ -137,6 +137,12 @@ class Delivery:
         if self._mqtt:
             self._mqtt.show(self._topics.status(status.source), status.to_json())
 
+    def threshold(self, source: str, label: str, on: float) -> None:
+        """Events of this label begin at another score from now on."""
+        slug = next((slug for slug, name in self._names.items() if name == label), None)
+        if self._mqtt and slug is not None:
+            self._mqtt.show(self._topics.threshold(source, slug), f"{on:g}")
+
     def level(self, level: Level) -> None:
         """How loud a source is; told if there is a connection, or else never."""
         if self._mqtt:
@@ -218,8 +224,6 @@ class Delivery:
             return
         log.info("command %s: %s", message.topic, command.value)
         self.commands.put(command)
-        if command.name == "threshold":
-            self._mqtt.show(self._topics.threshold(source, name.partition("/")[2]), f"{command.value:g}")
 
 
 def _routes(config: Config) -> Mapping[str, Wants]:

@@ -261,6 +261,7 @@ class Hearing:
             else:
                 label = label_index(command.label, f"{command.source}: threshold", self._model.manifest)
                 voice.ear.pipeline.tracker.set_threshold(label, float(command.value))
+                self._announcer.threshold(command.source, command.label, float(command.value))
 
     def _keep_quiet(self) -> None:
         """Mutes what is switched off, and what has its quiet hours."""

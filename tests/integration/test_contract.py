@@ -185,6 +185,8 @@ def test_commands_are_obeyed_or_answered(tmp_path: Path, model: Model, broker: M
         publish(broker, "asit/hall/yard/set/threshold/low_tone", "0.8")
         assert delivery.commands.get(timeout=5) == Command("yard", "threshold", "Low tone", 0.8)
         topic = "asit/hall/yard/threshold/low_tone"
+        assert subscriber.payloads(topic)[-1:] != ["0.8"], "nothing is announced that was not applied"
+        delivery.threshold("yard", "Low tone", 0.8)  # what the loop says once it has
         wait_for(lambda: subscriber.payloads(topic)[-1:] == ["0.8"], 10, "the new threshold is shown")
         publish(broker, "asit/hall/yard/set/threshold/low_tone", "loud")
         publish(broker, "asit/hall/mic/set/listen", "OFF", retain=True)

@@ -73,6 +73,7 @@ class Notes:
         self.statuses: list[Status] = []
         self.levels: list[Level] = []
         self.gaps: list[Gap] = []
+        self.thresholds: list[tuple[str, str, float]] = []
 
     def start(self) -> None: ...
 
@@ -91,6 +92,9 @@ class Notes:
 
     def gap(self, gap: Gap) -> None:
         self.gaps.append(gap)
+
+    def threshold(self, source: str, label: str, on: float) -> None:
+        self.thresholds.append((source, label, on))
 
 
 class Scene:
