@@ -19,7 +19,8 @@ from asit_edge.assembly import load_model, open_source
 from asit_edge.audio.clock import SystemClock
 from asit_edge.audio.sources.microphone import MicrophoneCapture
 from asit_edge.config.root import Config
-from asit_edge.listen.loop import IDLE, Hearing
+from asit_edge.listen.loop import ListeningLoop
+from asit_edge.listen.run import IDLE
 from asit_edge.messages.event import Event
 from asit_edge.mqtt.commands import Command
 
@@ -81,19 +82,19 @@ def main() -> None:
 
     MicrophoneCapture._on_audio = timed  # type: ignore[method-assign,assignment]
     source = open_source(config.sources[0], model.manifest.front_end.sample_rate)
-    hearing = Hearing(config, model, [source], Nobody(), io.StringIO(), SystemClock())
-    hearing.start()
+    loop = ListeningLoop(config, model, [source], Nobody(), io.StringIO(), SystemClock())
+    loop.start()
     settled = time.monotonic() + 3
     while time.monotonic() < settled:
-        if not hearing.tick():
+        if not loop.tick():
             time.sleep(IDLE)
     times.clear()
     began, spent = time.monotonic(), time.process_time()
     while time.monotonic() - began < own.seconds:
-        if not hearing.tick():
+        if not loop.tick():
             time.sleep(IDLE)
     lasted, spent = time.monotonic() - began, time.process_time() - spent
-    hearing.stop()
+    loop.stop()
     micros = np.array(times) / 1_000
     print(
         f"callback: {len(micros)} calls, median {np.median(micros):.1f} us, p99.9 {np.quantile(micros, 0.999):.1f} us,"

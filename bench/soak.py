@@ -32,7 +32,7 @@ from asit_edge.config.root import Config
 from asit_edge.detect.class_settings import class_settings
 from asit_edge.errors import AsitEdgeError
 from asit_edge.host.malloc import return_freed_memory
-from asit_edge.listen.loop import Hearing
+from asit_edge.listen.loop import ListeningLoop
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
 from asit_edge.model.bundle import Bundle, BundleLabel, Manifest, WindowModel
@@ -268,8 +268,8 @@ def soak(hours: float, sources: int, seed: int, calm: float = 1.0) -> Outcome:
     devices = [Device(name, rng, clock, calm) for name in names]
     ledger = Ledger()
     nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lasts as long as the process
-    hearing = Hearing(config, model, list(devices), ledger, nowhere, clock, Instantly)  # type: ignore[arg-type]
-    hearing.start()
+    loop = ListeningLoop(config, model, list(devices), ledger, nowhere, clock, Instantly)  # type: ignore[arg-type]
+    loop.start()
     began = clock.steady()
     outcome = Outcome(devices, ledger, 0.0, [], dict.fromkeys(names, 0.0))
     trouble_at, normal_at, read_at, off = began + 600 * calm, 0.0, 0.0, ""
@@ -280,7 +280,7 @@ def soak(hours: float, sources: int, seed: int, calm: float = 1.0) -> Outcome:
         if off:
             device = devices[names.index(off)]
             outcome.muted[off] += device.delivered - before[off]
-        while hearing.tick():
+        while loop.tick():
             pass
         if normal_at and now > normal_at:
             classifier.seconds, normal_at = 0.0, 0.0
@@ -312,10 +312,10 @@ def soak(hours: float, sources: int, seed: int, calm: float = 1.0) -> Outcome:
         clock.advance(BLOCK)
     for device in devices:
         device.live_on()
-    while hearing.tick():
+    while loop.tick():
         pass
     outcome.elapsed = clock.steady() - began
-    hearing.stop()
+    loop.stop()
     return outcome
 
 

@@ -33,7 +33,7 @@ def listen(
     from asit_edge.host.malloc import return_freed_memory
 
     return_freed_memory()
-    from asit_edge.listen.loop import listen as run
+    from asit_edge.listen.run import listen as run
 
     settings = load_settings(config, model)
     if stdin and microphone is not None:

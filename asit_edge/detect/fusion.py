@@ -12,7 +12,7 @@ from typing import NamedTuple
 from asit_edge.detect.tracker import Change, Kind
 
 
-class Heard(NamedTuple):
+class SourceChange(NamedTuple):
     """A change of an event of a source; `onset` and `until` (its offset, or what was decided on) in epoch seconds."""
 
     source: str
@@ -32,11 +32,11 @@ class _Shared:
     until: float = 0.0
     sounding: set[str] = field(default_factory=set)
     took_part: set[str] = field(default_factory=set)
-    held: Heard | None = None
+    held: SourceChange | None = None
     """The teller's end, while others still hear the sound."""
 
 
-class Rooms:
+class Fusion:
     """The events that are shared. `within` is in seconds, `rate` is the positions'."""
 
     def __init__(self, rooms: Sequence[Sequence[str]], within: float, rate: int) -> None:
@@ -44,10 +44,10 @@ class Rooms:
         self._within = within
         self._rate = rate
         self._shared: dict[tuple[int, int], _Shared] = {}
-        self._late: dict[tuple[str, int], tuple[Heard, float]] = {}
+        self._late: dict[tuple[str, int], tuple[SourceChange, float]] = {}
         """Sounds that belong to an event that had ended, with the end of that: nothing of them has been told."""
 
-    def take(self, heard: Heard) -> list[Heard]:
+    def take(self, heard: SourceChange) -> list[SourceChange]:
         """What is to be told because of this change, in order."""
         room = self._room.get(heard.source)
         if room is None:
@@ -65,10 +65,10 @@ class Rooms:
             return [heard] if self._tells(shared, heard) and shared.held is None else []
         return self._end(shared, heard)
 
-    def _tells(self, shared: _Shared, heard: Heard) -> bool:
+    def _tells(self, shared: _Shared, heard: SourceChange) -> bool:
         return heard.source == shared.teller and heard.change.onset == shared.first
 
-    def _begin(self, key: tuple[int, int], shared: _Shared | None, heard: Heard) -> list[Heard]:
+    def _begin(self, key: tuple[int, int], shared: _Shared | None, heard: SourceChange) -> list[SourceChange]:
         if shared is not None:
             goes_on = heard.change.continues is not None and heard.source == shared.teller
             if shared.sounding and not goes_on:
@@ -87,11 +87,11 @@ class Rooms:
         self._shared[key] = self._new(heard, set())
         return [heard]
 
-    def _new(self, heard: Heard, others: set[str]) -> _Shared:
+    def _new(self, heard: SourceChange, others: set[str]) -> _Shared:
         everyone = others | {heard.source}
         return _Shared(heard.source, heard.change.onset, heard.onset, sounding=everyone, took_part=set(everyone))
 
-    def _go_on_late(self, key: tuple[int, int], heard: Heard) -> list[Heard]:
+    def _go_on_late(self, key: tuple[int, int], heard: SourceChange) -> list[SourceChange]:
         mark = heard.source, heard.change.label
         begin, until = self._late[mark]
         over = heard.change.kind is Kind.END
@@ -109,7 +109,7 @@ class Rooms:
             self._shared[key] = self._new(begin, set())
         return [begin, heard]
 
-    def _end(self, shared: _Shared, heard: Heard) -> list[Heard]:
+    def _end(self, shared: _Shared, heard: SourceChange) -> list[SourceChange]:
         if heard.source not in shared.sounding:
             return []
         shared.sounding.discard(heard.source)

@@ -27,11 +27,11 @@ class QuietTimes:
         self._entries = [entry for entry in entries if entry.sources is None or source in entry.sources]
         self._labels = list(labels)
 
-    def muted(self, epoch: float) -> QuietHours | None:
+    def muting(self, epoch: float) -> QuietHours | None:
         """The entry that mutes the whole source now."""
         return next((entry for entry in self._entries if entry.labels is None and holds(entry, epoch)), None)
 
-    def hushed(self, epoch: float) -> frozenset[int]:
+    def muted_labels(self, epoch: float) -> frozenset[int]:
         """The classes that are not reported now."""
         return frozenset(
             self._labels.index(name)

@@ -61,7 +61,7 @@ class Tracker:
         self._size = len(settings)
         self._position = 0
         self._events: list[_Event] = []
-        self._hushed: frozenset[int] = frozenset()
+        self._muted: frozenset[int] = frozenset()
 
     @property
     def classes(self) -> int:
@@ -82,7 +82,7 @@ class Tracker:
         self._position = end
         changes: list[Change] = []
         for tracker in self._classes:
-            if tracker.label in self._hushed:
+            if tracker.label in self._muted:
                 continue
             score = float(scores[tracker.label])
             if (over := tracker.over(start, end, score)) is not None:
@@ -109,14 +109,14 @@ class Tracker:
         self._position = position
         return changes
 
-    def hush(self, labels: Iterable[int]) -> list[Change]:
+    def mute(self, labels: Iterable[int]) -> list[Change]:
         """From here on these classes, and no others, are passed over; what they have begun ends."""
-        hushed = frozenset(labels)
+        muted = frozenset(labels)
         changes: list[Change] = []
         for tracker in self._classes:
-            if tracker.label in hushed - self._hushed:
+            if tracker.label in muted - self._muted:
                 self._stop(tracker, self._position, changes)
-        self._hushed = hushed
+        self._muted = muted
         return changes
 
     def set_threshold(self, label: int, on: float) -> None:

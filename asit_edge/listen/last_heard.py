@@ -10,7 +10,7 @@ from asit_edge.errors import one_line
 log = logging.getLogger(__name__)
 
 
-class HeardUntil:
+class LastHeard:
     """Times in seconds since the epoch, by source, in a small JSON file that is always replaced as a whole."""
 
     def __init__(self, path: Path) -> None:

@@ -46,8 +46,8 @@ def replay(
         for block in audio.blocks(audio.rate // 2):
             if quiet_hours:
                 now = clock.epoch(pipeline.position)
-                hushed = range(len(labels)) if quiet.muted(now) else quiet.hushed(now)
-                yield from commit(pipeline.tracker.hush(hushed))
+                muted = range(len(labels)) if quiet.muting(now) else quiet.muted_labels(now)
+                yield from commit(pipeline.tracker.mute(muted))
             yield from commit(pipeline.push(to_mono(block, None)))
     except AsitEdgeError:
         yield from commit(pipeline.finish())

@@ -3,20 +3,22 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asit_edge.detect.fusion import Heard, Rooms
+from asit_edge.detect.fusion import Fusion, SourceChange
 from asit_edge.detect.tracker import Change, Kind
 
 RATE = 10
 
 
-def heard(source: str, kind: Kind, onset: float, until: float, label: int = 0, continues: int | None = None) -> Heard:
+def heard(
+    source: str, kind: Kind, onset: float, until: float, label: int = 0, continues: int | None = None
+) -> SourceChange:
     offset = round(until * RATE) if kind is Kind.END else None
     change = Change(kind, label, round(onset * RATE), offset, 0.9, 0.9, round(until * RATE), (), continues)
-    return Heard(source, change, onset, until)
+    return SourceChange(source, change, onset, until)
 
 
-def tell(*story: Heard, within: float = 1.0) -> list[tuple[str, Kind, float, float | None]]:
-    rooms = Rooms([["left", "right", "back"]], within, RATE)
+def tell(*story: SourceChange, within: float = 1.0) -> list[tuple[str, Kind, float, float | None]]:
+    rooms = Fusion([["left", "right", "back"]], within, RATE)
     return [
         (one.source, one.change.kind, one.change.onset / RATE, one.change.offset and one.change.offset / RATE)
         for part in story
@@ -96,9 +98,9 @@ def test_a_long_event_is_continued_by_its_teller() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["left", "right", "back", "kitchen"]), st.integers(0, 20)), max_size=80))
 def test_every_event_that_is_told_ends_once(steps: list[tuple[str, int]]) -> None:
-    rooms = Rooms([["left", "right", "back"]], 1.0, RATE)
+    rooms = Fusion([["left", "right", "back"]], 1.0, RATE)
     sounding: dict[str, float] = {}
-    told: list[Heard] = []
+    told: list[SourceChange] = []
     now = 0.0
     for source, tenths in steps:
         now += tenths / 10

@@ -36,8 +36,8 @@ def test_entries_are_for_sources_and_labels() -> None:
     midnight, noon = parse_iso("2026-05-01T23:00:00Z"), parse_iso("2026-05-01T11:15:00Z")
     kitchen = QuietTimes([night, lunch], "kitchen", ["Cat", "Dog"])
     hall = QuietTimes([night, lunch], "hall", ["Cat", "Dog"])
-    assert kitchen.hushed(midnight) == hall.hushed(midnight) == {1}
-    assert kitchen.hushed(noon) == frozenset()
-    assert kitchen.muted(noon) is lunch
-    assert hall.muted(noon) is None
-    assert hall.muted(midnight) is None
+    assert kitchen.muted_labels(midnight) == hall.muted_labels(midnight) == {1}
+    assert kitchen.muted_labels(noon) == frozenset()
+    assert kitchen.muting(noon) is lunch
+    assert hall.muting(noon) is None
+    assert hall.muting(midnight) is None

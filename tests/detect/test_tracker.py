@@ -229,14 +229,14 @@ def test_an_event_that_is_too_long_ends_and_goes_on() -> None:
     ]
 
 
-def test_hushed_classes_end_and_stay_silent_until_they_are_heard_again() -> None:
+def test_muted_classes_end_and_stay_silent_until_they_are_heard_again() -> None:
     tracker = Tracker([ClassSettings(0.5, 0.3), ClassSettings(0.5, 0.3)])
     loud = np.float32([0.9, 0.9])
     tracker.step(0, 10, loud)
-    assert [(change.kind, change.label) for change in tracker.hush({0})] == [(Kind.END, 0)]
+    assert [(change.kind, change.label) for change in tracker.mute({0})] == [(Kind.END, 0)]
     assert tracker.step(10, 20, loud) == []
-    assert tracker.hush({0}) == []
-    assert tracker.hush(()) == []
+    assert tracker.mute({0}) == []
+    assert tracker.mute(()) == []
     assert [(change.kind, change.label) for change in tracker.step(20, 30, loud)] == [(Kind.NEW, 0)]
 
 
@@ -255,7 +255,7 @@ def test_a_threshold_can_be_moved() -> None:
         st.one_of(
             st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4),
             st.tuples(st.just("gap"), st.integers(0, 200)),
-            st.tuples(st.just("hush"), st.sets(st.integers(0, 3))),
+            st.tuples(st.just("mute"), st.sets(st.integers(0, 3))),
         ),
         max_size=60,
     ),
@@ -276,7 +276,7 @@ def test_families_long_events_and_quiet_are_told_consistently(
             assert tracker.quiet
             position += chapter[1]
         elif isinstance(chapter, tuple):
-            changes += tracker.hush(chapter[1])
+            changes += tracker.mute(chapter[1])
     changes += tracker.finish(position)
     open_events: dict[int, Change] = {}
     for change in changes:

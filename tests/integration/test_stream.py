@@ -24,7 +24,7 @@ from asit_edge.audio.clock import SystemClock
 from asit_edge.audio.sources.stream import FfmpegCapture, Stream
 from asit_edge.config.root import Config
 from asit_edge.errors import WrongUse
-from asit_edge.listen.loop import Hearing
+from asit_edge.listen.loop import ListeningLoop
 from tests.conftest import RATE, require_programs, tones
 from tests.integration.mosquitto import wait_for
 from tests.listen.test_loop import Notes
@@ -105,18 +105,18 @@ class Running:
         config = Config.model_validate({"device": "hall", "model": str(bundle), "sources": [entry]})
         self.notes = Notes()
         sources = [open_source(settings, RATE) for settings in config.sources]
-        self.hearing = Hearing(config, load_model(config), sources, self.notes, io.StringIO(), SystemClock())
+        self.loop = ListeningLoop(config, load_model(config), sources, self.notes, io.StringIO(), SystemClock())
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
-        while not self._stopping.is_set() and not self.hearing.over:
-            if not self.hearing.tick():
+        while not self._stopping.is_set() and not self.loop.over:
+            if not self.loop.tick():
                 time.sleep(0.01)
-        self.hearing.stop()
+        self.loop.stop()
 
     def __enter__(self) -> "Running":
-        self.hearing.start()
+        self.loop.start()
         self._thread.start()
         return self
 
@@ -130,9 +130,9 @@ class Running:
 
     @property
     def capture(self) -> FfmpegCapture:
-        [ear] = self.hearing.ears
-        assert isinstance(ear.capture, FfmpegCapture)
-        return ear.capture
+        [supervisor] = self.loop.supervisors
+        assert isinstance(supervisor.capture, FfmpegCapture)
+        return supervisor.capture
 
     def states(self) -> list[str]:
         return [status.state for status in self.notes.statuses]
@@ -141,9 +141,9 @@ class Running:
         wait_for(lambda: self.states()[-1:] == [state], seconds, f"{state}, not {self.states()[-1:]}")
 
     def heard(self, seconds: float) -> None:
-        [ear] = self.hearing.ears
-        enough = ear.totals.heard + seconds
-        wait_for(lambda: ear.totals.heard >= enough, 20, f"{seconds} s of audio")
+        [supervisor] = self.loop.supervisors
+        enough = supervisor.totals.heard + seconds
+        wait_for(lambda: supervisor.totals.heard >= enough, 20, f"{seconds} s of audio")
 
 
 def test_a_stream_of_another_rate_is_heard(tone_bundle: Path) -> None:
@@ -226,8 +226,8 @@ def test_a_source_faster_than_real_time_is_held_back(tone_bundle: Path) -> None:
         began = time.monotonic()
         time.sleep(3)
         lasted = time.monotonic() - began
-    [ear] = running.hearing.ears
-    assert ear.totals.heard < lasted + 5 + 2, "at most what it may catch up"
+    [supervisor] = running.loop.supervisors
+    assert supervisor.totals.heard < lasted + 5 + 2, "at most what it may catch up"
     assert running.notes.gaps == [], "nothing is overrun"
 
 
@@ -237,7 +237,7 @@ def test_a_stream_with_an_end_is_over_then(tmp_path: Path, tone_bundle: Path) ->
     soundfile.write(sound, np.stack((left, right), axis=1), RATE)
     with Running(tone_bundle, type="stream", url=str(sound), once=True, channel=2) as running:
         running.becomes("stopped")
-    assert running.hearing.broken == ""
+    assert running.loop.broken == ""
     assert [event.label for event in running.notes.told if event.type == "end"] == ["High tone"]
 
 

@@ -18,8 +18,8 @@ from asit_edge.audio.ring import Ring
 from asit_edge.audio.sources.source import Capture
 from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError, WrongUse
-from asit_edge.listen.last_heard import HeardUntil
-from asit_edge.listen.loop import Hearing
+from asit_edge.listen.last_heard import LastHeard
+from asit_edge.listen.loop import ListeningLoop
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
 from asit_edge.mqtt.commands import Command
@@ -108,12 +108,13 @@ class Scene:
         self.sources = [HandFed(entry.name) for entry in self.config.sources]
         self.notes = Notes()
         self.began = self.clock.wall()
+        self.out = io.StringIO()
         self.make()
 
-    def make(self, heard: HeardUntil | None = None) -> None:
-        arguments = (self.config, self.model, self.sources, self.notes, io.StringIO(), self.clock, Instantly, heard)
-        self.hearing = Hearing(*arguments)  # type: ignore[arg-type]
-        self.hearing.start()
+    def make(self, heard: LastHeard | None = None) -> None:
+        arguments = (self.config, self.model, self.sources, self.notes, self.out, self.clock, Instantly, heard)
+        self.loop = ListeningLoop(*arguments)  # type: ignore[arg-type]
+        self.loop.start()
 
     @property
     def mic(self) -> HandFed:
@@ -146,11 +147,11 @@ class Scene:
             self.settle()
 
     def settle(self) -> None:
-        while self.hearing.tick():
+        while self.loop.tick():
             pass
 
     def stop(self) -> None:
-        self.hearing.stop()
+        self.loop.stop()
 
     def ends(self) -> list[tuple[str, str, float, float]]:
         """Source, label, onset and offset (seconds after the beginning) of every event that has ended."""
@@ -307,11 +308,11 @@ def test_the_time_between_two_runs_is_a_gap(
 ) -> None:
     file = tmp_path / "heard.json"
     story = scene()
-    story.make(HeardUntil(file))
+    story.make(LastHeard(file))
     story.noise(25)
     assert story.notes.gaps == [], "nothing is known of a time before the first run"
     story.clock.advance(600)  # killed: the last note is up to ten seconds old
-    story.make(HeardUntil(file))
+    story.make(LastHeard(file))
     story.noise(5)
     [(cause, begin, duration)] = story.gaps()
     assert cause == "restart"
@@ -319,11 +320,11 @@ def test_the_time_between_two_runs_is_a_gap(
     assert begin + duration == pytest.approx(625, abs=0.05)
     story.stop()
     story.clock.advance(60)
-    story.make(HeardUntil(file))  # ended as it should: the note is exact
+    story.make(LastHeard(file))  # ended as it should: the note is exact
     story.noise(5)
     assert story.gaps()[1] == ("restart", pytest.approx(630, abs=0.05), pytest.approx(60, abs=0.05))
     file.write_text("[1, 2", encoding="utf-8")
-    assert HeardUntil(file).last("mic") is None
+    assert LastHeard(file).last("mic") is None
     assert "gaps since the last run are not told" in caplog.text
 
 
@@ -472,8 +473,8 @@ def test_levels_come_once_a_second(scene: Callable[..., Scene]) -> None:
 def test_a_silence_gate_saves_the_model(scene: Callable[..., Scene]) -> None:
     story = scene(events={"silence_gate": -60})
     story.play(tones((0, 20), (500, 1), (0, 20)))
-    [ear] = story.hearing.ears
-    assert ear.pipeline.gated > 0.7 * ear.pipeline.progress
+    [supervisor] = story.loop.supervisors
+    assert supervisor.pipeline.gated > 0.7 * supervisor.pipeline.progress
     assert story.ends()[0][2:] == (pytest.approx(20, abs=0.17), pytest.approx(21, abs=0.17))
 
 
@@ -524,7 +525,7 @@ def overloaded(story: Scene, kind: type[Slow], seconds: float, minutes: float) -
 
     while story.clock.steady() - began < 60 * minutes:
         record()
-        if not story.hearing.tick():
+        if not story.loop.tick():
             story.clock.advance(0.02)
     record()
     story.stop()
@@ -534,11 +535,11 @@ def overloaded(story: Scene, kind: type[Slow], seconds: float, minutes: float) -
 def test_overload_lowers_the_rate_of_decisions_before_anything_is_lost(scene: Callable[..., Scene]) -> None:
     story = scene()  # 0.16 s of audio a chunk; windows of four chunks
     slow = overloaded(story, SlowSkimming, 0.3, 2)
-    [ear] = story.hearing.ears
+    [supervisor] = story.loop.supervisors
     assert story.notes.gaps == []
-    assert ear.pipeline.skimmed > ear.pipeline.decided
+    assert supervisor.pipeline.skimmed > supervisor.pipeline.decided
     assert any("deciding less often" in status.detail for status in story.notes.statuses)
-    assert slow.calls < 0.6 * ear.pipeline.progress
+    assert slow.calls < 0.6 * supervisor.pipeline.progress
     assert len(story.ends()) == pytest.approx(24, abs=2), "every tone is still heard"
 
 
@@ -601,7 +602,6 @@ def test_settings_that_do_not_fit_the_model_are_refused(
 
 def test_what_is_told_is_one_json_object_a_line(scene: Callable[..., Scene]) -> None:
     story = scene()
-    out = io.StringIO()
-    story.hearing._out = out
+    out = story.out
     story.play(tones((0, 1), (500, 1), (0, 2)))
     assert [json.loads(line)["type"] for line in out.getvalue().splitlines()] == ["new", "end"]

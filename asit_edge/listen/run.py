@@ -1,0 +1,57 @@
+"""What `asit-edge listen` does, from the configuration to the last event delivered."""
+
+import logging
+from collections.abc import Callable
+from typing import TextIO
+
+from asit_edge.assembly import load_model, open_source
+from asit_edge.audio.clock import SystemClock
+from asit_edge.config.root import Config
+from asit_edge.deliver.delivery import Delivery
+from asit_edge.errors import AsitEdgeError
+from asit_edge.host.systemd import Systemd
+from asit_edge.listen.last_heard import LastHeard
+from asit_edge.listen.loop import ListeningLoop
+
+log = logging.getLogger(__name__)
+
+IDLE = 0.02
+"""Seconds to rest when no source has anything new."""
+
+DRAIN_SECONDS = 5.0
+"""How long the broker gets, when listening ends, to take what is still waiting."""
+
+
+def listen(config: Config, out: TextIO, stopping: Callable[[], bool], rest: Callable[[float], object]) -> None:
+    """Listens until `stopping()`, or until every source has ended; writes events to `out`, one JSON object a line.
+
+    `rest` waits so many seconds, less when it is time to stop. Raises AsitEdgeError if nothing can be listened to, a
+    source that is not opened again breaks off, or, when sources have come to their end, the broker has not taken every
+    message (they stay in the store).
+    """
+    model = load_model(config, may_build=True)
+    rate = model.manifest.front_end.sample_rate
+    sources = [open_source(entry, rate) for entry in config.sources]
+    delivery = Delivery(config, model)
+    systemd = Systemd()
+    last_heard = LastHeard(config.store.effective_path.with_name("heard.json"))
+    loop = ListeningLoop(config, model, sources, delivery, out, SystemClock(), last_heard=last_heard)
+    delivery.start()
+    loop.start()
+    systemd.ready()
+    try:
+        while not loop.over and not stopping():
+            if not loop.tick():
+                rest(IDLE)
+            systemd.watch(loop.progress, loop.summary)
+    finally:
+        systemd.stopping()
+        loop.stop()
+        remains = delivery.stop(DRAIN_SECONDS)
+    if loop.broken:
+        raise AsitEdgeError(loop.broken)
+    if remains.waiting:
+        message = f"{remains.waiting} message(s) not delivered yet, kept in {config.store.effective_path}"
+        if not stopping():
+            raise AsitEdgeError(f"{remains.problem}; {message}" if remains.problem else message)
+        log.warning("%s", message)
