@@ -15,7 +15,7 @@ DRIFT = 0.1
 """Seconds by which a device's samples may run ahead of or behind the steady clock before times are corrected."""
 
 SLEPT = 1.0
-"""Seconds asleep since audio came from which on an interruption is the machine's suspend, whatever else it looks like."""
+"""Seconds asleep since audio came from which on an interruption is the machine's suspend, whatever it looks like."""
 
 
 class Gap(NamedTuple):
