@@ -26,7 +26,7 @@ RECORD = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from asit_edge.sources.microphone import Microphone
+from asit_edge.audio.sources.microphone import Microphone
 microphone = Microphone("mic", "pulse", None, None, 16_000).open()
 while microphone.ring.written < 4_000:
     time.sleep(0.02)
