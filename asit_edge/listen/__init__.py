@@ -1,1 +1,1 @@
-"""How sources are kept alive and accounted for, and the loop that takes audio the whole way."""
+"""The loop that takes the audio of all sources the whole way, live or from a recording, and reports what it finds."""

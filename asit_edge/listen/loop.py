@@ -20,12 +20,12 @@ from asit_edge.detect.fusion import Fusion
 from asit_edge.detect.pipeline import Pipeline, decide
 from asit_edge.detect.quiet_hours import QuietTimes
 from asit_edge.listen.announcer import Announcer
-from asit_edge.listen.facts import Changed, Missed
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.load import Load
-from asit_edge.listen.opening import Attempt
 from asit_edge.listen.reporter import Reporter
-from asit_edge.listen.supervisor import SourceSupervisor, Watch
+from asit_edge.listen.supervision.facts import Changed, Missed
+from asit_edge.listen.supervision.opening import Attempt
+from asit_edge.listen.supervision.supervisor import SourceSupervisor, Watch
 
 NOTED_EVERY = 10.0
 """Seconds between notes of until when sources were heard; after a crash a gap is told too long by up to this."""

@@ -8,8 +8,8 @@ from asit_edge.detect.event_writer import EventWriter
 from asit_edge.detect.fusion import Fusion, SourceChange
 from asit_edge.detect.tracker import Change
 from asit_edge.listen.announcer import Announcer
-from asit_edge.listen.facts import Became, Changed, Fact, Missed
-from asit_edge.listen.supervisor import SourceSupervisor
+from asit_edge.listen.supervision.facts import Became, Changed, Fact, Missed
+from asit_edge.listen.supervision.supervisor import SourceSupervisor
 from asit_edge.messages.report import Gap, Level, State, Status
 from asit_edge.model.bundle import Manifest
 

@@ -35,7 +35,7 @@ class VirtualClock:
 
 
 class Instantly:
-    """Stands for `asit_edge.listen.opening.Attempt`: opens in the caller's thread."""
+    """Stands for `asit_edge.listen.supervision.opening.Attempt`: opens in the caller's thread."""
 
     done = True
 

@@ -14,11 +14,11 @@ from asit_edge.audio.ring import PAUSE
 from asit_edge.audio.sources.source import Capture, Source
 from asit_edge.detect.pipeline import Pipeline
 from asit_edge.errors import AsitEdgeError
-from asit_edge.listen.account import Account, Totals
-from asit_edge.listen.arrivals import Arrivals
-from asit_edge.listen.facts import Became, Fact, Tick
-from asit_edge.listen.opening import Attempt, Opening, close_in_background
-from asit_edge.listen.states import Phase, reported
+from asit_edge.listen.supervision.account import Account, Totals
+from asit_edge.listen.supervision.arrivals import Arrivals
+from asit_edge.listen.supervision.facts import Became, Fact, Tick
+from asit_edge.listen.supervision.opening import Attempt, Opening, close_in_background
+from asit_edge.listen.supervision.states import Phase, reported
 from asit_edge.messages.report import State
 
 AWAKE = 0.5

@@ -11,9 +11,9 @@ from asit_edge.audio.clock import Clock
 from asit_edge.audio.samples import Block, to_mono
 from asit_edge.detect.pipeline import Pipeline
 from asit_edge.detect.tracker import Change
-from asit_edge.listen.facts import Changed, Fact, Missed
-from asit_edge.listen.intake import Intake, checked
-from asit_edge.listen.timeline import Timeline
+from asit_edge.listen.supervision.facts import Changed, Fact, Missed
+from asit_edge.listen.supervision.intake import Intake, checked
+from asit_edge.listen.supervision.timeline import Timeline
 
 log = logging.getLogger(__name__)
 
