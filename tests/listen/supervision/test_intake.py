@@ -1,0 +1,64 @@
+"""What of the audio may be listened to."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asit_edge.listen.supervision.intake import Intake, checked
+
+RATE = 1_000
+NOISE = np.random.default_rng(0).normal(0, 0.1, 10 * RATE).astype(np.float32)
+ZEROS = np.zeros(10 * RATE, np.float32)
+
+
+def intake(silent_after: float = 2.0) -> Intake:
+    made = Intake(silent_after)
+    made.begin(RATE)
+    return made
+
+
+def test_samples_that_are_no_numbers_are_silence_and_named() -> None:
+    block, problems = checked(np.array([[0.1], [np.nan], [np.inf], [-np.inf]], np.float32))
+    assert block.tolist() == [[pytest.approx(0.1)], [0], [0], [0]]
+    assert len(problems) == 1
+    assert "not numbers" in problems[0]
+
+
+def test_clipped_audio_is_named() -> None:
+    assert checked(np.ones((100, 1), np.float32))[1]
+    assert not checked(NOISE[:100, None])[1]
+
+
+def test_one_value_for_long_is_digital_silence_until_another_comes() -> None:
+    found = intake()
+    assert found.take(NOISE[:RATE]).flat_seconds == 0
+    taken = found.take(ZEROS[: 2 * RATE])
+    assert (len(taken.samples), found.silent) == (2 * RATE, True)
+    assert taken.flat_seconds == pytest.approx(2.0)
+    assert len(found.take(ZEROS[:RATE]).samples) == 0
+    taken = found.take(np.concatenate((ZEROS[:300], NOISE[:200])))
+    assert (taken.skipped, len(taken.samples), found.silent) == (300, 200, False)
+
+
+def test_it_is_measured_once_a_second() -> None:
+    found = intake(0.0)
+    assert [len(found.take(NOISE[start : start + 400]).levels) for start in range(0, 2_000, 400)] == [0, 0, 1, 0, 1]
+
+
+def test_a_file_may_be_silent() -> None:
+    found = intake(0.0)
+    assert found.take(ZEROS).flat_seconds == 0
+    assert not found.silent
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 5_000)), max_size=12))
+def test_every_sample_is_taken_or_skipped(parts: list[tuple[bool, int]]) -> None:
+    found = intake()
+    for loud, length in parts:
+        samples = (NOISE if loud else ZEROS)[:length]
+        was_silent = found.silent
+        taken = found.take(samples)
+        assert taken.skipped + len(taken.samples) == len(samples)
+        assert was_silent or not taken.skipped, "only a silence that is known is skipped"
+        assert bool(taken.flat_seconds) == (found.silent and len(taken.samples) > 0)
