@@ -2,7 +2,7 @@
 
 Three clocks of the system take part. The steady one runs on through a suspend and never steps: all durations are
 measured with it. The wall clock is read to anchor a stream, and watched; its steps are not followed at once, and never
-while something sounds. The time asleep tells a suspend from a device that stalled.
+while an event is active. The time asleep tells a suspend from a device that stalled.
 """
 
 import time

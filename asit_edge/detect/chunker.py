@@ -49,8 +49,8 @@ class Chunker:
         self._resampler = soxr.ResampleStream(rate, model_rate, 1, dtype="float32") if rate != model_rate else None
         self._log_mel.reset()
         self._pending = np.zeros((0, self._spec.mels), np.float32)
-        self._told = self.position
-        self._untold: Samples = np.zeros(0, np.float32)
+        self._chunked = self.position
+        self._unchunked: Samples = np.zeros(0, np.float32)
 
     def push(self, samples: Samples) -> list[Chunk]:
         """Mono samples at the source's rate to the chunks that they complete."""
@@ -68,7 +68,7 @@ class Chunker:
             self._hear(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)) if self._resampler else []
         )
         end = self.position
-        if end > self._told:
+        if end > self._chunked:
             missing = self._spec.samples_for(self._chunk - len(self._pending)) - self._log_mel.pending
             chunks += self._hear(np.zeros(missing, np.float32))
         self.position = end
@@ -80,15 +80,15 @@ class Chunker:
         frames = np.concatenate((self._pending, self._log_mel.push(samples)))
         whole = len(frames) // self._chunk * self._chunk
         self._pending = frames[whole:]
-        self._untold = np.concatenate((self._untold, samples))
+        self._unchunked = np.concatenate((self._unchunked, samples))
         length = self._chunk * self._spec.hop
         chunks = []
         for first in range(0, whole, self._chunk):
-            start = self._told
-            self._told += length
-            power = float(np.mean(np.square(self._untold[:length], dtype=np.float64)))
-            self._untold = self._untold[length:]
-            chunks.append(Chunk(start, self._told, frames[first : first + self._chunk], power**0.5))
+            start = self._chunked
+            self._chunked += length
+            power = float(np.mean(np.square(self._unchunked[:length], dtype=np.float64)))
+            self._unchunked = self._unchunked[length:]
+            chunks.append(Chunk(start, self._chunked, frames[first : first + self._chunk], power**0.5))
         return chunks
 
 

@@ -25,7 +25,7 @@ class EventWriter:
         """`now` in seconds since the epoch for a live stream; without it, time is where the audio is."""
         label = self._manifest.labels[change.label]
         onset = self._clock.epoch(change.onset)
-        told = now if now is not None else self._clock.epoch(change.decided)
+        known = now if now is not None else self._clock.epoch(change.decided)
         offset = self._clock.epoch(change.offset) if change.offset is not None else None
         return Event(
             schema=1,
@@ -41,7 +41,7 @@ class EventWriter:
             offset=iso(offset) if offset is not None else None,
             duration=round(offset - onset, 3) if offset is not None else None,
             onset_epoch=onset,
-            latency_ms=max(round((told - onset) * 1000), 0),
+            latency_ms=max(round((known - onset) * 1000), 0),
             seq=0,
             replayed=self._replayed,
             clip=None,

@@ -1,8 +1,9 @@
 """One sound that several sources of a room hear is one event: the source that hears it first reports it.
 
-Pure: what the trackers of the sources say goes in, with times on one clock; what is to be told comes out. A sound joins
+Pure: changes of the sources' trackers go in, with times on one clock; what is to be reported comes out. A sound joins
 the event of its label in its room while that is open, or if both began at nearly the same moment. The event ends when
-the last source has stopped hearing it. What goes on much longer than the event that it belonged to is told as its own.
+the last source has stopped hearing it. What goes on much longer than the event that it belonged to is reported as its
+own.
 """
 
 from collections.abc import Sequence
@@ -25,15 +26,15 @@ class SourceChange(NamedTuple):
 class _Shared:
     """An event of a room."""
 
-    teller: str
+    reporter: str
     first: int
-    """The onset by which the teller knows it."""
+    """The onset by which the reporter knows it."""
     onset: float
     until: float = 0.0
-    sounding: set[str] = field(default_factory=set)
+    active: set[str] = field(default_factory=set)
     took_part: set[str] = field(default_factory=set)
     held: SourceChange | None = None
-    """The teller's end, while others still hear the sound."""
+    """The reporter's end, while others still hear the sound."""
 
 
 class Fusion:
@@ -45,10 +46,10 @@ class Fusion:
         self._rate = rate
         self._shared: dict[tuple[int, int], _Shared] = {}
         self._late: dict[tuple[str, int], tuple[SourceChange, float]] = {}
-        """Sounds that belong to an event that had ended, with the end of that: nothing of them has been told."""
+        """Sounds that belong to an event that had ended, with the end of that: nothing of them has been reported."""
 
     def take(self, heard: SourceChange) -> list[SourceChange]:
-        """What is to be told because of this change, in order."""
+        """What is to be reported because of this change, in order."""
         room = self._room.get(heard.source)
         if room is None:
             return [heard]
@@ -62,25 +63,25 @@ class Fusion:
         if shared is None:
             return []
         if kind is Kind.UPDATE:
-            return [heard] if self._tells(shared, heard) and shared.held is None else []
+            return [heard] if self._is_reporters(shared, heard) and shared.held is None else []
         return self._end(shared, heard)
 
-    def _tells(self, shared: _Shared, heard: SourceChange) -> bool:
-        return heard.source == shared.teller and heard.change.onset == shared.first
+    def _is_reporters(self, shared: _Shared, heard: SourceChange) -> bool:
+        return heard.source == shared.reporter and heard.change.onset == shared.first
 
     def _begin(self, key: tuple[int, int], shared: _Shared | None, heard: SourceChange) -> list[SourceChange]:
         if shared is not None:
-            goes_on = heard.change.continues is not None and heard.source == shared.teller
-            if shared.sounding and not goes_on:
-                shared.sounding.add(heard.source)
+            goes_on = heard.change.continues is not None and heard.source == shared.reporter
+            if shared.active and not goes_on:
+                shared.active.add(heard.source)
                 shared.took_part.add(heard.source)
                 return []
-            if goes_on and shared.held is not None:  # too long: its end is told now, others stay with what follows
-                others, held = shared.sounding, shared.held
+            if goes_on and shared.held is not None:  # too long: its end is reported now, others stay with what follows
+                others, held = shared.active, shared.held
                 self._shared[key] = self._new(heard, others)
                 return [held, heard]
             same = abs(heard.onset - shared.onset) <= self._within
-            if not shared.sounding and same and heard.source not in shared.took_part:
+            if not shared.active and same and heard.source not in shared.took_part:
                 shared.took_part.add(heard.source)
                 self._late[heard.source, heard.change.label] = heard, shared.until
                 return []
@@ -89,20 +90,20 @@ class Fusion:
 
     def _new(self, heard: SourceChange, others: set[str]) -> _Shared:
         everyone = others | {heard.source}
-        return _Shared(heard.source, heard.change.onset, heard.onset, sounding=everyone, took_part=set(everyone))
+        return _Shared(heard.source, heard.change.onset, heard.onset, active=everyone, took_part=set(everyone))
 
     def _go_on_late(self, key: tuple[int, int], heard: SourceChange) -> list[SourceChange]:
         mark = heard.source, heard.change.label
         begin, until = self._late[mark]
         over = heard.change.kind is Kind.END
-        told = heard.until > until + self._within
-        if over or told:
+        reported = heard.until > until + self._within
+        if over or reported:
             del self._late[mark]
-        if not told:
+        if not reported:
             return []
         shared = self._shared.get(key)
-        if not over and shared is not None and shared.sounding:  # another event of the room has begun: it joins that
-            shared.sounding.add(heard.source)
+        if not over and shared is not None and shared.active:  # another event of the room has begun: it joins that
+            shared.active.add(heard.source)
             shared.took_part.add(heard.source)
             return []
         if not over:
@@ -110,13 +111,13 @@ class Fusion:
         return [begin, heard]
 
     def _end(self, shared: _Shared, heard: SourceChange) -> list[SourceChange]:
-        if heard.source not in shared.sounding:
+        if heard.source not in shared.active:
             return []
-        shared.sounding.discard(heard.source)
+        shared.active.discard(heard.source)
         shared.until = max(shared.until, heard.until)
-        if self._tells(shared, heard):
+        if self._is_reporters(shared, heard):
             shared.held = heard
-        if shared.sounding or shared.held is None:
+        if shared.active or shared.held is None:
             return []
         held, shared.held = shared.held, None
         later = round((shared.until - held.until) * self._rate)

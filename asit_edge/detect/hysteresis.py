@@ -24,7 +24,7 @@ class ClassSettings:
             raise ValueError("durations must not be negative")
 
 
-class ClassTracker:
+class Hysteresis:
     """The sounds of one class: hysteresis, merging, the shortest that counts, the pause after."""
 
     def __init__(self, label: int, settings: ClassSettings) -> None:
@@ -44,10 +44,10 @@ class ClassTracker:
         quiet_until = start if resumes else end
         return self._end(self.heard_until) if quiet_until - self.heard_until > self.settings.merge_gap else None
 
-    def hear(self, start: int, end: int, score: float) -> bool:
+    def step(self, start: int, end: int, score: float) -> bool:
         """True if a sound has now lasted long enough to count."""
-        sounding = self.onset is not None and self.heard_until == start
-        if score >= self.settings.on or (sounding and score >= self.settings.off):
+        active = self.onset is not None and self.heard_until == start
+        if score >= self.settings.on or (active and score >= self.settings.off):
             if self.onset is None:
                 if start < self._blocked_until:
                     return False

@@ -19,7 +19,7 @@ from asit_edge.model.classifier import Classifier, LogMels, Memory, Scores
 
 @runtime_checkable
 class Skimming(Protocol):
-    """A classifier that can be told of audio without being asked about it, for a fraction of the work.
+    """A classifier that can take in audio without scoring it, for a fraction of the work.
 
     Window models can: a window holds many chunks, and scoring it is what costs. A model with caches has to compute
     every chunk to keep them, so for it nothing is saved by asking less often, and it is not one of these.
@@ -86,7 +86,7 @@ class Pipeline:
         return self._catch_up()
 
     def gap(self) -> list[Change]:
-        """What comes next does not follow on: decides on the rest and ends what sounds."""
+        """What comes next does not follow on: decides on the rest and ends every event."""
         self._due.extend(self._chunker.flush())
         changes = self._catch_up() + self.tracker.finish(self.position)
         self._memory = self._classifier.open()

@@ -18,7 +18,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
-from asit_edge.detect.hysteresis import ClassSettings, ClassTracker
+from asit_edge.detect.hysteresis import ClassSettings, Hysteresis
 
 
 class Kind(str, Enum):
@@ -29,7 +29,7 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """Something to tell about an event: `label` is the class index, positions are samples of the stream.
+    """What became of an event: `label` is the class index, positions are samples of the stream.
 
     `score` is the newest score, `peak` the highest one so far; `offset` is set on `end` only. `decided` is the
     end of the audio that the decision rests on. `also` are the other classes of the family that took part; `continues`
@@ -56,11 +56,11 @@ class Tracker:
         `parents` maps a class to the more general one that it is a kind of; ValueError if it goes in circles.
         """
         self._families = {label: lineage(label, parents or {}) for label in range(len(settings))}
-        classes = [ClassTracker(label, entry) for label, entry in enumerate(settings) if entry]
+        classes = [Hysteresis(label, entry) for label, entry in enumerate(settings) if entry]
         self._classes = sorted(classes, key=lambda tracker: -len(self._families[tracker.label]))
         self._size = len(settings)
         self._position = 0
-        self._events: list[_Event] = []
+        self._events: list[_OpenEvent] = []
         self._muted: frozenset[int] = frozenset()
 
     @property
@@ -70,7 +70,7 @@ class Tracker:
 
     @property
     def quiet(self) -> bool:
-        """Nothing sounds, not even for too short a time to be told of."""
+        """No class is active, not even for too short a time to count."""
         return all(tracker.onset is None for tracker in self._classes)
 
     def step(self, start: int, end: int, scores: npt.NDArray[np.float32]) -> list[Change]:
@@ -87,13 +87,13 @@ class Tracker:
             score = float(scores[tracker.label])
             if (over := tracker.over(start, end, score)) is not None:
                 self._leave(tracker.label, over, score, end, changes)
-            began = tracker.hear(start, end, score)
+            began = tracker.step(start, end, score)
             if began:
                 self._join(tracker, score, end, changes)
             if event := self._event_of(tracker.label):
-                event.hear(score, tracker.onset is not None and tracker.heard_until == end)
-                if not began and 0 < event.settings.update_every <= end - event.told_at:
-                    changes.append(event.tell(Kind.UPDATE, end))
+                event.score_with(score, tracker.onset is not None and tracker.heard_until == end)
+                if not began and 0 < event.settings.update_every <= end - event.changed_at:
+                    changes.append(event.change(Kind.UPDATE, end))
         for event in self._events:
             changes += self._split(event, start, end)
         return changes
@@ -125,59 +125,59 @@ class Tracker:
             if tracker.label == label:
                 tracker.settings = replace(tracker.settings, on=on, off=min(tracker.settings.off, on))
 
-    def _stop(self, tracker: "ClassTracker", position: int, changes: list[Change]) -> None:
+    def _stop(self, tracker: Hysteresis, position: int, changes: list[Change]) -> None:
         if (offset := tracker.finish(position)) is not None:
             self._leave(tracker.label, offset, None, position, changes)
 
-    def _event_of(self, label: int) -> "_Event | None":
+    def _event_of(self, label: int) -> "_OpenEvent | None":
         """The event that carries this label."""
         return next((event for event in self._events if event.label == label), None)
 
-    def _join(self, tracker: "ClassTracker", score: float, end: int, changes: list[Change]) -> None:
+    def _join(self, tracker: Hysteresis, score: float, end: int, changes: list[Change]) -> None:
         """A sound has begun: a part of an open event of its family, or an event of its own."""
         assert tracker.onset is not None
         label = tracker.label
         for event in self._events:
             if label in self._families[event.label] or event.label in self._families[label]:
-                event.sounds.add(label)
+                event.active.add(label)
                 if label != event.label and label not in event.also:
                     event.also += (label,)
-                    told = [at for at, change in enumerate(changes) if change.label == event.label]
-                    if told and changes[told[-1]].kind is Kind.NEW:
-                        changes[told[-1]] = replace(changes[told[-1]], also=event.also)
+                    known = [at for at, change in enumerate(changes) if change.label == event.label]
+                    if known and changes[known[-1]].kind is Kind.NEW:
+                        changes[known[-1]] = replace(changes[known[-1]], also=event.also)
                     else:
-                        changes.append(event.tell(Kind.UPDATE, end))
+                        changes.append(event.change(Kind.UPDATE, end))
                 return
-        event = _Event(label, tracker.settings, tracker.onset, score, tracker.peak)
+        event = _OpenEvent(label, tracker.settings, tracker.onset, score, tracker.peak)
         event.heard_until = tracker.heard_until
         self._events.append(event)
-        changes.append(event.tell(Kind.NEW, end))
+        changes.append(event.change(Kind.NEW, end))
 
     def _leave(self, label: int, offset: int, score: float | None, decided: int, changes: list[Change]) -> None:
         """A sound is over, and its event too if it was the last in it."""
         for event in self._events:
-            if label in event.sounds:
-                event.sounds.discard(label)
+            if label in event.active:
+                event.active.discard(label)
                 event.offset = max(event.offset, offset, event.onset)
                 if label == event.label and score is not None:
                     event.score = score
-                if not event.sounds:
-                    changes.append(event.tell(Kind.END, decided))
+                if not event.active:
+                    changes.append(event.change(Kind.END, decided))
                     self._events.remove(event)
                 return
 
-    def _split(self, event: "_Event", start: int, end: int) -> list[Change]:
+    def _split(self, event: "_OpenEvent", start: int, end: int) -> list[Change]:
         """Ends an event that this audio makes too long, and lets it go on as another."""
-        heard = max((one.heard_until for one in self._classes if one.label in event.sounds), default=0)
+        heard = max((one.heard_until for one in self._classes if one.label in event.active), default=0)
         before, event.heard_until = event.heard_until, heard
         longest = event.settings.max_duration
         if not longest or heard < end or end - event.onset <= longest or event.onset >= start:
             return []
         event.offset = max(min(before, start), event.onset)
-        changes = [event.tell(Kind.END, end)]
+        changes = [event.change(Kind.END, end)]
         event.continues, event.onset, event.offset, event.peak = event.onset, start, 0, event.score
-        event.also = tuple(label for label in event.also if label in event.sounds)
-        return [*changes, event.tell(Kind.NEW, end)]
+        event.also = tuple(label for label in event.also if label in event.active)
+        return [*changes, event.change(Kind.NEW, end)]
 
 
 def lineage(label: int, parents: Mapping[int, int]) -> tuple[int, ...]:
@@ -190,8 +190,8 @@ def lineage(label: int, parents: Mapping[int, int]) -> tuple[int, ...]:
     return tuple(line)
 
 
-class _Event:
-    """What is told of one or more sounds of a family."""
+class _OpenEvent:
+    """An event that goes on: one or more active classes of a family."""
 
     def __init__(self, label: int, settings: ClassSettings, onset: int, score: float, peak: float) -> None:
         self.label = label
@@ -201,18 +201,18 @@ class _Event:
         self.heard_until = 0
         self.score = score
         self.peak = peak
-        self.sounds = {label}
+        self.active = {label}
         self.also: tuple[int, ...] = ()
         self.continues: int | None = None
-        self.told_at = 0
+        self.changed_at = 0
 
-    def hear(self, score: float, sounding: bool) -> None:
+    def score_with(self, score: float, active: bool) -> None:
         self.score = score
-        if sounding:
+        if active:
             self.peak = max(self.peak, score)
 
-    def tell(self, kind: Kind, decided: int) -> Change:
-        self.told_at = decided
+    def change(self, kind: Kind, decided: int) -> Change:
+        self.changed_at = decided
         offset = self.offset if kind is Kind.END else None
         values = (self.onset, offset, self.score, self.peak, decided, self.also, self.continues)
         return Change(kind, self.label, *values)

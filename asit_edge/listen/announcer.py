@@ -1,4 +1,4 @@
-"""What the listening loop tells, as a protocol: events, states, levels and gaps out, commands in.
+"""What the listening loop announces, as a protocol: events, states, levels and gaps out, commands in.
 
 `asit_edge.deliver.delivery` is what stands behind it on a device; benchmarks and tests put their own there.
 """

@@ -26,7 +26,7 @@ def replay(
     `start` is the time at which the recording began, in seconds since the epoch; quiet hours go by it. The id of an
     event depends on the recording's content, device, label and onset, not on when or how fast it is replayed.
 
-    Raises AsitEdgeError if the file breaks off; what was sounding then has been ended.
+    Raises AsitEdgeError if the file breaks off; every event has been ended then.
     """
     audio = AudioFile(path)
     pipeline = model.pipeline(audio.rate)

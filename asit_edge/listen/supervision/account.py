@@ -53,7 +53,7 @@ class Account:
     def heard_until(self) -> float | None:
         """When the last sample was heard that counts as heard, in epoch seconds; None before the first."""
         clock, gap = self.timeline.clock, self.timeline.gap
-        return clock and clock.epoch(self._pipeline.position if gap is None else gap.begin)
+        return None if clock is None else clock.epoch(self._pipeline.position if gap is None else gap.begin)
 
     def begin(self, begin: float, rate: int, *, live: bool, muted: bool) -> None:
         """A capture's first sample was heard at the steady time `begin`."""

@@ -127,7 +127,7 @@ class SourceSupervisor:
         return self._index if self.muted or self._account.intake.silent else self.pipeline.progress
 
     def epoch_now(self) -> float:
-        """The time on the clock that events are told by; steps of the system clock do not move it."""
+        """The time on the clock of events; steps of the system clock do not move it."""
         return self._account.timeline.epoch_at(self._time.steady(), self._time.wall())
 
     def mute(self, why: str) -> list[Fact]:

@@ -62,7 +62,7 @@ class Timeline:
         return now - self._begin - index / rate
 
     def epoch_at(self, now: float, wall: float) -> float:
-        """The time on the clock that events are told by; steps of the system clock do not move it."""
+        """The time on the clock of events; steps of the system clock do not move it."""
         return wall if self.clock is None else self.clock.anchor + now - self._origin
 
     def interrupt(self, position: int, cause: str, asleep: float) -> None:
