@@ -65,9 +65,9 @@ def load_model(config: Config, may_build: bool = False) -> Model:
 def open_source(settings: SourceSettings, model_rate: int) -> Source:
     """Nothing is opened yet but a file. Raises AsitEdgeError or WrongUse for what can never work."""
     if isinstance(settings, FileSource):
-        from asit_edge.audio.sources import audio_file
+        from asit_edge.audio.sources.audio_file import AudioFileSource
 
-        return audio_file.FileSource(settings.name, settings.path)
+        return AudioFileSource(settings.name, settings.path)
     if isinstance(settings, StreamSource):
         from asit_edge.audio.sources.stream import LONGEST_PAUSE, Stream
 

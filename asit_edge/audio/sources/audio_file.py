@@ -83,7 +83,7 @@ class AudioFile:
         self._file.close()
 
 
-class FileSource:
+class AudioFileSource:
     """A file that arrives as if it were heard now, once."""
 
     live = False
