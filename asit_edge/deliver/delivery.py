@@ -26,7 +26,8 @@ from asit_edge.mqtt.commands import BadCommand, Command, read_command
 from asit_edge.mqtt.connection import Message
 from asit_edge.mqtt.discovery import discovery
 from asit_edge.mqtt.topics import Topics, label_slugs
-from asit_edge.store.store import Store, Wants
+from asit_edge.store.rows import Wants
+from asit_edge.store.store import Store
 
 log = logging.getLogger(__name__)
 

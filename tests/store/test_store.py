@@ -14,7 +14,8 @@ import pytest
 from asit_edge.messages.event import Event, ModelName
 from asit_edge.messages.report import Gap
 from asit_edge.store.database import NotAStore
-from asit_edge.store.store import HELD, Store
+from asit_edge.store.notes import HELD
+from asit_edge.store.store import Store
 
 TO_MQTT = {"mqtt": lambda _: True}
 
@@ -240,18 +241,18 @@ def test_a_file_that_is_somebody_elses_is_left_alone(
 
 def fill(store: Store) -> None:
     """From now on the database cannot grow by a page: what a full disk does."""
-    pages = store._database.execute("PRAGMA page_count").fetchone()[0]  # type: ignore[union-attr]
-    store._database.execute(f"PRAGMA max_page_count={pages}")  # type: ignore[union-attr]
+    pages = store._disk.database.execute("PRAGMA page_count").fetchone()[0]  # type: ignore[union-attr]
+    store._disk.database.execute(f"PRAGMA max_page_count={pages}")  # type: ignore[union-attr]
 
 
 def free(store: Store) -> None:
-    store._database.execute("PRAGMA max_page_count=1073741823")  # type: ignore[union-attr]
+    store._disk.database.execute("PRAGMA max_page_count=1073741823")  # type: ignore[union-attr]
 
 
 def test_with_a_full_disk_events_are_numbered_held_and_delivered_and_written_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("asit_edge.store.store.RETRY_DISK", 0.0)
+    monkeypatch.setattr("asit_edge.store.disk.RETRY_DISK", 0.0)
     path = tmp_path / "events.db"
     store = Store(path, sinks=TO_MQTT)
     store.commit([event(number) for number in range(100)], "t")
@@ -289,19 +290,19 @@ def test_with_a_full_disk_memory_is_bounded_and_keeps_the_newest(
     assert HELD <= len(waiting) < HELD + 50  # the file had room for a few
     assert store.dropped == HELD + 500 - len(waiting)
     free(store)
-    monkeypatch.setattr("asit_edge.store.store.RETRY_DISK", 0.0)
+    monkeypatch.setattr("asit_edge.store.disk.RETRY_DISK", 0.0)
     store.tend()
     assert ids(store) == waiting
 
 
 def test_a_read_only_disk_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asit_edge.store.store.RETRY_DISK", 0.0)
+    monkeypatch.setattr("asit_edge.store.disk.RETRY_DISK", 0.0)
     store = Store(tmp_path / "events.db", sinks=TO_MQTT)
-    store._database.execute("PRAGMA query_only=ON")  # type: ignore[union-attr]
+    store._disk.database.execute("PRAGMA query_only=ON")  # type: ignore[union-attr]
     store.commit([event()], "t")
     assert "readonly" in str(store.problem)
     assert ids(store) == ["id-0"]
-    store._database.execute("PRAGMA query_only=OFF")  # type: ignore[union-attr]
+    store._disk.database.execute("PRAGMA query_only=OFF")  # type: ignore[union-attr]
     store.tend()
     assert store.problem is None
     store.close()
@@ -311,7 +312,7 @@ def test_a_read_only_disk_is_survived(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_store_that_cannot_be_opened_at_first_takes_over_what_was_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asit_edge.store.store.RETRY_DISK", 0.0)
+    monkeypatch.setattr("asit_edge.store.disk.RETRY_DISK", 0.0)
     path = tmp_path / "disk" / "events.db"
     first = Store(path, sinks=TO_MQTT)
     first.commit([event(0), event(1)], "t")
@@ -343,8 +344,8 @@ def damaged_store(path: Path, count: int, *, spoil_at: int | None) -> None:
     store = Store(path, sinks=TO_MQTT)
     for first in range(0, count, 50):
         store.commit([event(number) for number in range(first, first + 50)], "mic/event")
-    store._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
-    store._database.close()  # type: ignore[union-attr]
+    store._disk.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+    store._disk.database.close()  # type: ignore[union-attr]
     spoil(path, spoil_at if spoil_at is not None else path.stat().st_size // 8192 * 4096, 4096)
 
 
@@ -379,9 +380,9 @@ def test_damage_that_shows_while_listening_costs_no_event_that_can_be_read(
     path = tmp_path / "events.db"
     store = Store(path, sinks=TO_MQTT)
     store.commit([event(number) for number in range(1000)], "t")
-    store._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
-    store._database.execute("PRAGMA cache_size=0")  # type: ignore[union-attr]
-    store._database.execute("PRAGMA shrink_memory")  # type: ignore[union-attr]
+    store._disk.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+    store._disk.database.execute("PRAGMA cache_size=0")  # type: ignore[union-attr]
+    store._disk.database.execute("PRAGMA shrink_memory")  # type: ignore[union-attr]
     spoil(path, path.stat().st_size * 3 // 4 // 4096 * 4096, 8192)
     with caplog.at_level(logging.ERROR):
         assert len(store.waiting("mqtt", 0, 2000)) >= 960

@@ -28,7 +28,8 @@ from asit_edge.deliver.sinks.pacing import Pace, Suspicion
 from asit_edge.messages.event import late
 from asit_edge.mqtt.connection import Callbacks, Connection, Limits, Message
 from asit_edge.mqtt.topics import Topics
-from asit_edge.store.store import Outgoing, Store
+from asit_edge.store.rows import Outgoing
+from asit_edge.store.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ import time
 from asit_edge.deliver.sinks.base import LATE_SECONDS, Refused, Send, Unavailable
 from asit_edge.errors import one_line
 from asit_edge.messages.event import late
-from asit_edge.store.store import Outgoing, Store
+from asit_edge.store.rows import Outgoing
+from asit_edge.store.store import Store
 
 log = logging.getLogger(__name__)
 
