@@ -16,7 +16,7 @@ from asit_edge.assembly import load_model
 from asit_edge.config.file import load_config
 from asit_edge.deliver.delivery import Delivery
 from asit_edge.messages.event import Event
-from tests.store.test_store import event
+from tests.store.samples import event
 
 BATCH = 5
 

@@ -26,7 +26,7 @@ from asit_edge.mqtt.commands import Command
 from tests.integration.feeder import heard
 from tests.integration.mosquitto import Mosquitto, Subscriber, wait_for
 from tests.integration.proxy import Proxy
-from tests.store.test_store import gap
+from tests.store.samples import gap
 
 
 @pytest.fixture

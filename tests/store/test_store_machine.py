@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from asit_edge.messages.event import Event
 from asit_edge.store.store import Store
-from tests.store.test_store import event
+from tests.store.samples import event
 
 SINKS = ("mqtt", "siren")
 

@@ -22,7 +22,7 @@ from asit_edge.deliver.sinks.worker import Worker
 from asit_edge.errors import WrongUse
 from asit_edge.store.store import Store
 from tests.integration.mosquitto import free_port, wait_for
-from tests.store.test_store import event
+from tests.store.samples import event
 
 EVENT = event(7).to_json()
 
