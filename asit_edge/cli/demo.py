@@ -12,7 +12,8 @@ from pathlib import Path
 from asit_edge.assembly import load_model
 from asit_edge.config.delivery import Mqtt
 from asit_edge.config.root import Config
-from asit_edge.deliver.sinks.mqtt import NAME, MqttSink
+from asit_edge.deliver.sinks.base import MQTT
+from asit_edge.deliver.sinks.mqtt import MqttSink
 from asit_edge.errors import AsitEdgeError
 from asit_edge.listen.replay import replay
 from asit_edge.messages.event import Event
@@ -43,7 +44,7 @@ def demo() -> None:
     print(f"broker     embedded, {HOST}:{port}")
     settings = Mqtt(host=HOST, port=port, protocol="3.1.1")
     with embedded_broker(port), _subscriber(settings) as received:
-        store = Store(None, sinks={NAME: lambda _: True})
+        store = Store(None, sinks={MQTT: lambda _: True})
         sink = MqttSink(settings, Topics("asit", "demo"), store)
         sink.start()
         try:

@@ -22,7 +22,8 @@ def replay(
 ) -> None:
     """Send a recording through the pipeline; the result is the same, byte for byte, every time."""
     from asit_edge.assembly import load_model
-    from asit_edge.deliver.sinks import mqtt
+    from asit_edge.deliver.sinks.base import MQTT
+    from asit_edge.deliver.sinks.mqtt import MqttSink
     from asit_edge.listen.replay import replay as run
     from asit_edge.mqtt.topics import Topics
     from asit_edge.store.store import Store
@@ -35,9 +36,9 @@ def replay(
     if publish and settings.mqtt.host is None:
         raise WrongUse("--publish needs a broker: set mqtt.host in the configuration")
     loaded = load_model(settings)
-    store = Store(None, sinks={mqtt.NAME: lambda _: True} if publish else {})
+    store = Store(None, sinks={MQTT: lambda _: True} if publish else {})
     topics = Topics(settings.mqtt.prefix, settings.device_name)
-    sink = mqtt.MqttSink(settings.mqtt, topics, store) if publish else None
+    sink = MqttSink(settings.mqtt, topics, store) if publish else None
     if sink:
         sink.start()
         if not sink.first_attempt(15):

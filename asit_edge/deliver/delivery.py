@@ -15,7 +15,7 @@ from asit_edge.assembly import Model
 from asit_edge.audio.clock import iso
 from asit_edge.config.delivery import SinkSettings
 from asit_edge.config.root import Config
-from asit_edge.deliver.sinks import mqtt
+from asit_edge.deliver.sinks.base import MQTT
 from asit_edge.deliver.sinks.mqtt import MqttSink
 from asit_edge.deliver.sinks.opening import open_worker
 from asit_edge.deliver.sinks.worker import Worker
@@ -230,7 +230,7 @@ class Delivery:
 def _routes(config: Config) -> Mapping[str, Wants]:
     routes: dict[str, Wants] = {}
     if config.mqtt.host is not None:
-        routes[mqtt.NAME] = lambda message: True
+        routes[MQTT] = lambda message: True
     for sink in config.sinks:
         routes[sink.name] = _filter(sink)
     return routes

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-import asit_edge.deliver.sinks.mqtt
+import asit_edge.deliver.sinks.sender
 import asit_edge.mqtt.connection
 from asit_edge.assembly import load_model
 from asit_edge.config.file import load_config
@@ -32,7 +32,7 @@ def main() -> None:
     first, count, rate = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
     asit_edge.mqtt.connection.FIRST_PAUSE = asit_edge.mqtt.connection.LASTING = 0.1
     asit_edge.mqtt.connection.LONGEST_PAUSE = 0.3
-    asit_edge.deliver.sinks.mqtt.FRESH_SECONDS = 0.1  # so that short outages leave a backlog
+    asit_edge.deliver.sinks.sender.FRESH_SECONDS = 0.1  # so that short outages leave a backlog
     delivery = Delivery(config, load_model(config))
     delivery.start()
     began = time.monotonic()

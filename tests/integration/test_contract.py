@@ -239,7 +239,7 @@ def test_messages_have_the_properties_of_mqtt_5(tmp_path: Path, model: Model, br
 def test_a_broker_that_acknowledges_nothing_is_left_and_found_again(
     tmp_path: Path, model: Model, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asit_edge.deliver.sinks.mqtt.ACK_SECONDS", 0.5)
+    monkeypatch.setattr("asit_edge.deliver.sinks.sender.ACK_SECONDS", 0.5)
     monkeypatch.setattr("asit_edge.mqtt.connection.FIRST_PAUSE", 0.1)
     with Proxy(broker.port) as proxy, Subscriber(broker, topic="asit/hall/mic/event") as subscriber:
         delivery = Delivery(configured(tmp_path, broker, mqtt={"port": proxy.port}), model)

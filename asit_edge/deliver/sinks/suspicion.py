@@ -1,23 +1,6 @@
-"""How fast the backlog flows, and which message a broker cannot stand. Pure: time comes in as seconds of any clock."""
+"""Which message a broker cannot stand. Pure: time comes in as seconds of any clock."""
 
 from collections import Counter
-
-
-class Pace:
-    """A token bucket: at most `rate` messages a second, and at most a quarter of a second's worth at once."""
-
-    def __init__(self, rate: float, now: float) -> None:
-        self._rate, self._most = rate, max(rate / 4, 1.0)
-        self._tokens, self._at = 0.0, now
-
-    def allowance(self, now: float) -> int:
-        """How many messages may go now."""
-        self._tokens = min(self._tokens + (now - self._at) * self._rate, self._most)
-        self._at = now
-        return int(self._tokens)
-
-    def spend(self, count: int) -> None:
-        self._tokens -= count
 
 
 class Suspicion:
