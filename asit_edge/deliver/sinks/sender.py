@@ -132,7 +132,7 @@ class Sender:
             return False
         now = time.monotonic()
         if self._in_flight.overdue(now, ACK_SECONDS):
-            self._connection.renew(f"MQTT broker {self._connection.where}: acknowledges nothing; connecting anew")
+            self._connection.renew("acknowledges nothing; connecting anew")
             return False
         if self._retry_at is not None:
             # A message failed for now: let the others come down, then begin again with the oldest.
