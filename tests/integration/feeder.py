@@ -33,7 +33,7 @@ def main() -> None:
     asit_edge.mqtt.connection.FIRST_PAUSE = asit_edge.mqtt.connection.LASTING = 0.1
     asit_edge.mqtt.connection.LONGEST_PAUSE = 0.3
     asit_edge.deliver.sinks.sender.FRESH_SECONDS = 0.1  # so that short outages leave a backlog
-    delivery = Delivery(config, load_model(config))
+    delivery = Delivery(config, load_model(config).manifest)
     delivery.start()
     began = time.monotonic()
     sources = [source.name for source in config.sources]
