@@ -15,6 +15,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from asit_edge.cli.embedded_broker import embedded_broker
 from asit_edge.config.delivery import Mqtt
 from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery
@@ -24,7 +25,7 @@ from asit_edge.model.bundle import Manifest, load_bundle
 from asit_edge.mqtt.client import Availability, Client
 from asit_edge.mqtt.commands import Command
 from tests.integration.feeder import heard
-from tests.integration.mosquitto import Mosquitto, Subscriber, wait_for
+from tests.integration.mosquitto import Mosquitto, Subscriber, free_port, wait_for
 from tests.integration.proxy import Proxy
 from tests.store.samples import gap
 
@@ -392,9 +393,8 @@ def test_a_client_certificate_is_shown_where_the_broker_wants_one(tmp_path: Path
 
 def test_websockets(tmp_path: Path, model: Manifest) -> None:
     """mosquitto of Debian has none: the embedded broker has."""
-    from tests.integration.websocket_broker import websocket_broker
-
-    with websocket_broker() as port:
+    port = free_port()
+    with embedded_broker(port, "ws"):
         settings = Mqtt(host="127.0.0.1", port=port, transport="websockets", path="/", protocol="3.1.1")
         got: list[Event] = []
         with Client(settings, on_event=got.append) as client:
