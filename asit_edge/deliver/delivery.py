@@ -73,7 +73,7 @@ class Delivery:
         if self._mqtt:
             now = iso(time.time())
             for topic, payload in starting_state(self._config, self._topics, self._reported, self._model, now):
-                self._mqtt.show(topic, payload)
+                self._mqtt.set_state(topic, payload)
         self._show_health()
         if self._mqtt:
             self._mqtt.clear_old_topics()
@@ -91,7 +91,7 @@ class Delivery:
             for event in written:
                 label = self._reported.slugs.get(event.label_id)
                 if label is not None:
-                    self._mqtt.show(self._topics.sound(source, label), "OFF" if event.type == "end" else "ON")
+                    self._mqtt.set_state(self._topics.sound(source, label), "OFF" if event.type == "end" else "ON")
         self._wake()
         return written
 
@@ -103,18 +103,18 @@ class Delivery:
     def status(self, status: Status) -> None:
         """A source's state changed."""
         if self._mqtt:
-            self._mqtt.show(self._topics.status(status.source), status.to_json())
+            self._mqtt.set_state(self._topics.status(status.source), status.to_json())
 
     def threshold(self, source: str, label: str, on: float) -> None:
         """Events of this label begin at another score from now on."""
         slug = self._reported.slug_of(label)
         if self._mqtt and slug is not None:
-            self._mqtt.show(self._topics.threshold(source, slug), f"{on:g}")
+            self._mqtt.set_state(self._topics.threshold(source, slug), f"{on:g}")
 
     def level(self, level: Level) -> None:
         """How loud a source is; sent if there is a connection, or else never."""
         if self._mqtt:
-            self._mqtt.say(self._topics.level(level.source), level.to_json(), qos=0)
+            self._mqtt.publish(self._topics.level(level.source), level.to_json(), qos=0)
 
     def stop(self, seconds: float) -> Remains:
         """Delivers what still waits, for at most so long; says `offline`; what is left stays in the store."""
@@ -162,7 +162,7 @@ class Delivery:
         if health != self._health:
             self._health = health
             if self._mqtt:
-                self._mqtt.show(self._topics.health, health)
+                self._mqtt.set_state(self._topics.health, health)
 
     # What comes over MQTT, in the connection's thread.
 
@@ -170,14 +170,14 @@ class Delivery:
         assert self._mqtt is not None
         if message.topic == self._birth_topic:
             if message.payload == b"online" and not message.retained:
-                timer = threading.Timer(random.uniform(0, BIRTH_DELAY), self._mqtt.show_again)
+                timer = threading.Timer(random.uniform(0, BIRTH_DELAY), self._mqtt.resend_state)
                 timer.daemon = True
                 timer.start()
             return
         command = read_message(message, self._topics, self._sources, self._reported.names)
         if isinstance(command, CommandError):
             log.warning("command %s refused: %s", message.topic, command.error)
-            self._mqtt.say(self._topics.error(command.source), command.to_json())
+            self._mqtt.publish(self._topics.error(command.source), command.to_json())
         elif command is not None:
             log.info("command %s: %s", message.topic, command.value)
             self.commands.put(command)

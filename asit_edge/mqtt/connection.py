@@ -1,4 +1,4 @@
-"""One lasting connection to an MQTT broker: found, kept, lost, found again. What is said over it is not decided here.
+"""One lasting connection to an MQTT broker: found, kept, lost, found again. What is sent over it is not decided here.
 
 MQTT 5 where the broker speaks it, else 3.1.1; TLS with verified certificates or none at all, never one for the other;
 websockets; a fixed client id whose session the broker keeps. Attempts are spaced with growing, jittered pauses, which
@@ -50,7 +50,7 @@ class Message(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What the broker takes, as it said when it welcomed us."""
+    """What the broker takes, as it stated when the connection was made."""
 
     in_flight: int
     packet_bytes: int | None
@@ -81,7 +81,7 @@ class Connection:
         in_flight: int = 20,
         waiting: str = "events wait in the store",
     ) -> None:
-        """`availability` is a topic on which `online` is said, and `offline` by the broker when we are gone; `waiting`
+        """`availability` is a topic: we publish `online` on it, and the broker `offline` when we are gone; `waiting`
         is what happens to messages meanwhile, in words for the user.
 
         Raises WrongUse if certificates or the password cannot be read. Nothing is connected yet.
@@ -272,7 +272,7 @@ class Connection:
         self._callbacks.up(limits)
 
     def _on_no_answer(self, client: paho.Client) -> None:
-        """The broker took the connection and says nothing: some do so when they cannot read MQTT 5."""
+        """The broker took the connection and does not answer: some do so when they cannot read MQTT 5."""
         self._falls_back = self._may_fall_back()
         if not self._falls_back:
             self._report(problems.NO_ANSWER)

@@ -1,4 +1,4 @@
-"""Home Assistant's MQTT discovery: what it is told about this device, so that entities appear by themselves. Pure.
+"""Home Assistant's MQTT discovery: configurations by which this device's entities appear by themselves. Pure.
 
 One configuration topic for each entity, `<prefix>/<platform>/<node>/<object>/config`, all under one device: whatever
 is gone is removed by emptying its topic. Fields as documented at https://www.home-assistant.io/integrations/mqtt/
@@ -14,7 +14,7 @@ from asit_edge.messages.report import State
 from asit_edge.mqtt.topics import HomeAssistantIds, Topics
 
 LEVEL_EXPIRES = 30
-"""Seconds after which a level that is not told again is unknown."""
+"""Seconds after which a level that is not sent again is unknown."""
 
 
 class Entity(NamedTuple):

@@ -16,7 +16,7 @@ NO_ANSWER = "takes the connection but does not answer; check mqtt.port and mqtt.
 
 
 def no_connection(error: Exception, settings: Mqtt) -> str:
-    """Of what the network, TLS or the websocket said."""
+    """The network, TLS or the websocket failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message}); check mqtt.host and mqtt.tls.ca_file"
     if isinstance(error, ssl.SSLError):
@@ -30,7 +30,7 @@ def no_connection(error: Exception, settings: Mqtt) -> str:
 
 
 def refused(reason: ReasonCode, settings: Mqtt) -> str:
-    """Of the broker's answer to CONNECT."""
+    """The broker answered CONNECT with a failure."""
     if str(reason) in {"Not authorized", "Bad user name or password"}:
         user = f"user {settings.username!r}" if settings.username else "a client without user name"
         return f"refuses {user} ({reason}); check mqtt.username and mqtt.password_file (or ASIT_EDGE_MQTT_PASSWORD)"
@@ -40,7 +40,7 @@ def refused(reason: ReasonCode, settings: Mqtt) -> str:
 
 
 def id_taken(reason: ReasonCode, client_id: str) -> str:
-    """Of connections that the broker ends: certain only where it says why, which not every broker does."""
+    """The broker ends connections: certain only where it gives the reason, which not every broker does."""
     certainly = "another client" if reason.value == TAKEN_OVER else "no connection lasts; maybe another client"
     return (
         f"{certainly} has taken the id {client_id!r}; every device needs a name (device) or mqtt.client_id of its own"

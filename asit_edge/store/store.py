@@ -1,4 +1,4 @@
-"""Events and what is still to be delivered: committed to disk before anyone hears of them, and never blocked by it.
+"""Events and what is still to be delivered: committed to disk before they are sent, and never blocked by it.
 
 `event` is the history, in the order of `seq`. `outbox` holds one row for every message and sink that has not taken it
 yet; a row leaves it when the sink has it, or moves to `dead_letter` with the reason for which it never will.

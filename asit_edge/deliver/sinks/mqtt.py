@@ -7,7 +7,7 @@ New messages, and those of the last minute, go first. What else waited through a
 bounded rate, in its own order, unless it is gone within a second: then it goes first, and the order is that of events.
 
 Events are queued in the store. State (availability, status, sounds, discovery) is not: its last value counts, so
-every new connection begins by saying all of it. Levels are sent if there is a connection, or else never.
+every new connection begins by sending all of it. Levels are sent if there is a connection, or else never.
 """
 
 import logging
@@ -45,20 +45,20 @@ class _Wake(NamedTuple):
     """The outbox has something new, or the thread is to end."""
 
 
-class _Show(NamedTuple):
+class _SetState(NamedTuple):
     topic: str
     payload: str
 
 
-class _ShowAgain(NamedTuple):
-    """The whole state is to be said anew."""
+class _ResendState(NamedTuple):
+    """The whole state is to be sent anew."""
 
 
-class _ClearOld(NamedTuple):
+class _ClearOldTopics(NamedTuple):
     """Topics of earlier runs that are no longer part of the state are to be emptied."""
 
 
-class _Say(NamedTuple):
+class _Publish(NamedTuple):
     topic: str
     payload: str
     qos: Literal[0, 1]
@@ -70,7 +70,7 @@ class _Flush(NamedTuple):
     done: threading.Event
 
 
-_Item = _Acknowledged | _Up | _Down | _Wake | _Show | _ShowAgain | _ClearOld | _Say | _Flush
+_Item = _Acknowledged | _Up | _Down | _Wake | _SetState | _ResendState | _ClearOldTopics | _Publish | _Flush
 
 
 class MqttSink:
@@ -114,21 +114,21 @@ class MqttSink:
         """There is something new in the outbox."""
         self._inbox.put(_Wake())
 
-    def show(self, topic: str, payload: str) -> None:
+    def set_state(self, topic: str, payload: str) -> None:
         """Sets a retained state; every change is sent while there is a connection, the last value otherwise."""
-        self._inbox.put(_Show(topic, payload))
+        self._inbox.put(_SetState(topic, payload))
 
-    def say(self, topic: str, payload: str, *, qos: Literal[0, 1] = 1) -> None:
+    def publish(self, topic: str, payload: str, *, qos: Literal[0, 1] = 1) -> None:
         """Sends something that is worth nothing later: while there is no connection it is dropped."""
-        self._inbox.put(_Say(topic, payload, qos))
+        self._inbox.put(_Publish(topic, payload, qos))
 
-    def show_again(self) -> None:
+    def resend_state(self) -> None:
         """Sends the whole state anew, as after a new connection."""
-        self._inbox.put(_ShowAgain())
+        self._inbox.put(_ResendState())
 
     def clear_old_topics(self) -> None:
-        """To be called once the state has been shown: the broker forgets what earlier runs left there."""
-        self._inbox.put(_ClearOld())
+        """To be called once the state is set: the broker forgets what earlier runs left there."""
+        self._inbox.put(_ClearOldTopics())
 
     def drain(self, seconds: float) -> bool:
         """Waits until the broker has everything, at most so long. False if it has not."""
@@ -189,16 +189,16 @@ class MqttSink:
                 self._sender.up(limits)
             case _Down():
                 self._sender.down()
-            case _Show(topic, payload):
-                self._sender.state.show(topic, payload)
-            case _ShowAgain():
-                self._sender.state.say_all()
-            case _ClearOld():
+            case _SetState(topic, payload):
+                self._sender.state.update(topic, payload)
+            case _ResendState():
+                self._sender.state.announce_all()
+            case _ClearOldTopics():
                 self._sender.clear_old_topics()
-            case _Say(topic, payload, qos=0):
+            case _Publish(topic, payload, qos=0):
                 self._sender.send_level(topic, payload)
-            case _Say(topic, payload):
-                self._sender.state.say(Announcement(topic, payload, retain=False))
+            case _Publish(topic, payload):
+                self._sender.state.announce(Announcement(topic, payload, retain=False))
             case _Flush(done):
                 self._flushes.append(done)
             case _Wake():

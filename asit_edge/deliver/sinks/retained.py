@@ -1,4 +1,4 @@
-"""The state that a broker is to keep for a device, and what of it must be said now.
+"""The state that a broker is to keep for a device, and what of it is to be published now.
 
 Pure: topics and payloads in, announcements out. What is committed to the store is not handled here.
 """
@@ -7,7 +7,7 @@ from collections import deque
 from typing import NamedTuple
 
 MOST_QUEUED = 10_000
-"""Announcements that may wait for a slow broker, before the whole state is said anew instead."""
+"""Announcements that may wait for a slow broker, before the whole state is published anew instead."""
 
 
 class Announcement(NamedTuple):
@@ -37,30 +37,30 @@ class RetainedState:
         return self._stale | set(self._values)
 
     def connected(self) -> None:
-        """A broker is there, which may know nothing: all of the state is to be said."""
+        """A broker is there, which may know nothing: the whole state is queued."""
         self._connected = True
-        self.say_all()
+        self.announce_all()
 
     def disconnected(self) -> None:
         self._connected = False
         self._queue.clear()
 
-    def show(self, topic: str, payload: str) -> None:
-        """Sets a state. Every change is said while there is a connection, the last value at the next one."""
+    def update(self, topic: str, payload: str) -> None:
+        """Sets a state. Every change is published while there is a connection, the last value at the next one."""
         self._values[topic] = payload
         self._stale.discard(topic)
-        self.say(Announcement(topic, payload))
+        self.announce(Announcement(topic, payload))
 
-    def say(self, announcement: Announcement) -> None:
+    def announce(self, announcement: Announcement) -> None:
         """Queues an announcement if there is a connection."""
         if not self._connected:
             return
         if len(self._queue) < MOST_QUEUED:
             self._queue.append(announcement)
         else:
-            self.say_all()
+            self.announce_all()
 
-    def say_all(self) -> None:
+    def announce_all(self) -> None:
         """Queues the whole state, in place of what was queued; first of all that stale topics are empty."""
         if self._connected:
             self._queue = deque(

@@ -1,10 +1,10 @@
-"""Which message a broker cannot stand. Pure: time comes in as seconds of any clock."""
+"""Which message makes a broker close the connection. Pure: time comes in as seconds of any clock."""
 
 from collections import Counter
 
 
 class Suspicion:
-    """Finds the message at which a broker hangs up (MQTT 3.1.1 has no other way to say that one is too large).
+    """Finds the message that makes a broker close the connection: in MQTT 3.1.1 its only answer to one too large.
 
     After a connection broke soon after messages were sent, they are sent singly for a while; one on which `strikes`
     connections broke, with nothing else on its way, is the cause.
@@ -22,7 +22,7 @@ class Suspicion:
         return self._left > 0
 
     def broke(self, on_their_way: list[int], seconds_ago: float) -> int | None:
-        """A connection ended with these rows unanswered, the last sent so long ago. The row that is convicted."""
+        """A connection ended with these rows unanswered, the last sent so long ago. Gives the culprit."""
         if not on_their_way or seconds_ago > self._soon:
             return None
         self._left = self._singly
@@ -33,6 +33,6 @@ class Suspicion:
         return row if self._strikes[row] >= self._needed else None
 
     def answered(self, row: int) -> None:
-        """The broker has spoken about this row, whatever it said."""
+        """The broker has answered for this row, whatever the answer."""
         self._left = max(self._left - 1, 0)
         self._strikes.pop(row, None)

@@ -13,32 +13,32 @@ def sent(state: RetainedState) -> list[Announcement]:
 
 def test_without_a_connection_only_the_last_value_counts() -> None:
     state = RetainedState()
-    state.show("status", "starting")
-    state.show("status", "listening")
-    state.say(Announcement("error", "lost", retain=False))
+    state.update("status", "starting")
+    state.update("status", "listening")
+    state.announce(Announcement("error", "lost", retain=False))
     assert not state
     state.connected()
     assert sent(state) == [Announcement("status", "listening")]
 
 
-def test_with_a_connection_every_change_is_said_and_the_whole_state_on_demand() -> None:
+def test_with_a_connection_every_change_is_published_and_the_whole_state_on_demand() -> None:
     state = RetainedState()
     state.connected()
     for payload in ("ON", "OFF"):
-        state.show("sound", payload)
-    state.say(Announcement("error", "no such label", retain=False))
+        state.update("sound", payload)
+    state.announce(Announcement("error", "no such label", retain=False))
     assert sent(state) == [
         Announcement("sound", "ON"),
         Announcement("sound", "OFF"),
         Announcement("error", "no such label", retain=False),
     ]
-    state.say_all()
+    state.announce_all()
     assert sent(state) == [Announcement("sound", "OFF")]
 
 
 def test_topics_of_earlier_runs_are_emptied_until_the_broker_has_that() -> None:
     state = RetainedState()
-    state.show("a", "1")
+    state.update("a", "1")
     state.clear_others({"a", "old"})
     assert state.topics == {"a", "old"}
     state.connected()
@@ -49,14 +49,14 @@ def test_topics_of_earlier_runs_are_emptied_until_the_broker_has_that() -> None:
     assert not state.taken(value)
     assert state.taken(emptied)
     assert state.topics == {"a"}
-    state.say_all()
+    state.announce_all()
     assert sent(state) == [value]
 
 
 def test_a_stale_topic_that_has_a_value_again_is_not_emptied() -> None:
     state = RetainedState()
     state.clear_others({"a"})
-    state.show("a", "1")
+    state.update("a", "1")
     state.connected()
     assert sent(state) == [Announcement("a", "1")]
 
@@ -64,8 +64,8 @@ def test_a_stale_topic_that_has_a_value_again_is_not_emptied() -> None:
 def test_what_was_not_taken_goes_again_before_the_rest() -> None:
     state = RetainedState()
     state.connected()
-    state.show("a", "1")
-    state.show("b", "2")
+    state.update("a", "1")
+    state.update("b", "2")
     state.put_back(state.next())
     assert [one.topic for one in sent(state)] == ["a", "b"]
 
@@ -74,7 +74,7 @@ def test_for_a_slow_broker_the_whole_state_takes_the_place_of_every_change() -> 
     state = RetainedState()
     state.connected()
     for number in range(retained.MOST_QUEUED + 1):
-        state.show("a", str(number))
+        state.update("a", str(number))
     assert sent(state) == [Announcement("a", str(retained.MOST_QUEUED))]
 
 
@@ -98,14 +98,14 @@ def test_the_broker_ends_with_the_last_values_and_nothing_else(kept: set[str], s
 
     for step, topic, payload in steps:
         if step == "show":
-            state.show(topic, payload)
+            state.update(topic, payload)
             wanted[topic] = payload
         elif step == "up":
             state.connected()
         elif step == "down":
             state.disconnected()
         elif step == "say all":
-            state.say_all()
+            state.announce_all()
         elif state:
             send_one()
     state.connected()
