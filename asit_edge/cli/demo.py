@@ -21,9 +21,9 @@ def recording() -> Path:
 def demo() -> None:
     """Hear the bundled recording and receive its events from an embedded MQTT broker."""
     from asit_edge.assembly import load_model
-    from asit_edge.cli.embedded_broker import HOST, embedded_broker, free_port
     from asit_edge.cli.publishing import published
     from asit_edge.listen.replay import replay
+    from asit_edge.mqtt.embedded_broker import HOST, embedded_broker, free_port
 
     logging.getLogger("asit_edge").setLevel(logging.WARNING)
     port = free_port()

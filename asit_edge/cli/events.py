@@ -23,7 +23,7 @@ def events(
     as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")] = False,
 ) -> None:
     """Read the events that are stored on this device."""
-    from asit_edge.cli.lines import describe
+    from asit_edge.messages.lines import describe
     from asit_edge.store.history import history
 
     path = load_config(config).store.effective_path

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from asit_edge.cli.lines import describe
 from asit_edge.deliver.sinks.base import Refused, Unavailable
 from asit_edge.deliver.sinks.command import run_for
 from asit_edge.messages.event import Event
+from asit_edge.messages.lines import describe
 from asit_edge.messages.report import Gap, Status
 from asit_edge.mqtt.client import Availability
 

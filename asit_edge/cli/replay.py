@@ -23,8 +23,8 @@ def replay(
 ) -> None:
     """Send a recording through the pipeline; the result is the same, byte for byte, every time."""
     from asit_edge.assembly import load_model
-    from asit_edge.cli.lines import describe_briefly
     from asit_edge.listen.replay import replay as run
+    from asit_edge.messages.lines import describe_briefly
     from asit_edge.store.store import Store
 
     settings = load_settings(config, model)

@@ -15,7 +15,6 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from asit_edge.cli.embedded_broker import embedded_broker
 from asit_edge.config.delivery import Mqtt
 from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery
@@ -24,6 +23,7 @@ from asit_edge.messages.report import Gap, Level, Status
 from asit_edge.model.bundle import Manifest, load_bundle
 from asit_edge.mqtt.client import Availability, Client
 from asit_edge.mqtt.commands import Command
+from asit_edge.mqtt.embedded_broker import embedded_broker
 from tests.integration.feeder import heard
 from tests.integration.mosquitto import Mosquitto, Subscriber, free_port, wait_for
 from tests.integration.proxy import Proxy

@@ -14,9 +14,9 @@ import pytest
 import soundfile
 import yaml
 
-from asit_edge.cli.embedded_broker import embedded_broker
 from asit_edge.config.delivery import Mqtt
 from asit_edge.deliver.sinks.mqtt import MqttSink
+from asit_edge.mqtt.embedded_broker import embedded_broker
 from asit_edge.mqtt.topics import Topics
 from asit_edge.store.store import Store
 from tests.conftest import RATE, tones

@@ -1,4 +1,4 @@
-"""An MQTT broker inside this process, for the demonstration."""
+"""An MQTT 3.1.1 broker inside this process, for the demonstration and for tests."""
 
 import asyncio
 import logging
