@@ -136,8 +136,9 @@ class Store:
         with self._lock:
             last = up_to if up_to is not None else LAST
             gone = ", ".join(map(str, self._notes.gone))  # too many for parameters, after a day of a full disk
-            query = f"SELECT count(*) FROM outbox WHERE row <= ? AND sink = ifnull(?, sink) AND row NOT IN ({gone})"
-            stored = self._disk.read(query, (last, sink))
+            of_sink, parameters = ("", ()) if sink is None else ("AND sink = ?", (sink,))
+            query = f"SELECT count(*) FROM outbox WHERE row <= ? {of_sink} AND row NOT IN ({gone})"
+            stored = self._disk.read(query, (last, *parameters))
             return len(self._notes.waiting(sink, 0, last)) + sum(count for (count,) in stored)
 
     def delivered(self, rows: Sequence[int]) -> None:

@@ -52,6 +52,17 @@ def test_with_a_full_disk_events_are_numbered_held_and_delivered_and_written_whe
     assert again.commit([event()], "t")[0].seq == 201
 
 
+def test_with_a_disk_that_takes_nothing_any_number_of_messages_may_be_delivered_from_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "events.db", sinks=TO_MQTT)
+    for first in range(0, 34_000, 2_000):
+        store.commit([event(first + number) for number in range(2_000)], "t")
+    store._disk.database.execute("PRAGMA query_only=ON")  # type: ignore[union-attr]
+    store.delivered(range(1, 33_991))
+    assert store.problem is not None
+    assert [one.row for one in store.waiting("mqtt", 0, 20)] == list(range(33_991, 34_001))
+    assert store.count_waiting() == store.count_waiting("mqtt") == 10
+
+
 def test_with_a_full_disk_memory_is_bounded_and_keeps_the_newest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
