@@ -14,7 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: its pr
 import typer
 
 from asit_edge import __version__
-from asit_edge.cli import devices, events, listen, model, replay, schema, subscribe, tag
+from asit_edge.cli import demo, devices, events, listen, model, replay, schema, subscribe, tag
 from asit_edge.errors import AsitEdgeError
 
 app = typer.Typer(
@@ -26,13 +26,6 @@ app = typer.Typer(
 )
 
 
-def demo() -> None:
-    """Hear the bundled recording and receive its events from an embedded MQTT broker."""
-    from asit_edge.cli.demo import demo as run
-
-    run()
-
-
 for command in (
     listen.listen,
     replay.replay,
@@ -41,7 +34,7 @@ for command in (
     events.events,
     schema.schema,
     devices.devices,
-    demo,
+    demo.demo,
 ):
     app.command()(command)
 app.add_typer(model.app, name="model")

@@ -1,21 +1,18 @@
-"""What `asit-edge subscribe` does: follow events as a consumer, print them or run a program for each."""
+"""What `asit-edge subscribe` does with what arrives: print it, and run a program for each event."""
 
 import json
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from asit_edge.config.delivery import Mqtt
 from asit_edge.deliver.sinks.base import Refused, Unavailable
 from asit_edge.deliver.sinks.command import run_for
-from asit_edge.errors import AsitEdgeError
 from asit_edge.messages.event import Event
+from asit_edge.messages.lines import describe
 from asit_edge.messages.report import Gap, Status
-from asit_edge.mqtt.client import Availability, Client
-
-FIRST_ATTEMPT = 15.0
+from asit_edge.mqtt.client import Availability
 
 
 @dataclass(frozen=True)
@@ -30,75 +27,53 @@ class Filter:
         return (not self.labels or event.label.casefold() in self.labels) and event.peak >= self.min_score
 
 
-def describe(event: Event) -> str:
-    """One line for people."""
-    span = f"{event.onset} to {event.offset}" if event.offset else event.onset
-    mark = "  (told late)" if event.replayed else ""
-    return f"{event.device}/{event.source}  {event.type:<6} {event.label:<30} peak {event.peak:.2f}  {span}{mark}"
+class Follower:
+    """Events go to `out`; what else there is to know to standard error, so that `out` can be read by a program."""
 
+    def __init__(
+        self,
+        wanted: Filter,
+        out: TextIO,
+        *,
+        command: Sequence[str] = (),
+        as_json: bool = False,
+        count: int | None = None,
+    ) -> None:
+        """`command` is run for each event, with its JSON on standard input; `count` events are enough."""
+        self._wanted, self._out = wanted, out
+        self._command, self._as_json, self._left = command, as_json, count
+        self.enough = threading.Event()
 
-def follow(
-    settings: Mqtt,
-    wanted: Filter,
-    out: TextIO,
-    stopping: Callable[[], bool],
-    *,
-    device: str = "+",
-    source: str = "+",
-    command: Sequence[str] = (),
-    as_json: bool = False,
-    count: int | None = None,
-    client_id: str | None = None,
-) -> None:
-    """Follows events until `stopping()`, or until `count` have come.
-
-    Raises AsitEdgeError if there is no broker at first. Later the connection is found again however long it takes.
-    """
-    enough = threading.Event()
-    given = 0
-
-    def on_event(event: Event) -> None:
-        nonlocal given
-        if enough.is_set() or not wanted.wants(event):
+    def on_event(self, event: Event) -> None:
+        if self.enough.is_set() or not self._wanted.wants(event):
             return
-        print(event.to_json() if as_json else describe(event), file=out, flush=True)
-        if command:
+        self._print(event.to_json() if self._as_json else describe(event))
+        if self._command:
             try:
-                run_for(event.to_json(), command, None)
+                run_for(event.to_json(), self._command, None)
             except (Refused, Unavailable) as problem:
-                print(f"asit-edge: {problem}", file=sys.stderr)
-        given += 1
-        if count is not None and given >= count:
-            enough.set()
+                _note(str(problem))
+        if self._left is not None:
+            self._left -= 1
+            if self._left <= 0:
+                self.enough.set()
 
-    def on_gap(gap: Gap) -> None:
-        if as_json:
-            print(json.dumps({"gap": json.loads(gap.to_json())}), file=out, flush=True)
+    def on_gap(self, gap: Gap) -> None:
+        if self._as_json:
+            self._print(json.dumps({"gap": json.loads(gap.to_json())}))
         else:
-            note(f"{gap.device}/{gap.source}: nothing was heard from {gap.begin} to {gap.end} ({gap.cause})")
+            _note(f"{gap.device}/{gap.source}: nothing was heard from {gap.begin} to {gap.end} ({gap.cause})")
 
-    def on_status(status: Status) -> None:
+    def on_status(self, status: Status) -> None:
         detail = f" ({status.detail})" if status.detail else ""
-        note(f"{status.device}/{status.source}: {status.state} since {status.since}{detail}")
+        _note(f"{status.device}/{status.source}: {status.state} since {status.since}{detail}")
 
-    def on_availability(availability: Availability) -> None:
-        note(f"{availability.device}: {'online' if availability.online else 'offline'}")
+    def on_availability(self, availability: Availability) -> None:
+        _note(f"{availability.device}: {'online' if availability.online else 'offline'}")
 
-    def note(text: str) -> None:
-        print(f"asit-edge: {text}", file=sys.stderr, flush=True)
+    def _print(self, line: str) -> None:
+        print(line, file=self._out, flush=True)
 
-    client = Client(
-        settings,
-        client_id=client_id,
-        device=device,
-        source=source,
-        on_event=on_event,
-        on_gap=on_gap,
-        on_status=on_status,
-        on_availability=on_availability,
-    )
-    with client:
-        if not client.subscribed(FIRST_ATTEMPT):
-            raise AsitEdgeError(client.problem or "no connection to the broker")
-        while not stopping() and not enough.is_set():
-            client.wait(0.1)
+
+def _note(text: str) -> None:
+    print(f"asit-edge: {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What several commands have in common: options, the settings that they lead to, the wish to stop."""
+"""What several commands have in common: options, the settings that they lead to, signals to stop."""
 
 import signal
 import threading
@@ -22,7 +22,7 @@ ModelOption = Annotated[
 
 
 def stop_on_signals() -> threading.Event:
-    """Set when somebody wants this process to end."""
+    """An event that is set when this process is asked to end."""
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())

@@ -1,5 +1,6 @@
 """`asit-edge replay`."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from asit_edge.audio.clock import parse_iso
 from asit_edge.cli.options import ConfigOption, ModelOption, load_settings
-from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.errors import WrongUse
 
 
 def replay(
@@ -22,9 +23,8 @@ def replay(
 ) -> None:
     """Send a recording through the pipeline; the result is the same, byte for byte, every time."""
     from asit_edge.assembly import load_model
-    from asit_edge.deliver.sinks import mqtt
     from asit_edge.listen.replay import replay as run
-    from asit_edge.mqtt.topics import Topics
+    from asit_edge.messages.lines import describe_briefly
     from asit_edge.store.store import Store
 
     settings = load_settings(config, model)
@@ -35,29 +35,13 @@ def replay(
     if publish and settings.mqtt.host is None:
         raise WrongUse("--publish needs a broker: set mqtt.host in the configuration")
     loaded = load_model(settings)
-    store = Store(None, sinks={mqtt.NAME: lambda _: True} if publish else {})
-    topics = Topics(settings.mqtt.prefix, settings.device_name)
-    sink = mqtt.MqttSink(settings.mqtt, topics, store) if publish else None
-    if sink:
-        sink.start()
-        if not sink.first_attempt(15):
-            raise AsitEdgeError(sink.problem or "no connection to the broker")
-    for event in run(file, loaded, settings.device_name, store, began, settings.events.quiet_hours):
-        if sink:
-            sink.wake()
-        if as_json:
-            print(event.to_json())
-        else:
-            span = f"{event.onset} to {event.offset}" if event.offset else event.onset
-            print(f"{event.type:<6} {event.label:<30} peak {event.peak:.2f}  {span}")
-    if sink:
-        delivered = sink.drain(60)
-        sink.stop()
-        if refused := store.refusals():
-            raise AsitEdgeError(
-                f"the broker refused {len(refused)} message(s), first {refused[0].topic}: {refused[0].reason}"
-            )
-        if not delivered:
-            raise AsitEdgeError(
-                f"{store.count_waiting()} message(s) not delivered ({sink.problem or 'no answer in time'})"
-            )
+    with ExitStack() as stack:
+        store, sent = Store(None), None
+        if publish:
+            from asit_edge.cli.publishing import published
+
+            store, sent = stack.enter_context(published(settings.mqtt, settings.device_name))
+        for event in run(file, loaded, settings.device_name, store, began, settings.events.quiet_hours):
+            if sent:
+                sent()
+            print(event.to_json() if as_json else describe_briefly(event))

@@ -10,7 +10,10 @@ import typer
 
 from asit_edge.cli.options import ConfigOption, stop_on_signals
 from asit_edge.config.file import load_config
-from asit_edge.errors import WrongUse
+from asit_edge.errors import AsitEdgeError, WrongUse
+
+FIRST_ATTEMPT = 15.0
+"""Seconds that the first connection may take."""
 
 
 def subscribe(
@@ -31,8 +34,8 @@ def subscribe(
     as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")] = False,
 ) -> None:
     """Follow events over MQTT: each once, reconnecting as needed, told what was not heard and who is away."""
-    from asit_edge.cli.following import Filter
-    from asit_edge.cli.following import follow as run
+    from asit_edge.cli.following import Filter, Follower
+    from asit_edge.mqtt.client import Client
 
     mqtt = load_config(config).mqtt
     if host is not None or port is not None:
@@ -49,15 +52,21 @@ def subscribe(
     if arguments and shutil.which(arguments[0]) is None:
         raise WrongUse(f"--exec: no program {arguments[0]!r} that can be executed")
     stopping = stop_on_signals()
-    run(
+    wanted = Filter(frozenset(one.casefold() for one in label or []), min_score)
+    follower = Follower(wanted, sys.stdout, command=arguments, as_json=as_json, count=count)
+    client = Client(
         mqtt,
-        Filter(frozenset(one.casefold() for one in label or []), min_score),
-        sys.stdout,
-        stopping.is_set,
+        client_id=client_id,
         device=device,
         source=source,
-        command=arguments,
-        as_json=as_json,
-        count=count,
-        client_id=client_id,
+        on_event=follower.on_event,
+        on_gap=follower.on_gap,
+        on_status=follower.on_status,
+        on_availability=follower.on_availability,
     )
+    with client:
+        # Without a broker at first this ends; later the connection is found again however long it takes.
+        if not client.subscribed(FIRST_ATTEMPT):
+            raise AsitEdgeError(client.problem or "no connection to the broker")
+        while not stopping.is_set() and not follower.enough.is_set():
+            client.wait(0.1)

@@ -1,4 +1,4 @@
-"""Reads config.yaml: what is wrong in it is told by file, line and key."""
+"""Reads config.yaml: an error names file, line and key."""
 
 from pathlib import Path
 from typing import Any

@@ -8,25 +8,22 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from asit_edge.assembly import Model
 from asit_edge.audio.clock import iso
-from asit_edge.config.delivery import SinkSettings
 from asit_edge.config.root import Config
-from asit_edge.deliver.sinks import mqtt
+from asit_edge.deliver.reported import reported, starting_state
+from asit_edge.deliver.routes import routes
 from asit_edge.deliver.sinks.mqtt import MqttSink
 from asit_edge.deliver.sinks.opening import open_worker
 from asit_edge.deliver.sinks.worker import Worker
-from asit_edge.detect.class_settings import class_settings
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import CommandError, Gap, Health, Level, Status
-from asit_edge.mqtt.commands import BadCommand, Command, read_command
+from asit_edge.model.bundle import Manifest
+from asit_edge.mqtt.commands import Command, read_message
 from asit_edge.mqtt.connection import Message
-from asit_edge.mqtt.discovery import discovery
-from asit_edge.mqtt.topics import Topics, label_slugs
-from asit_edge.store.store import Store, Wants
+from asit_edge.mqtt.topics import Topics
+from asit_edge.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -45,67 +42,38 @@ class Remains(NamedTuple):
 class Delivery:
     """Where the listening loop puts what it heard; every method may be called from any thread."""
 
-    def __init__(self, config: Config, model: Model) -> None:
+    def __init__(self, config: Config, manifest: Manifest) -> None:
         """Raises AsitEdgeError or WrongUse if the store is not ours or something in the configuration is unusable."""
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._config = config
         self._topics = Topics(config.mqtt.prefix, config.device_name)
         self._sources = [source.name for source in config.sources]
-        labels = model.manifest.labels
-        settings = {
-            source.name: class_settings(config.events, model.manifest, source.events, f"sources[{index}].events")
-            for index, source in enumerate(config.sources)
-        }
-        heard = [label for column, label in enumerate(labels) if any(own[column] for own in settings.values())]
-        self._slugs = label_slugs(heard)
-        self._names = {self._slugs[label.id]: label.name for label in heard}
-        self._thresholds = {
-            name: {self._slugs[label.id]: entry.on for label, entry in zip(labels, own, strict=True) if entry}
-            for name, own in settings.items()
-        }
-        self._model = f"{model.manifest.name} {model.manifest.version}"
+        self._reported = reported(config, manifest)
+        self._model = f"{manifest.name} {manifest.version}"
         bounds = config.store
-        self._store = Store(bounds.effective_path, bounds.keep, bounds.max_days, bounds.max_mb, sinks=_routes(config))
+        self._store = Store(bounds.effective_path, bounds.keep, bounds.max_days, bounds.max_mb, sinks=routes(config))
         self._workers: list[Worker] = [open_worker(sink, self._store) for sink in config.sinks]
+        self._birth_topic = f"{config.home_assistant.prefix}/status"
         self._mqtt: MqttSink | None = None
         if config.mqtt.host is not None:
+            birth = [self._birth_topic] if config.home_assistant.discovery else []
             self._mqtt = MqttSink(
                 config.mqtt,
                 self._topics,
                 self._store,
-                subscriptions=self._subscriptions(),
+                subscriptions=[self._topics.commands, *birth],
                 on_message=self._on_message,
             )
         self._health = ""
         self._stopping = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="delivery", daemon=True)
 
-    @property
-    def _birth_topic(self) -> str:
-        return f"{self._config.home_assistant.prefix}/status"
-
-    def _subscriptions(self) -> list[str]:
-        birth = [self._birth_topic] if self._config.home_assistant.discovery else []
-        return [self._topics.commands, *birth]
-
     def start(self) -> None:
         """Shows the state that is true before anything is heard, and begins to deliver."""
         if self._mqtt:
             now = iso(time.time())
-            for source in self._sources:
-                starting = Status(schema=1, device=self._topics.device, source=source, state="starting", since=now)
-                self._mqtt.show(self._topics.status(source), starting.to_json())
-                for label, threshold in self._thresholds[source].items():
-                    self._mqtt.show(self._topics.sound(source, label), "OFF")
-                    self._mqtt.show(self._topics.threshold(source, label), f"{threshold:g}")
-            if self._config.home_assistant.discovery:
-                prefix = self._config.home_assistant.prefix
-                labels = {
-                    source: {label: self._names[label] for label in thresholds}
-                    for source, thresholds in self._thresholds.items()
-                }
-                for topic, payload in discovery(prefix, self._topics, labels, self._model).items():
-                    self._mqtt.show(topic, payload)
+            for topic, payload in starting_state(self._config, self._topics, self._reported, self._model, now):
+                self._mqtt.set_state(topic, payload)
         self._show_health()
         if self._mqtt:
             self._mqtt.clear_old_topics()
@@ -121,32 +89,32 @@ class Delivery:
         written = self._store.commit(events, f"{source}/event")
         if self._mqtt:
             for event in written:
-                label = self._slugs.get(event.label_id)
+                label = self._reported.slugs.get(event.label_id)
                 if label is not None:
-                    self._mqtt.show(self._topics.sound(source, label), "OFF" if event.type == "end" else "ON")
+                    self._mqtt.set_state(self._topics.sound(source, label), "OFF" if event.type == "end" else "ON")
         self._wake()
         return written
 
     def gap(self, gap: Gap) -> None:
-        """Audio was lost: stored and told like an event."""
+        """Audio was lost: stored and sent like an event."""
         self._store.post(f"{gap.source}/gap", gap)
         self._wake()
 
     def status(self, status: Status) -> None:
         """A source's state changed."""
         if self._mqtt:
-            self._mqtt.show(self._topics.status(status.source), status.to_json())
+            self._mqtt.set_state(self._topics.status(status.source), status.to_json())
 
     def threshold(self, source: str, label: str, on: float) -> None:
         """Events of this label begin at another score from now on."""
-        slug = next((slug for slug, name in self._names.items() if name == label), None)
+        slug = self._reported.slug_of(label)
         if self._mqtt and slug is not None:
-            self._mqtt.show(self._topics.threshold(source, slug), f"{on:g}")
+            self._mqtt.set_state(self._topics.threshold(source, slug), f"{on:g}")
 
     def level(self, level: Level) -> None:
-        """How loud a source is; told if there is a connection, or else never."""
+        """How loud a source is; sent if there is a connection, or else never."""
         if self._mqtt:
-            self._mqtt.say(self._topics.level(level.source), level.to_json(), qos=0)
+            self._mqtt.publish(self._topics.level(level.source), level.to_json(), qos=0)
 
     def stop(self, seconds: float) -> Remains:
         """Delivers what still waits, for at most so long; says `offline`; what is left stays in the store."""
@@ -194,7 +162,7 @@ class Delivery:
         if health != self._health:
             self._health = health
             if self._mqtt:
-                self._mqtt.show(self._topics.health, health)
+                self._mqtt.set_state(self._topics.health, health)
 
     # What comes over MQTT, in the connection's thread.
 
@@ -202,43 +170,14 @@ class Delivery:
         assert self._mqtt is not None
         if message.topic == self._birth_topic:
             if message.payload == b"online" and not message.retained:
-                timer = threading.Timer(random.uniform(0, BIRTH_DELAY), self._mqtt.show_again)
+                timer = threading.Timer(random.uniform(0, BIRTH_DELAY), self._mqtt.resend_state)
                 timer.daemon = True
                 timer.start()
             return
-        parsed = self._topics.parse_command(message.topic)
-        if parsed is None:
-            return
-        source, name = parsed
-        try:
-            if message.retained:
-                raise BadCommand("commands must not be retained: this one would be obeyed again at every connection")
-            command = read_command(source, name, message.payload, self._sources, self._names)
-        except BadCommand as bad:
-            payload = message.payload.decode("utf-8", errors="replace")[:100]
-            error = CommandError(
-                schema=1, device=self._topics.device, source=source, command=name, payload=payload, error=str(bad)
-            )
-            log.warning("command %s refused: %s", message.topic, bad)
-            self._mqtt.say(self._topics.error(source), error.to_json())
-            return
-        log.info("command %s: %s", message.topic, command.value)
-        self.commands.put(command)
-
-
-def _routes(config: Config) -> Mapping[str, Wants]:
-    routes: dict[str, Wants] = {}
-    if config.mqtt.host is not None:
-        routes[mqtt.NAME] = lambda message: True
-    for sink in config.sinks:
-        routes[sink.name] = _filter(sink)
-    return routes
-
-
-def _filter(sink: SinkSettings) -> Callable[[Event | Gap], bool]:
-    def wants(message: Event | Gap) -> bool:
-        if isinstance(message, Gap):
-            return False
-        return message.type in sink.types and (sink.labels is None or message.label in sink.labels)
-
-    return wants
+        command = read_message(message, self._topics, self._sources, self._reported.names)
+        if isinstance(command, CommandError):
+            log.warning("command %s refused: %s", message.topic, command.error)
+            self._mqtt.publish(self._topics.error(command.source), command.to_json())
+        elif command is not None:
+            log.info("command %s: %s", message.topic, command.value)
+            self.commands.put(command)

@@ -6,13 +6,15 @@ from pathlib import Path
 
 def default_cache() -> Path:
     """systemd's `CACHE_DIRECTORY`, or else the user's XDG cache."""
-    if directory := os.environ.get("CACHE_DIRECTORY"):
-        return Path(directory.partition(":")[0])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asit-edge"
+    return _directory("CACHE_DIRECTORY", "XDG_CACHE_HOME", ".cache")
 
 
 def state_directory() -> Path:
     """systemd's `STATE_DIRECTORY`, or else the user's XDG state home."""
-    if directory := os.environ.get("STATE_DIRECTORY"):
+    return _directory("STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state")
+
+
+def _directory(service: str, user: str, home: str) -> Path:
+    if directory := os.environ.get(service):
         return Path(directory.partition(":")[0])
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "asit-edge"
+    return Path(os.environ.get(user) or Path.home() / home) / "asit-edge"

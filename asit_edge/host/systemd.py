@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 
 class Systemd:
-    """What the service manager is told."""
+    """Notifications to the service manager."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
@@ -53,5 +53,5 @@ class Systemd:
     def _send(self, message: str) -> None:
         if self._socket is None:
             return
-        with contextlib.suppress(OSError):  # nobody is there to be told; listening matters more
+        with contextlib.suppress(OSError):  # no service manager listens: no reason to stop listening
             self._socket.sendto(message.encode(), self._address)

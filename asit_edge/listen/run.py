@@ -32,7 +32,7 @@ def listen(config: Config, out: TextIO, stopping: Callable[[], bool], rest: Call
     model = load_model(config, may_build=True)
     rate = model.manifest.front_end.sample_rate
     sources = [open_source(entry, rate) for entry in config.sources]
-    delivery = Delivery(config, model)
+    delivery = Delivery(config, model.manifest)
     systemd = Systemd()
     last_heard = LastHeard(config.store.effective_path.with_name("heard.json"))
     loop = ListeningLoop(config, model, sources, delivery, out, SystemClock(), last_heard=last_heard)

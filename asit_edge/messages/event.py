@@ -46,7 +46,7 @@ class Event(BaseModel):
 
 
 def late(payload: str) -> str:
-    """A stored event as it is told afterwards: marked as replayed. Other payloads stay as they are."""
+    """A stored event as it is sent late: marked as replayed. Other payloads stay as they are."""
     try:
         event = Event.model_validate_json(payload)
     except ValidationError:

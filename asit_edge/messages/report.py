@@ -1,4 +1,4 @@
-"""What the world is told about listening itself: states of sources, their level, and audio that was lost.
+"""Reports about the listening itself: states of sources, their level, and audio that was lost.
 
 Events live in `asit_edge.messages.event`. These are the payloads only; who sends them, and where to, is not decided
 here.

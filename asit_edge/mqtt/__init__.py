@@ -1,1 +1,1 @@
-"""What is said over MQTT, to whom and under which name; one connection to a broker."""
+"""MQTT: topics, discovery, commands, one connection to a broker, and a client for consumers."""

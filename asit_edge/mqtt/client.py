@@ -29,7 +29,7 @@ REMEMBERED = 100_000
 
 @dataclass(frozen=True)
 class Availability:
-    """A device said, or the broker for it, whether it is there."""
+    """Whether a device is online, as it published itself or the broker did by its last will."""
 
     device: str
     online: bool
@@ -42,8 +42,8 @@ def ignore(_: object) -> None:
 class Client:
     """Follows the devices under one prefix. The callbacks run in the connection's thread, one at a time.
 
-    An `Event` is given out once, however often it comes; `event.replayed` says that it is told afterwards. A `Gap` is
-    time in which nothing was listened to. `Status` and `Availability` are told as they are at first, and on change.
+    An `Event` is given out once, however often it comes; `event.replayed` marks one that is reported late.
+    A `Gap` is time in which nothing was listened to. `Status` and `Availability` come at first, then on change.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Client:
         return self
 
     def subscribed(self, seconds: float) -> bool:
-        """Waits until nothing that comes is missed any more, at most so long; `problem` tells why it did not."""
+        """Waits until nothing that comes is missed any more, at most so long; `problem` has the reason if not."""
         deadline = time.monotonic() + seconds
         return self.connection.first_attempt(seconds) and self._subscribed.wait(max(deadline - time.monotonic(), 0.0))
 
@@ -105,7 +105,7 @@ class Client:
 
     @property
     def online(self) -> frozenset[str]:
-        """The devices that are there."""
+        """The devices that are online."""
         return frozenset(device for device, online in self._online.items() if online)
 
     def wait(self, seconds: float | None = None) -> None:

@@ -3,6 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from asit_edge.messages.report import CommandError
+from asit_edge.mqtt.connection import Message
+from asit_edge.mqtt.topics import Topics
 from asit_edge.validation import nearest
 
 
@@ -17,6 +20,28 @@ class Command(NamedTuple):
 
 class BadCommand(Exception):
     """What was wrong with it, and what would be right."""
+
+
+def read_message(
+    message: Message, topics: Topics, sources: Collection[str], labels: Mapping[str, str]
+) -> Command | CommandError | None:
+    """What a message asks for, or the answer to a command that makes no sense; None if it is no command at all.
+
+    `labels` maps slugs to names.
+    """
+    parsed = topics.parse_command(message.topic)
+    if parsed is None:
+        return None
+    source, name = parsed
+    try:
+        if message.retained:
+            raise BadCommand("commands must not be retained: this one would be obeyed again at every connection")
+        return read_command(source, name, message.payload, sources, labels)
+    except BadCommand as bad:
+        payload = message.payload.decode("utf-8", errors="replace")[:100]
+        return CommandError(
+            schema=1, device=topics.device, source=source, command=name, payload=payload, error=str(bad)
+        )
 
 
 def read_command(

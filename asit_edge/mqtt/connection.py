@@ -1,4 +1,4 @@
-"""One lasting connection to an MQTT broker: found, kept, lost, found again. What is said over it is not decided here.
+"""One lasting connection to an MQTT broker: found, kept, lost, found again. What is sent over it is not decided here.
 
 MQTT 5 where the broker speaks it, else 3.1.1; TLS with verified certificates or none at all, never one for the other;
 websockets; a fixed client id whose session the broker keeps. Attempts are spaced with growing, jittered pauses, which
@@ -6,7 +6,6 @@ only a connection that lasts brings back to the shortest. A change is logged onc
 """
 
 import logging
-import random
 import ssl
 import threading
 import time
@@ -20,14 +19,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from asit_edge.backoff import Backoff
 from asit_edge.config.delivery import Mqtt
 from asit_edge.errors import WrongUse, one_line
+from asit_edge.mqtt import problems
 
 log = logging.getLogger(__name__)
-
-UNSUPPORTED_PROTOCOL = "Unsupported protocol version"
-TAKEN_OVER = 142
-"""DISCONNECT reason: another client has connected under the same id (MQTT 5, section 3.14.2.1)."""
 
 ANSWER_SECONDS = 5.0
 """How long a broker may take to answer a connection."""
@@ -53,7 +50,7 @@ class Message(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What the broker takes, as it said when it welcomed us."""
+    """What the broker takes, as it stated when the connection was made."""
 
     in_flight: int
     packet_bytes: int | None
@@ -84,7 +81,7 @@ class Connection:
         in_flight: int = 20,
         waiting: str = "events wait in the store",
     ) -> None:
-        """`availability` is a topic on which `online` is said, and `offline` by the broker when we are gone; `waiting`
+        """`availability` is a topic: we publish `online` on it, and the broker `offline` when we are gone; `waiting`
         is what happens to messages meanwhile, in words for the user.
 
         Raises WrongUse if certificates or the password cannot be read. Nothing is connected yet.
@@ -109,6 +106,7 @@ class Connection:
         self._welcomed = False
         self._up_at = 0.0
         self._brief = 0
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._unanswered = threading.Timer(ANSWER_SECONDS, lambda: None)
         old = settings.protocol == "3.1.1"
         self._protocol = MQTTProtocolVersion.MQTTv311 if old else MQTTProtocolVersion.MQTTv5
@@ -164,7 +162,7 @@ class Connection:
         return properties
 
     def renew(self, problem: str) -> None:
-        """Gives this connection up for a new one."""
+        """Gives this connection up for a new one; `problem` is what the broker does wrong."""
         self._report(problem)
         self._client.disconnect()
 
@@ -210,7 +208,6 @@ class Connection:
         return client
 
     def _connect(self) -> None:
-        pause = FIRST_PAUSE
         while not self._stopping.is_set():
             self._unanswered = threading.Timer(ANSWER_SECONDS, self._on_no_answer, [self._client])
             self._unanswered.daemon = True
@@ -223,7 +220,7 @@ class Connection:
                 self._client.loop_start()
                 self._over.wait()
             except (OSError, ValueError) as error:
-                self._report(_connection_problem(self.where, error, self._settings))
+                self._report(problems.no_connection(error, self._settings))
             finally:
                 self._unanswered.cancel()
                 self._client.loop_stop()
@@ -231,14 +228,13 @@ class Connection:
                 self._up.clear()
                 self._callbacks.down()
                 if self._brief == 0:
-                    pause = FIRST_PAUSE
+                    self._backoff.reset()
             if self._falls_back:
                 log.info("MQTT broker %s: does not speak MQTT 5, falling back to 3.1.1", self.where)
                 self._protocol = MQTTProtocolVersion.MQTTv311
                 self._falls_back = False
             else:
-                self._stopping.wait(pause * random.uniform(0.75, 1.25))
-                pause = min(2 * pause, LONGEST_PAUSE)
+                self._stopping.wait(self._backoff.pause())
             self._client = self._new_client()
 
     def _open(self) -> None:
@@ -257,9 +253,9 @@ class Connection:
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
         self._unanswered.cancel()
         if reason.is_failure:
-            self._falls_back = str(reason) == UNSUPPORTED_PROTOCOL and self._may_fall_back()
+            self._falls_back = str(reason) == problems.UNSUPPORTED_PROTOCOL and self._may_fall_back()
             if not self._falls_back:
-                self._report(_refusal(self.where, reason, self._settings))
+                self._report(problems.refused(reason, self._settings))
             client.disconnect()
             return
         self._welcomed = True
@@ -276,13 +272,10 @@ class Connection:
         self._callbacks.up(limits)
 
     def _on_no_answer(self, client: paho.Client) -> None:
-        """The broker took the connection and says nothing: some do so when they cannot read MQTT 5."""
+        """The broker took the connection and does not answer: some do so when they cannot read MQTT 5."""
         self._falls_back = self._may_fall_back()
         if not self._falls_back:
-            self._report(
-                f"MQTT broker {self.where}: takes the connection but does not answer; "
-                "check mqtt.port and mqtt.protocol, and whether it expects TLS"
-            )
+            self._report(problems.NO_ANSWER)
         client.disconnect()
 
     def _may_fall_back(self) -> bool:
@@ -295,14 +288,10 @@ class Connection:
             return
         brief = time.monotonic() - self._up_at < LASTING
         self._brief = self._brief + 1 if brief else 0
-        if reason.value == TAKEN_OVER or self._brief >= MANY_BRIEF:  # not every broker says why
-            certainly = "another client" if reason.value == TAKEN_OVER else "no connection lasts; maybe another client"
-            self._report(
-                f"MQTT broker {self.where}: {certainly} has taken the id {self._client_id!r}; "
-                "every device needs a name (device) or mqtt.client_id of its own"
-            )
+        if reason.value == problems.TAKEN_OVER or self._brief >= MANY_BRIEF:
+            self._report(problems.id_taken(reason, self._client_id))
         elif self._problem is None:
-            self._report(f"MQTT broker {self.where}: connection lost ({reason}); {self._waiting}")
+            self._report(f"connection lost ({reason}); {self._waiting}")
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: Any, reasons: list[ReasonCode], _properties: Any) -> None:
         if refused := [reason for reason in reasons if reason.is_failure]:
@@ -310,7 +299,9 @@ class Connection:
         self._callbacks.subscribed()
 
     def _report(self, problem: str | None) -> None:
-        """Logs a change of state once, not at every attempt."""
+        """Notes what the broker does wrong. A change is logged once, not at every attempt."""
+        if problem is not None:
+            problem = f"MQTT broker {self.where}: {problem}"
         if problem == self._problem:
             return
         if problem is None:
@@ -335,31 +326,3 @@ def _tls_context(settings: Mqtt) -> ssl.SSLContext | None:
         raise WrongUse(f"mqtt.tls.{key} {getattr(tls, key)}: cannot be used ({one_line(error)})") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
-
-
-def _connection_problem(where: str, error: Exception, settings: Mqtt) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"MQTT broker {where}: its certificate is not trusted ({error.verify_message}); "
-            "check mqtt.host and mqtt.tls.ca_file"
-        )
-    if isinstance(error, ssl.SSLError):
-        return f"MQTT broker {where}: TLS failed ({one_line(error)}); check mqtt.port and mqtt.tls"
-    if isinstance(error, ConnectionRefusedError):
-        return f"MQTT broker {where}: connection refused; is a broker running there? check mqtt.host and mqtt.port"
-    if isinstance(error, paho.WebsocketConnectionError):
-        return f"MQTT broker {where}: no websocket ({one_line(error)}); check mqtt.port and mqtt.path"
-    hint = "" if settings.tls.wanted else " (if the broker expects TLS, set mqtt.tls.enabled)"
-    return f"MQTT broker {where}: {one_line(error) or type(error).__name__}; check mqtt.host and mqtt.port{hint}"
-
-
-def _refusal(where: str, reason: ReasonCode, settings: Mqtt) -> str:
-    if str(reason) in {"Not authorized", "Bad user name or password"}:
-        user = f"user {settings.username!r}" if settings.username else "a client without user name"
-        return (
-            f"MQTT broker {where}: refuses {user} ({reason}); "
-            "check mqtt.username and mqtt.password_file (or ASIT_EDGE_MQTT_PASSWORD)"
-        )
-    if str(reason) == UNSUPPORTED_PROTOCOL:
-        return f"MQTT broker {where}: does not speak MQTT {settings.protocol}; set mqtt.protocol to auto"
-    return f"MQTT broker {where}: refuses the connection ({reason})"

@@ -1,4 +1,4 @@
-"""The names under which the world finds things: MQTT topics, and Home Assistant's ids. Pure; tells what is where.
+"""MQTT topics and Home Assistant's ids. Pure.
 
 Names of devices and sources are letters, digits, `_` and `-` (the configuration sees to that); labels are anything and
 become slugs. Two different things never share a topic or an id, and the same thing keeps its own over restarts.

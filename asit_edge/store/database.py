@@ -70,7 +70,7 @@ _TABLES = {
 
 
 class NotAStore(AsitEdgeError):
-    """The file belongs to somebody else, to a newer asit-edge or to one that runs: it is left alone."""
+    """The file belongs to another program, to a newer asit-edge or to one that runs: it is left alone."""
 
 
 def lease(path: Path) -> IO[bytes]:
@@ -166,7 +166,7 @@ def _check(database: sqlite3.Connection) -> None:
 
 
 def _require_store(path: Path) -> None:
-    """Somebody's letter is not to be moved aside because `store.path` was mistyped."""
+    """Raises NotAStore if the file is of another kind: it must not be moved aside because `store.path` was mistyped."""
     if not path.exists():
         return
     with path.open("rb") as file:

@@ -1,29 +1,16 @@
 """What `asit-edge events` does: read the store on the device, also while `listen` writes to it."""
 
-import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from asit_edge.audio.clock import parse_iso
-from asit_edge.errors import AsitEdgeError, WrongUse, one_line
+from asit_edge.errors import AsitEdgeError, one_line
 from asit_edge.messages.event import Event
 from asit_edge.store.database import SCHEMA_VERSION
 
-UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 POLL = 0.5
 AT_ONCE = 500
-
-
-def parse_since(text: str, now: float) -> float:
-    """`30m`, `12h`, `7d` before now, or an ISO 8601 time, in seconds since the epoch. Raises WrongUse."""
-    if match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text):
-        return now - float(match[1]) * UNITS[match[2]]
-    try:
-        return parse_iso(text)
-    except ValueError:
-        raise WrongUse(f"--since {text!r}: neither a duration such as 30m, 12h, 7d nor an ISO 8601 time") from None
 
 
 def history(
@@ -40,11 +27,11 @@ def history(
     """
     if not path.exists():
         raise AsitEdgeError(f"{path}: no such file; has asit-edge listen run on this device, as this user?")
-    conditions, parameters = ["seq > ?"], [0.0]
+    conditions, parameters = ["seq > ?"], list[object]([0])
     for condition, value in (("onset_epoch >= ?", since), ("label = ? COLLATE NOCASE", label), ("source = ?", source)):
         if value is not None:
             conditions.append(condition)
-            parameters.append(value)  # type: ignore[arg-type]
+            parameters.append(value)
     query = f"SELECT seq, payload FROM event WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT {AT_ONCE}"
     try:
         database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)

@@ -87,6 +87,13 @@ def test_the_version_is_told() -> None:
     assert run("--version").stdout.startswith("asit-edge ")
 
 
+def test_it_starts_without_what_only_some_commands_need() -> None:
+    heavy = "numpy", "onnxruntime", "sounddevice", "soundfile", "paho", "amqtt"
+    program = f"import sys, asit_edge.cli.app; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
 @pytest.fixture
 def bad_files(tmp_path: Path) -> Path:
     """Every kind of file that is no good audio."""

@@ -10,13 +10,13 @@ import sys
 import time
 from pathlib import Path
 
-import asit_edge.deliver.sinks.mqtt
+import asit_edge.deliver.sinks.sender
 import asit_edge.mqtt.connection
 from asit_edge.assembly import load_model
 from asit_edge.config.file import load_config
 from asit_edge.deliver.delivery import Delivery
 from asit_edge.messages.event import Event
-from tests.store.test_store import event
+from tests.store.samples import event
 
 BATCH = 5
 
@@ -32,8 +32,8 @@ def main() -> None:
     first, count, rate = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
     asit_edge.mqtt.connection.FIRST_PAUSE = asit_edge.mqtt.connection.LASTING = 0.1
     asit_edge.mqtt.connection.LONGEST_PAUSE = 0.3
-    asit_edge.deliver.sinks.mqtt.FRESH_SECONDS = 0.1  # so that short outages leave a backlog
-    delivery = Delivery(config, load_model(config))
+    asit_edge.deliver.sinks.sender.FRESH_SECONDS = 0.1  # so that short outages leave a backlog
+    delivery = Delivery(config, load_model(config).manifest)
     delivery.start()
     began = time.monotonic()
     sources = [source.name for source in config.sources]

@@ -15,18 +15,19 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from asit_edge.assembly import Model, load_model
 from asit_edge.config.delivery import Mqtt
 from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.model.bundle import Manifest, load_bundle
 from asit_edge.mqtt.client import Availability, Client
 from asit_edge.mqtt.commands import Command
+from asit_edge.mqtt.embedded_broker import embedded_broker
 from tests.integration.feeder import heard
-from tests.integration.mosquitto import Mosquitto, Subscriber, wait_for
+from tests.integration.mosquitto import Mosquitto, Subscriber, free_port, wait_for
 from tests.integration.proxy import Proxy
-from tests.store.test_store import gap
+from tests.store.samples import gap
 
 
 @pytest.fixture
@@ -38,8 +39,8 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 @pytest.fixture
-def model(tone_bundle: Path) -> Model:
-    return load_model(Config(model=tone_bundle))
+def model(tone_bundle: Path) -> Manifest:
+    return load_bundle(tone_bundle).manifest
 
 
 def configured(folder: Path, broker: Mosquitto, sources: tuple[str, ...] = ("mic", "yard"), **more: Any) -> Config:
@@ -76,7 +77,9 @@ def publish(broker: Mosquitto, topic: str, payload: str, *, retain: bool = False
     client.loop_stop()
 
 
-def test_states_are_kept_by_the_broker_and_follow_the_events(tmp_path: Path, model: Model, broker: Mosquitto) -> None:
+def test_states_are_kept_by_the_broker_and_follow_the_events(
+    tmp_path: Path, model: Manifest, broker: Mosquitto
+) -> None:
     delivery = Delivery(configured(tmp_path, broker), model)
     with Subscriber(broker, topic="asit/#") as subscriber:
         delivery.start()
@@ -115,7 +118,7 @@ def test_states_are_kept_by_the_broker_and_follow_the_events(tmp_path: Path, mod
 
 
 def test_what_a_source_or_label_left_at_the_broker_is_removed_with_it(
-    tmp_path: Path, model: Model, broker: Mosquitto
+    tmp_path: Path, model: Manifest, broker: Mosquitto
 ) -> None:
     first = Delivery(configured(tmp_path, broker), model)
     first.start()
@@ -137,7 +140,7 @@ def test_what_a_source_or_label_left_at_the_broker_is_removed_with_it(
 
 
 def test_a_source_of_its_own_settings_shows_its_own_labels_and_thresholds(
-    tmp_path: Path, model: Model, broker: Mosquitto
+    tmp_path: Path, model: Manifest, broker: Mosquitto
 ) -> None:
     low = {"labels": {"Low tone": {"on_threshold": 0.9}}, "only": ["Low tone"]}
     sources = [
@@ -156,7 +159,7 @@ def test_a_source_of_its_own_settings_shows_its_own_labels_and_thresholds(
 
 
 def test_home_assistant_is_told_again_when_it_is_born_and_the_broker_when_it_forgot(
-    tmp_path: Path, model: Model, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, model: Manifest, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("asit_edge.deliver.delivery.BIRTH_DELAY", 0.1)
     monkeypatch.setattr("asit_edge.mqtt.connection.FIRST_PAUSE", 0.1)
@@ -175,7 +178,7 @@ def test_home_assistant_is_told_again_when_it_is_born_and_the_broker_when_it_for
     delivery.stop(5)
 
 
-def test_commands_are_obeyed_or_answered(tmp_path: Path, model: Model, broker: Mosquitto) -> None:
+def test_commands_are_obeyed_or_answered(tmp_path: Path, model: Manifest, broker: Mosquitto) -> None:
     delivery = Delivery(configured(tmp_path, broker), model)
     delivery.start()
     with Subscriber(broker, topic="asit/hall/#") as subscriber:
@@ -214,7 +217,7 @@ def test_commands_are_obeyed_or_answered(tmp_path: Path, model: Model, broker: M
     again.stop(5)
 
 
-def test_messages_have_the_properties_of_mqtt_5(tmp_path: Path, model: Model, broker: Mosquitto) -> None:
+def test_messages_have_the_properties_of_mqtt_5(tmp_path: Path, model: Manifest, broker: Mosquitto) -> None:
     got: list[paho.MQTTMessage] = []
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
     client.on_message = lambda _client, _data, message: got.append(message)
@@ -237,9 +240,9 @@ def test_messages_have_the_properties_of_mqtt_5(tmp_path: Path, model: Model, br
 
 
 def test_a_broker_that_acknowledges_nothing_is_left_and_found_again(
-    tmp_path: Path, model: Model, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, model: Manifest, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asit_edge.deliver.sinks.mqtt.ACK_SECONDS", 0.5)
+    monkeypatch.setattr("asit_edge.deliver.sinks.sender.ACK_SECONDS", 0.5)
     monkeypatch.setattr("asit_edge.mqtt.connection.FIRST_PAUSE", 0.1)
     with Proxy(broker.port) as proxy, Subscriber(broker, topic="asit/hall/mic/event") as subscriber:
         delivery = Delivery(configured(tmp_path, broker, mqtt={"port": proxy.port}), model)
@@ -256,7 +259,7 @@ def test_a_broker_that_acknowledges_nothing_is_left_and_found_again(
 
 def test_two_devices_of_one_name_are_told_so_and_do_not_fight(
     tmp_path: Path,
-    model: Model,
+    model: Manifest,
     broker: Mosquitto,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -273,7 +276,9 @@ def test_two_devices_of_one_name_are_told_so_and_do_not_fight(
     assert welcomes < 20, "the pauses grow though every attempt succeeds"
 
 
-def test_a_client_gets_each_event_once_and_knows_who_is_away(tmp_path: Path, model: Model, broker: Mosquitto) -> None:
+def test_a_client_gets_each_event_once_and_knows_who_is_away(
+    tmp_path: Path, model: Manifest, broker: Mosquitto
+) -> None:
     events: list[Event] = []
     gaps: list[Gap] = []
     statuses: list[Status] = []
@@ -315,7 +320,7 @@ def test_a_clients_own_errors_reach_whoever_waits(broker: Mosquitto) -> None:
             client.wait(10)
 
 
-def test_the_commands_subscribe_and_events(tmp_path: Path, model: Model, broker: Mosquitto) -> None:
+def test_the_commands_subscribe_and_events(tmp_path: Path, model: Manifest, broker: Mosquitto) -> None:
     config = tmp_path / "config.yaml"
     settings = configured(tmp_path, broker)
     config.write_text(
@@ -370,7 +375,7 @@ def test_the_commands_subscribe_and_events(tmp_path: Path, model: Model, broker:
     delivery.stop(5)
 
 
-def test_a_client_certificate_is_shown_where_the_broker_wants_one(tmp_path: Path, model: Model) -> None:
+def test_a_client_certificate_is_shown_where_the_broker_wants_one(tmp_path: Path, model: Manifest) -> None:
     broker = Mosquitto(tmp_path / "secured", tls=True)
     broker.configure("require_certificate true", f"cafile {broker.ca_file}")
     broker.start()
@@ -386,11 +391,10 @@ def test_a_client_certificate_is_shown_where_the_broker_wants_one(tmp_path: Path
         broker.kill()
 
 
-def test_websockets(tmp_path: Path, model: Model) -> None:
+def test_websockets(tmp_path: Path, model: Manifest) -> None:
     """mosquitto of Debian has none: the embedded broker has."""
-    from tests.integration.websocket_broker import websocket_broker
-
-    with websocket_broker() as port:
+    port = free_port()
+    with embedded_broker(port, "ws"):
         settings = Mqtt(host="127.0.0.1", port=port, transport="websockets", path="/", protocol="3.1.1")
         got: list[Event] = []
         with Client(settings, on_event=got.append) as client:

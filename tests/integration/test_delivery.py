@@ -23,7 +23,7 @@ from tests.conftest import RATE, tones
 from tests.integration.mosquitto import PASSWORD, Mosquitto, Subscriber, wait_for
 from tests.integration.proxy import Proxy
 from tests.integration.test_mqtt import ENVIRONMENT, asit_edge
-from tests.store.test_store import TO_MQTT, damaged_store, event
+from tests.store.samples import TO_MQTT, damaged_store, event
 
 
 @pytest.fixture

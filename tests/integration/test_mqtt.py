@@ -14,14 +14,14 @@ import pytest
 import soundfile
 import yaml
 
-from asit_edge.cli.demo import embedded_broker
 from asit_edge.config.delivery import Mqtt
 from asit_edge.deliver.sinks.mqtt import MqttSink
+from asit_edge.mqtt.embedded_broker import embedded_broker
 from asit_edge.mqtt.topics import Topics
 from asit_edge.store.store import Store
 from tests.conftest import RATE, tones
 from tests.integration.mosquitto import PASSWORD, Mosquitto, Subscriber, free_port, wait_for
-from tests.store.test_store import TO_MQTT, event
+from tests.store.samples import TO_MQTT, event
 
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("ASIT_EDGE")}
 

@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asit_edge.mqtt.commands import BadCommand, Command, read_command
+from asit_edge.messages.report import CommandError
+from asit_edge.mqtt.commands import BadCommand, Command, read_command, read_message
+from asit_edge.mqtt.connection import Message
+from asit_edge.mqtt.topics import Topics
 
 LABELS = {"dog": "Dog", "baby_cry": "Baby cry"}
 
@@ -57,3 +60,27 @@ def test_nothing_gets_through_that_is_not_a_command(source: str, name: str, payl
     else:
         assert command.source in ("mic", "yard")
         assert command.name == "listen" or 0 < command.value < 1
+
+
+def message(topic: str, payload: bytes, *, retained: bool = False) -> Command | CommandError | None:
+    return read_message(Message(topic, payload, retained), Topics("asit", "hall"), ["mic", "yard"], LABELS)
+
+
+def test_a_message_is_a_command_an_error_or_none_of_our_business() -> None:
+    assert message("asit/hall/mic/set/listen", b"ON") == Command("mic", "listen", None, True)
+    assert message("asit/hall/mic/status", b"ON") is None
+    assert message("asit/other/mic/set/listen", b"ON") is None
+    assert message("asit/hall/mic/set/threshold/dog", b"x" * 200) == CommandError(
+        schema=1,
+        device="hall",
+        source="mic",
+        command="threshold/dog",
+        payload="x" * 100,
+        error=f"a threshold must be a number between 0 and 1, not {'x' * 40 + '...'!r}",
+    )
+
+
+def test_a_retained_command_is_not_obeyed() -> None:
+    error = message("asit/hall/mic/set/listen", b"ON", retained=True)
+    assert isinstance(error, CommandError)
+    assert "must not be retained" in error.error

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from asit_edge.messages.event import Event
 from asit_edge.store.store import Store
-from tests.store.test_store import event
+from tests.store.samples import event
 
 SINKS = ("mqtt", "siren")
 
@@ -21,7 +21,7 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._patch = pytest.MonkeyPatch()
-        self._patch.setattr("asit_edge.store.store.RETRY_DISK", 0.0)
+        self._patch.setattr("asit_edge.store.disk.RETRY_DISK", 0.0)
         self._folder = tempfile.TemporaryDirectory()
         self.count = 0
         self.broken = False
@@ -65,12 +65,12 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def the_disk_fails(self) -> None:
         self.broken = True
-        self.store._database.execute("PRAGMA query_only=ON")  # type: ignore[union-attr]
+        self.store._disk.database.execute("PRAGMA query_only=ON")  # type: ignore[union-attr]
 
     @rule()
     def the_disk_is_back(self) -> None:
         self.broken = False
-        self.store._database.execute("PRAGMA query_only=OFF")  # type: ignore[union-attr]
+        self.store._disk.database.execute("PRAGMA query_only=OFF")  # type: ignore[union-attr]
         self.store.tend()
         assert self.store.problem is None
 

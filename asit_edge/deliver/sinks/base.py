@@ -16,6 +16,8 @@ class Refused(AsitEdgeError):
 Send = Callable[[str], None]
 """Takes the JSON of one event."""
 
+MQTT = "mqtt"
+"""The broker's name among the sinks."""
 
 LATE_SECONDS = 10.0
 """A message that waited longer for a connection is marked as replayed."""

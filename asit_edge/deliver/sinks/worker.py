@@ -5,14 +5,15 @@ with growing pauses) and `Refused` if it never will (the message is kept with th
 """
 
 import logging
-import random
 import threading
 import time
 
+from asit_edge.backoff import Backoff
 from asit_edge.deliver.sinks.base import LATE_SECONDS, Refused, Send, Unavailable
 from asit_edge.errors import one_line
 from asit_edge.messages.event import late
-from asit_edge.store.store import Outgoing, Store
+from asit_edge.store.rows import Outgoing
+from asit_edge.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Worker:
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._problem: str | None = None
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
 
     @property
@@ -62,25 +64,23 @@ class Worker:
             self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        pause = FIRST_PAUSE
         while not self._stopping.is_set():
             self._news.clear()
             try:
                 if not self._deliver():
                     self._news.wait(1.0)
-                pause = FIRST_PAUSE
+                self._backoff.reset()
             except Unavailable as problem:
-                pause = self._rest(str(problem), pause)
+                self._rest(str(problem))
             except Exception as error:
                 # Whatever it is, the queue must not stand still for good, nor the others know of it.
                 log.debug("%s", self._name, exc_info=True)
-                pause = self._rest(f"{type(error).__name__}: {one_line(error)}", pause)
+                self._rest(f"{type(error).__name__}: {one_line(error)}")
 
-    def _rest(self, problem: str, pause: float) -> float:
-        """Says so and waits about as long; returns the pause after the next failure."""
+    def _rest(self, problem: str) -> None:
+        """Says so, and waits before the next attempt."""
         self._report(problem)
-        self._stopping.wait(pause * random.uniform(0.75, 1.25))
-        return min(2 * pause, LONGEST_PAUSE)
+        self._stopping.wait(self._backoff.pause())
 
     def _deliver(self) -> bool:
         """Takes over what waits now. False if that was nothing. Raises Unavailable."""

@@ -62,6 +62,11 @@ def engine_options(bundle: Bundle, config: Config) -> Options:
     )
 
 
+def engine_cache(config: Config) -> EngineCache:
+    """The folder of engines."""
+    return EngineCache(config.tensorrt.engines or default_cache() / "engines")
+
+
 def tensorrt_wanted(config: Config) -> bool:
     """Is it asked for, or is `auto` and installed?"""
     return config.backend == "tensorrt" or (config.backend == "auto" and find_spec("tensorrt") is not None)
@@ -137,7 +142,7 @@ class _Supply:
         self._bundle = bundle
         self._options = engine_options(bundle, config)
         self._key = key_here(tensorrt, cuda, bundle, self._options)
-        self._cache = EngineCache(config.tensorrt.engines or default_cache() / "engines")
+        self._cache = engine_cache(config)
         self._build = build
         self._offer = offer
 

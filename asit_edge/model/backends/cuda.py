@@ -114,31 +114,13 @@ class DriverCuda:
         self._call("cuMemFreeHost", ctypes.c_void_p(address))
 
     def upload(self, device: int, host: int, size: int) -> None:
-        self._call(
-            "cuMemcpyHtoDAsync_v2",
-            ctypes.c_uint64(device),
-            ctypes.c_void_p(host),
-            ctypes.c_size_t(size),
-            ctypes.c_void_p(self.stream),
-        )
+        self._queue_copy("cuMemcpyHtoDAsync_v2", ctypes.c_uint64(device), ctypes.c_void_p(host), size)
 
     def download(self, host: int, device: int, size: int) -> None:
-        self._call(
-            "cuMemcpyDtoHAsync_v2",
-            ctypes.c_void_p(host),
-            ctypes.c_uint64(device),
-            ctypes.c_size_t(size),
-            ctypes.c_void_p(self.stream),
-        )
+        self._queue_copy("cuMemcpyDtoHAsync_v2", ctypes.c_void_p(host), ctypes.c_uint64(device), size)
 
     def copy(self, target: int, source: int, size: int) -> None:
-        self._call(
-            "cuMemcpyDtoDAsync_v2",
-            ctypes.c_uint64(target),
-            ctypes.c_uint64(source),
-            ctypes.c_size_t(size),
-            ctypes.c_void_p(self.stream),
-        )
+        self._queue_copy("cuMemcpyDtoDAsync_v2", ctypes.c_uint64(target), ctypes.c_uint64(source), size)
 
     def synchronise(self) -> None:
         self._call("cuStreamSynchronize", ctypes.c_void_p(self.stream))
@@ -163,6 +145,9 @@ class DriverCuda:
         free, total = ctypes.c_size_t(), ctypes.c_size_t()
         self._call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
         return int(free.value)
+
+    def _queue_copy(self, name: str, target: Any, source: Any, size: int) -> None:
+        self._call(name, target, source, ctypes.c_size_t(size), ctypes.c_void_p(self.stream))
 
     def _attribute(self, device: ctypes.c_int, number: int) -> int:
         value = ctypes.c_int()

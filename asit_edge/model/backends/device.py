@@ -63,11 +63,6 @@ class Runner:
         self.slots = 0
         weakref.finalize(self, _release, cuda, self._owned).atexit = False  # the driver frees what is left
 
-    @property
-    def state_shapes(self) -> dict[str, Tensor]:
-        """The states by the name of their input."""
-        return {name: self._tensors[name] for name in self._states}
-
     def reserve(self, slots: int) -> None:
         """Makes room for that many streams; what the present ones have is kept."""
         if slots <= self.slots or not self._states:

@@ -1,7 +1,7 @@
 """Two backends for one model: the engine as long as it works, ONNX Runtime before it is ready and after it failed.
 
-An engine may be offered from another thread while streams are being followed. A failing one is dropped for good and
-said so; the step in which it failed is done again on ONNX Runtime, so no audio goes unscored.
+An engine may be offered from another thread while streams are being followed. A failing one is dropped for good, with
+a warning; the step in which it failed is done again on ONNX Runtime, so no audio goes unscored.
 """
 
 import logging
@@ -37,7 +37,7 @@ class SwitchedWindows:
                 return engine.score(windows)
             except Exception as error:  # whatever it is, a listener goes on
                 self._engine = None
-                tell(error)
+                _log_failure(error)
         return self._fallback.score(windows)
 
 
@@ -79,7 +79,7 @@ class SwitchedStream:
                 return engine.step(chunks, [held.memory for held in memories])
             except Exception as error:  # whatever it is, a listener goes on
                 self._engine = None
-                tell(error)
+                _log_failure(error)
         for held in memories:
             if held.owner is not self._fallback:
                 self._bring_back(held)
@@ -97,6 +97,5 @@ class SwitchedStream:
         held.owner = self._fallback
 
 
-def tell(error: Exception) -> None:
-    """Says that the engine is out of service."""
+def _log_failure(error: Exception) -> None:
     log.warning("the TensorRT engine failed (%s); ONNX Runtime serves from here on", error)

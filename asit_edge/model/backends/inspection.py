@@ -6,11 +6,10 @@ from typing import Any
 
 from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError
-from asit_edge.host.directories import default_cache
 from asit_edge.model.backends.build import key_here
-from asit_edge.model.backends.choice import engine_options, onnx_precision
+from asit_edge.model.backends.choice import engine_cache, engine_options, onnx_precision
 from asit_edge.model.backends.cuda import DriverCuda
-from asit_edge.model.backends.engine import EngineCache, Options
+from asit_edge.model.backends.engine import Options
 from asit_edge.model.backends.session import Provider, providers_here
 from asit_edge.model.backends.shapes import as_classifier, open_classifier, open_engine
 from asit_edge.model.backends.tensorrt import installed
@@ -151,8 +150,7 @@ def bench(bundle: Bundle, config: Config, batches: list[int], seconds: float) ->
 
 def _engine_plan(bundle: Bundle, config: Config, options: Options) -> bytes:
     tensorrt, cuda = installed(), DriverCuda()
-    cache = EngineCache(config.tensorrt.engines or default_cache() / "engines")
-    return cache.read(bundle.manifest, key_here(tensorrt, cuda, bundle, options))
+    return engine_cache(config).read(bundle.manifest, key_here(tensorrt, cuda, bundle, options))
 
 
 def _engine(bundle: Bundle, config: Config, precision: Precision) -> Classifier:

@@ -1,27 +1,10 @@
-"""How fast the backlog flows, and which message a broker cannot stand. Pure: time comes in as seconds of any clock."""
+"""Which message makes a broker close the connection. Pure: time comes in as seconds of any clock."""
 
 from collections import Counter
 
 
-class Pace:
-    """A token bucket: at most `rate` messages a second, and at most a quarter of a second's worth at once."""
-
-    def __init__(self, rate: float, now: float) -> None:
-        self._rate, self._most = rate, max(rate / 4, 1.0)
-        self._tokens, self._at = 0.0, now
-
-    def allowance(self, now: float) -> int:
-        """How many messages may go now."""
-        self._tokens = min(self._tokens + (now - self._at) * self._rate, self._most)
-        self._at = now
-        return int(self._tokens)
-
-    def spend(self, count: int) -> None:
-        self._tokens -= count
-
-
 class Suspicion:
-    """Finds the message at which a broker hangs up (MQTT 3.1.1 has no other way to say that one is too large).
+    """Finds the message that makes a broker close the connection: in MQTT 3.1.1 its only answer to one too large.
 
     After a connection broke soon after messages were sent, they are sent singly for a while; one on which `strikes`
     connections broke, with nothing else on its way, is the cause.
@@ -39,7 +22,7 @@ class Suspicion:
         return self._left > 0
 
     def broke(self, on_their_way: list[int], seconds_ago: float) -> int | None:
-        """A connection ended with these rows unanswered, the last sent so long ago. The row that is convicted."""
+        """A connection ended with these rows unanswered, the last sent so long ago. Gives the culprit."""
         if not on_their_way or seconds_ago > self._soon:
             return None
         self._left = self._singly
@@ -50,6 +33,6 @@ class Suspicion:
         return row if self._strikes[row] >= self._needed else None
 
     def answered(self, row: int) -> None:
-        """The broker has spoken about this row, whatever it said."""
+        """The broker has answered for this row, whatever the answer."""
         self._left = max(self._left - 1, 0)
         self._strikes.pop(row, None)

@@ -1,0 +1,115 @@
+"""However connections come and go, the broker ends up with the last values, and with nothing that is stale."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asit_edge.deliver.sinks import retained
+from asit_edge.deliver.sinks.retained import Announcement, RetainedState
+
+
+def sent(state: RetainedState) -> list[Announcement]:
+    return [state.next() for _ in range(len(state))]
+
+
+def test_without_a_connection_only_the_last_value_counts() -> None:
+    state = RetainedState()
+    state.update("status", "starting")
+    state.update("status", "listening")
+    state.announce(Announcement("error", "lost", retain=False))
+    assert not state
+    state.connected()
+    assert sent(state) == [Announcement("status", "listening")]
+
+
+def test_with_a_connection_every_change_is_published_and_the_whole_state_on_demand() -> None:
+    state = RetainedState()
+    state.connected()
+    for payload in ("ON", "OFF"):
+        state.update("sound", payload)
+    state.announce(Announcement("error", "no such label", retain=False))
+    assert sent(state) == [
+        Announcement("sound", "ON"),
+        Announcement("sound", "OFF"),
+        Announcement("error", "no such label", retain=False),
+    ]
+    state.announce_all()
+    assert sent(state) == [Announcement("sound", "OFF")]
+
+
+def test_topics_of_earlier_runs_are_emptied_until_the_broker_has_that() -> None:
+    state = RetainedState()
+    state.update("a", "1")
+    state.clear_others({"a", "old"})
+    assert state.topics == {"a", "old"}
+    state.connected()
+    state.disconnected()
+    state.connected()
+    emptied, value = sent(state)
+    assert (emptied, value) == (Announcement("old", ""), Announcement("a", "1"))
+    assert not state.taken(value)
+    assert state.taken(emptied)
+    assert state.topics == {"a"}
+    state.announce_all()
+    assert sent(state) == [value]
+
+
+def test_a_stale_topic_that_has_a_value_again_is_not_emptied() -> None:
+    state = RetainedState()
+    state.clear_others({"a"})
+    state.update("a", "1")
+    state.connected()
+    assert sent(state) == [Announcement("a", "1")]
+
+
+def test_what_was_not_taken_goes_again_before_the_rest() -> None:
+    state = RetainedState()
+    state.connected()
+    state.update("a", "1")
+    state.update("b", "2")
+    state.put_back(state.next())
+    assert [one.topic for one in sent(state)] == ["a", "b"]
+
+
+def test_for_a_slow_broker_the_whole_state_takes_the_place_of_every_change() -> None:
+    state = RetainedState()
+    state.connected()
+    for number in range(retained.MOST_QUEUED + 1):
+        state.update("a", str(number))
+    assert sent(state) == [Announcement("a", str(retained.MOST_QUEUED))]
+
+
+TOPICS = st.sampled_from("abc")
+STEPS = st.one_of(
+    st.tuples(st.just("show"), TOPICS, st.sampled_from(["1", "2"])),
+    st.sampled_from([("up", "", ""), ("down", "", ""), ("send", "", ""), ("say all", "", "")]),
+)
+
+
+@given(st.sets(TOPICS), st.lists(STEPS, max_size=40))
+def test_the_broker_ends_with_the_last_values_and_nothing_else(kept: set[str], steps: list[tuple[str, ...]]) -> None:
+    broker, wanted = dict.fromkeys(kept, "old"), dict[str, str]()
+    state = RetainedState()
+    state.clear_others(kept)
+
+    def send_one() -> None:
+        message = state.next()
+        broker[message.topic] = message.payload
+        state.taken(message)
+
+    for step, topic, payload in steps:
+        if step == "show":
+            state.update(topic, payload)
+            wanted[topic] = payload
+        elif step == "up":
+            state.connected()
+        elif step == "down":
+            state.disconnected()
+        elif step == "say all":
+            state.announce_all()
+        elif state:
+            send_one()
+    state.connected()
+    while state:
+        send_one()
+    assert {topic: payload for topic, payload in broker.items() if payload} == wanted
+    assert state.topics == set(wanted)

@@ -1,0 +1,57 @@
+"""The webhook: one connection, what is final and what is tried again."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asit_edge.config.delivery import WebhookSink
+from asit_edge.deliver.sinks.base import Refused, Unavailable
+from asit_edge.deliver.sinks.webhook import open_webhook
+from tests.deliver.sinks.parts import EVENT, Server
+from tests.integration.mosquitto import free_port
+
+
+def test_a_webhook_posts_the_event_over_one_connection(server: Server, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cret\n", encoding="utf-8")
+    send = open_webhook(WebhookSink(type="webhook", url=server.url, token_file=token))
+    send(EVENT)
+    send(EVENT)
+    path, headers, body = server.requests[0]
+    assert path == "/sounds?from=hall"
+    assert body == json.loads(EVENT)
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Authorization"] == "Bearer s3cret"
+    assert headers["Idempotency-Key"] == "id-7-new-0"
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("answer", [400, 413, 422])
+def test_what_a_server_says_of_the_message_is_final(server: Server, answer: int) -> None:
+    server.answers = [answer]
+    with pytest.raises(Refused, match=f"answered {answer}"):
+        open_webhook(WebhookSink(type="webhook", url=server.url))(EVENT)
+
+
+@pytest.mark.parametrize("answer", [301, 401, 404, 429, 500, 503])
+def test_what_may_be_put_right_is_tried_again(server: Server, answer: int) -> None:
+    server.answers = [answer]
+    with pytest.raises(Unavailable, match=f"answered {answer}"):
+        open_webhook(WebhookSink(type="webhook", url=server.url))(EVENT)
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    port = free_port()
+    send = open_webhook(WebhookSink(type="webhook", url=f"http://user:secret@127.0.0.1:{port}/"))
+    with pytest.raises(Unavailable, match=f"http://127.0.0.1:{port}: .*refused") as error:
+        send(EVENT)
+    assert "secret" not in str(error.value)
+
+
+def test_an_idle_connection_that_the_server_has_closed_is_renewed(server: Server) -> None:
+    send = open_webhook(WebhookSink(type="webhook", url=server.url))
+    send(EVENT)
+    send.__self__._connection.sock.shutdown(2)  # type: ignore[attr-defined]
+    send(EVENT)
+    assert len(server.requests) == 2

@@ -1,0 +1,63 @@
+"""Which labels each source reports, under which names, and the state that is true before anything is heard."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asit_edge.config.root import Config
+from asit_edge.deliver.reported import reported, starting_state
+from asit_edge.errors import WrongUse
+from asit_edge.model.bundle import Manifest, load_bundle
+from asit_edge.mqtt.topics import Topics
+
+SINCE = "2026-01-01T00:00:00.000Z"
+
+
+@pytest.fixture
+def manifest(tone_bundle: Path) -> Manifest:
+    return load_bundle(tone_bundle).manifest
+
+
+def configured(*sources: dict[str, Any], **more: Any) -> Config:
+    return Config.model_validate(
+        {"sources": [{"type": "file", "path": "never-opened.wav", **source} for source in sources], **more}
+    )
+
+
+def test_a_label_is_known_if_any_source_reports_it_and_each_source_has_its_thresholds(manifest: Manifest) -> None:
+    low = {"only": ["Low tone"], "labels": {"Low tone": {"on_threshold": 0.9}}}
+    known = reported(configured({"name": "mic", "events": low}, {"name": "yard"}), manifest)
+    assert known.names == {"low_tone": "Low tone", "high_tone": "High tone"}
+    assert known.thresholds == {"mic": {"low_tone": 0.9}, "yard": {"low_tone": 0.5, "high_tone": 0.5}}
+    assert known.slug_of("High tone") == "high_tone"
+    assert known.slug_of("Dog") is None
+
+
+def test_a_label_that_no_source_reports_is_not_known(manifest: Manifest) -> None:
+    known = reported(configured({"name": "mic"}, events={"only": ["Low tone"]}), manifest)
+    assert list(known.slugs.values()) == list(known.names) == ["low_tone"]
+
+
+def test_a_label_that_the_model_does_not_have_is_named_with_its_key(manifest: Manifest) -> None:
+    with pytest.raises(WrongUse, match=r"sources\[0\].events.only: the model has no label 'Dog'"):
+        reported(configured({"name": "mic", "events": {"only": ["Dog"]}}), manifest)
+
+
+@pytest.mark.parametrize("discovery", [True, False])
+def test_at_the_start_every_source_is_starting_and_every_sound_is_off(manifest: Manifest, discovery: bool) -> None:
+    config = configured({"name": "mic"}, home_assistant={"discovery": discovery, "prefix": "ha"})
+    state = dict(
+        starting_state(config, Topics("asit", "hall"), reported(config, manifest), "tones 1", SINCE),
+    )
+    own = {topic: payload for topic, payload in state.items() if topic.startswith("asit/")}
+    status = json.loads(own.pop("asit/hall/mic/status"))
+    assert (status["state"], status["since"]) == ("starting", SINCE)
+    assert own == {
+        "asit/hall/mic/sound/low_tone": "OFF",
+        "asit/hall/mic/sound/high_tone": "OFF",
+        "asit/hall/mic/threshold/low_tone": "0.5",
+        "asit/hall/mic/threshold/high_tone": "0.5",
+    }
+    assert any(topic.startswith("ha/binary_sensor/") for topic in state) is discovery

@@ -1,0 +1,77 @@
+"""What is noted in memory while the disk takes nothing: read like the disk, bounded, and written as one."""
+
+from asit_edge.store.database import open_database
+from asit_edge.store.notes import HELD, Notes
+from asit_edge.store.rows import Outgoing, Refusal
+from tests.store.samples import event
+
+
+def noted(count: int, sink: str = "mqtt") -> Notes:
+    """Events and their messages, numbered from 1."""
+    notes = Notes()
+    for number in range(1, count + 1):
+        notes.events[number] = event(number).model_copy(update={"seq": number})
+        notes.enqueue(sink, Outgoing(number, "t", f"payload {number}", 0.0))
+    return notes
+
+
+def test_only_what_must_survive_a_power_cut_is_news() -> None:
+    notes = Notes()
+    assert not notes
+    notes.forget(7)
+    assert notes
+    assert not notes.news
+    notes.refuse("mqtt", "t", "payload", "no", 0.0)
+    assert notes.news
+    assert notes.refusals() == [Refusal("mqtt", "t", "no")]
+
+
+def test_waiting_messages_are_found_by_sink_and_row() -> None:
+    notes = noted(5)
+    notes.enqueue("siren", Outgoing(6, "t", "payload 6", 0.0))
+    assert [one.row for one in notes.waiting("mqtt", 1, 4)] == [2, 3, 4]
+    assert [one.row for one in notes.waiting(None, 4, 10)] == [5, 6]
+    assert notes.find(6) == [("siren", "t", "payload 6")]
+    assert notes.find(7) == []
+
+
+def test_a_taken_message_is_forgotten_or_to_be_deleted() -> None:
+    notes = noted(2)
+    notes.forget(1)
+    assert notes.gone == set(), "it was never on disk"
+    notes.forget(99)
+    assert notes.gone == {99}
+    assert notes.waiting_count == 1
+
+
+def test_the_newest_are_kept_and_the_cost_is_counted() -> None:
+    notes = noted(HELD + 3)
+    assert notes.bound() == 3
+    assert next(iter(notes.events)) == notes.waiting("mqtt", 0, 1 << 62)[0].row == 4
+    assert notes.growth == HELD
+    assert notes.bound() == 0
+
+
+def test_numbers_that_a_file_knows_for_others_are_moved_behind_its_last() -> None:
+    notes = noted(3)
+    notes.renumber(0)
+    assert list(notes.events) == [1, 2, 3]
+    notes.renumber(10)
+    assert [(seq, one.seq) for seq, one in notes.events.items()] == [(11, 11), (12, 12), (13, 13)]
+
+
+def test_all_of_it_is_written() -> None:
+    database = open_database(None)
+    noted(3).write(database)
+    notes = Notes()
+    notes.forget(2)
+    notes.refuse("mqtt", "t", "payload 2", "no", 5.0)
+    notes.retained = ["a", "b"]
+    notes.write(database)
+    assert database.execute("SELECT seq, id FROM event").fetchall() == [(1, "id-1"), (2, "id-2"), (3, "id-3")]
+    assert database.execute("SELECT row, sink, topic, payload FROM outbox").fetchall() == [
+        (1, "mqtt", "t", "payload 1"),
+        (3, "mqtt", "t", "payload 3"),
+    ]
+    assert database.execute("SELECT sink, reason, refused FROM dead_letter").fetchall() == [("mqtt", "no", 5.0)]
+    assert database.execute("SELECT topic FROM retained").fetchall() == [("a",), ("b",)]
