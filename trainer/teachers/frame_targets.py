@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.dataset import StrongLabel
+from trainer.data.recording import StrongLabel
 from trainer.teachers.stored_scores import Probabilities
 
 IMPLIED = {
