@@ -105,8 +105,8 @@ class WindowSampler:
 
 
 def sounding(edges: npt.NDArray[np.float64], events: Sequence[TrueEvent], classes: int) -> Samples:
-    """What sounds between edges (n + 1,) in seconds: (n, classes), 1 where an event fills half of a part, lies in it by
-    half, or is there for a quarter of a second.
+    """Which classes are active between edges (n + 1,) in seconds, (n, classes): 1 where an event fills half of a part,
+    lies in it by half, or is there for a quarter of a second.
     """
     labels = np.zeros((len(edges) - 1, classes), np.float32)
     for event in events:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import soundfile
@@ -22,6 +22,8 @@ from trainer.data.dataset import Dataset
 from trainer.data.decode import decode
 from trainer.data.mixing import active, coloured_noise, faded, gain, in_room, looped, rms
 from trainer.data.recording import Recording, StrongLabel
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -144,41 +146,45 @@ def _place(
     return None
 
 
+def _one_of(rng: np.random.Generator, choice: Sequence[T]) -> T:
+    return choice[int(rng.integers(len(choice)))]
+
+
 def in_part(group: str, part: str, test_share: float) -> bool:
     """Whether a recording belongs to a part: decided by its name alone, so that train and test never meet."""
     draw = int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 0x100000000
     return part == "all" or (draw < test_share) == (part == "test")
 
 
+@dataclass(frozen=True)
 class SoundLibrary:
     """Sounds, backgrounds and room responses, read when they are first used."""
 
-    def __init__(
-        self,
-        wanted: dict[str, list[Recording]],
-        others: list[Recording],
-        backgrounds: list[Recording],
-        responses: list[Path],
-        rate: int,
-    ) -> None:
-        self.classes = list(wanted)
-        self._wanted, self._others, self._backgrounds, self._responses = wanted, others, backgrounds, responses
-        self._rate = rate
-        self._cache: dict[Path, Samples] = {}
+    wanted: dict[str, list[Recording]]
+    """Labelled sounds by their class."""
+    others: list[Recording]
+    backgrounds: list[Recording]
+    responses: list[Path]
+    rate: int
+    _cache: dict[Path, Samples] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.wanted)
 
     def soundscape(self, number: int, seed: int, config: SoundscapeConfig) -> Soundscape:
         """The soundscape of that number."""
         rng = np.random.default_rng((seed, number))
         sounds = self._sounds(rng, config)
         length = round(config.seconds * config.rate)
-        if self._backgrounds:
-            path = self._backgrounds[int(rng.integers(len(self._backgrounds)))].path
+        if self.backgrounds:
+            path = _one_of(rng, self.backgrounds).path
             background, name = looped(self._load(path), length, rng, config.rate), str(path)
         else:
             background, name = coloured_noise(length, float(rng.uniform(0.5, 2)), rng), "noise"
         response, room = None, None
-        if self._responses and rng.random() < config.response:
-            path = self._responses[int(rng.integers(len(self._responses)))]
+        if self.responses and rng.random() < config.response:
+            path = _one_of(rng, self.responses)
             response, room = self._load(path), str(path)
         made = mix_soundscape(rng, config, sounds, background, response)
         return Soundscape(made.samples, made.events, {"background": name, "response": room, **made.recipe})
@@ -188,15 +194,14 @@ class SoundLibrary:
         wanted = 0 if rng.random() < config.quiet else int(rng.integers(config.events[0], config.events[1] + 1))
         chosen: list[tuple[Recording, bool]] = []
         for _ in range(wanted):
-            of_class = self._wanted[self.classes[int(rng.integers(len(self.classes)))]]
-            chosen.append((of_class[int(rng.integers(len(of_class)))], True))
-        if self._others:
+            chosen.append((_one_of(rng, self.wanted[_one_of(rng, self.classes)]), True))
+        if self.others:
             for _ in range(int(rng.integers(config.others[0], config.others[1] + 1))):
-                chosen.append((self._others[int(rng.integers(len(self._others)))], False))
+                chosen.append((_one_of(rng, self.others), False))
         sounds = []
         for recording, labelled in chosen:
             samples = self._load(recording.path)
-            begin, end = active(samples, self._rate)
+            begin, end = active(samples, self.rate)
             if end > begin:
                 sounds.append(Sound(recording, samples[begin:end], labelled))
         return sounds
@@ -205,7 +210,7 @@ class SoundLibrary:
         if path not in self._cache:
             if len(self._cache) >= 500:
                 self._cache.pop(next(iter(self._cache)))
-            self._cache[path] = decode(path, self._rate)
+            self._cache[path] = decode(path, self.rate)
         return self._cache[path]
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from asit_edge.model.frontend import log_mel
@@ -150,18 +149,9 @@ def timeline(model: Model, path: Path, scored: Scored, index: int) -> Figure:
             label=scored.labels[label],
         )
         level = 1.06 + 0.07 * place
-        draw_events(below, [(event.onset, event.offset) for event in true if event.label == label], level, colour, 1.0)
-        draw_events(
-            below,
-            [(event.onset, event.offset) for event in detected if event.label == label],
-            level + 0.03,
-            colour,
-            0.4,
-        )
+        for events, height, alpha in ((true, level, 1.0), (detected, level + 0.03, 0.4)):
+            spans = [(event.onset, event.offset - event.onset) for event in events if event.label == label]
+            below.broken_barh(spans, (height, 0.025), color=colour, alpha=alpha)
     below.set(xlabel="seconds", ylabel="score", ylim=(0, 1.1 + 0.07 * len(shown)), xlim=(0, line.edges[-1]))
     below.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
-
-
-def draw_events(axes: Axes, spans: list[tuple[float, float]], level: float, colour: str, alpha: float) -> None:
-    axes.broken_barh([(onset, offset - onset) for onset, offset in spans], (level, 0.025), color=colour, alpha=alpha)

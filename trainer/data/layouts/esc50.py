@@ -4,7 +4,6 @@ Clips of one source recording are all in one fold; splitting by fold keeps test 
 """
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 
 from asit_edge.errors import WrongUse
@@ -37,14 +36,14 @@ def read_esc50(root: Path) -> Dataset:
     for line, row in enumerate(rows, start=2):
         try:
             fold, category = int(row["fold"]), row["category"]
-            recordings.append(Recording(root / "audio" / row["filename"], (category,), row.get("src_file"), str(fold)))
+            labels = (display_name(category),)
+            recordings.append(Recording(root / "audio" / row["filename"], labels, row.get("src_file"), str(fold)))
         except (KeyError, TypeError, ValueError) as error:
             raise WrongUse(f"{table}:{line}: needs filename, fold (a number) and category ({error})") from None
     if not recordings:
         raise WrongUse(f"{table}: lists no clips")
-    order = sorted({one.labels[0] for one in recordings})
-    named = [replace(one, labels=(display_name(one.labels[0]),)) for one in recordings]
-    return Dataset(root.name, named, [display_name(category) for category in order])
+    order = sorted({row["category"] for row in rows})
+    return Dataset(root.name, recordings, [display_name(category) for category in order])
 
 
 def esc50_table(root: Path) -> Path | None:
