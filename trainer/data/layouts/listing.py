@@ -80,11 +80,12 @@ def _manifest(
         if any(row[column] == value for column, value in exclude.items()):
             continue
         label = row.get("audioset_label") or row.get("label") or ""
-        yield _found(row["path"], folder / row["path"], (label,) if label else ())
+        path = folder / row["path"]
+        yield _listed(row["path"], path if path.is_file() else None, (label,) if label else ())
 
 
-def _found(name: str, path: Path | None, labels: tuple[str, ...]) -> Recording | Missing:
-    return Recording(path, labels, name=name) if path is not None and path.is_file() else Missing(name, labels)
+def _listed(name: str, path: Path | None, labels: tuple[str, ...]) -> Recording | Missing:
+    return Missing(name, labels) if path is None else Recording(path, labels, name=name)
 
 
 def _audioset(rows: list[list[str]], folder: Path, table: Path) -> Iterator[Recording | Missing]:
@@ -97,7 +98,7 @@ def _audioset(rows: list[list[str]], folder: Path, table: Path) -> Iterator[Reco
     for line, row in enumerate(rows, start=1):
         if not _is_audioset(row):
             raise WrongUse(f"{table}: row {line} is not id, start, end, labels: {', '.join(row)}")
-        yield _found(row[0], clips.get(row[0]), tuple(row[3].split(",")) if len(row) > 3 else ())
+        yield _listed(row[0], clips.get(row[0]), tuple(row[3].split(",")) if len(row) > 3 else ())
 
 
 def _is_audioset(row: list[str]) -> bool:
