@@ -17,11 +17,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from asit_edge.audio.samples import Samples
 from asit_edge.detect.hysteresis import ClassSettings
 from asit_edge.model.classifier import SlidingWindow
 from asit_edge.model.frontend import FrontEnd
 from trainer.data.audioset import label_for
-from trainer.data.crops import Samples
 from trainer.data.dataset import Dataset
 from trainer.data.layouts.detect import read_any
 from trainer.evaluation.detection import OperatingPoint, Timeline, miss_rate_at, outcomes, together, track

@@ -22,7 +22,7 @@ from trainer.asit.config import PretrainConfig, make_config, parse_setting
 from trainer.asit.corruption import corrupt, draw_plan
 from trainer.asit.flops import flops_per_example
 from trainer.data.features import BatchedLogMel
-from trainer.data.listing import list_sources
+from trainer.data.layouts.listing import list_recordings
 from trainer.data.shards import CropConfig, Crops, Shards
 from trainer.prepare import PrepareConfig, prepare_shards
 from trainer.run.optimisation import clip_each, parameter_groups
@@ -121,7 +121,7 @@ def _noise_shards(folder: Path, clips: int) -> Shards:
     (folder / "audio").mkdir()
     for number in range(clips):
         soundfile.write(folder / "audio" / f"{number}.flac", rng.normal(0, 0.1, 160_000), 16_000)
-    prepare_shards(list_sources(folder / "audio", None, {}), folder, PrepareConfig(), workers=1)
+    prepare_shards(list_recordings(folder / "audio", None, {}), folder, PrepareConfig(), workers=1)
     return Shards([folder])
 
 

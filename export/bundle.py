@@ -47,7 +47,7 @@ from export.variants import (
     parse_precisions,
     write_variants,
 )
-from trainer.data.crops import coloured_noise
+from trainer.data.mixing import coloured_noise
 from trainer.evaluation.scoring import DECISION_FRAMES, OFF, ON, decision_steps
 from trainer.finetuning.checkpoint import load_classifier
 from trainer.models.classifier import Scores, StreamClassifier

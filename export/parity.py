@@ -7,7 +7,7 @@ import numpy as np
 from asit_edge.errors import AsitEdgeError
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import Bundle
-from export.audio import Audio
+from export.audio import Audio, samples_for
 from export.gate import hear
 from export.onnx import TOLERANCE
 from trainer.evaluation.scoring import open_model
@@ -24,7 +24,7 @@ def real_audio_parity(checkpoint: Path, bundle: Bundle, audio: Audio, tolerance:
     model = open_model(checkpoint)
     columns = [[label.name for label in model.labels].index(label.name) for label in bundle.manifest.labels]
     judging = audio.judging[:: max(len(audio.judging) // MOST, 1)]
-    recordings = [recording.samples(model.spec) for recording in judging]
+    recordings = [samples_for(recording, model.spec) for recording in judging]
     expected = hear(model.classifier, model.spec, recordings).all[:, columns]
     difference = float(np.abs(hear(open_classifier(bundle), model.spec, recordings).all - expected).max())
     if not difference <= tolerance:

@@ -21,7 +21,7 @@ from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import MODEL, Bundle, load_bundle, sha256, write_manifest
 from asit_edge.model.golden import golden_error
 from asit_edge.model.variant import Gate, Variant
-from export.audio import Audio, read_audio
+from export.audio import Audio, only_label, read_audio, samples_for
 from export.calibration import feeds
 from export.card import CARD, model_card
 from export.fp16 import half, widened
@@ -69,7 +69,7 @@ def make(bundle: Bundle, precision: Lower, audio: Audio, limits: Mapping[str, fl
     reference = load(bundle.at("fp32").model_file)
     spec = bundle.manifest.front_end
     file = folder / f"model.{precision}.onnx"
-    examples = feeds(bundle, [recording.samples(spec) for recording in audio.calibrating], CALIBRATION)
+    examples = feeds(bundle, [samples_for(recording, spec) for recording in audio.calibrating], CALIBRATION)
     if precision == "fp16":
         onnx.save(half(reference), file)
         runs = folder / "model.fp16-rounded.onnx"  # what a GPU computes; see `widened`
@@ -80,8 +80,8 @@ def make(bundle: Bundle, precision: Lower, audio: Audio, limits: Mapping[str, fl
         quantise(source, examples, file)
         runs = file
     layers = local_errors(reference, load(runs), examples[:: max(len(examples) // LAYERS_JUDGED_ON, 1)])
-    recordings = [recording.samples(spec) for recording in audio.judging]
-    labels = [recording.label for recording in audio.judging]
+    recordings = [samples_for(recording, spec) for recording in audio.judging]
+    labels = [only_label(recording) for recording in audio.judging]
     expected = hear(open_classifier(bundle.at("fp32")), spec, recordings)
     lowered = bundle.with_model(runs)
     try:

@@ -17,11 +17,11 @@ from torch import nn
 
 from asit_edge.errors import WrongUse
 from trainer.data.audioset import read_labels
+from trainer.data.decode import load_waveforms
 from trainer.data.layouts.collections import read_recordings
-from trainer.data.recordings import Recording, load_waveforms
+from trainer.data.recording import Recording, Role
 from trainer.data.scenes import SceneConfig, SceneSampler
-from trainer.distillation.material import build_targets, choose_labels, sampling_weights
-from trainer.distillation.rooms import is_room, room_responses
+from trainer.distillation.material import build_targets, choose_labels, room_responses, sampling_weights
 from trainer.distillation.training import train
 from trainer.distillation.validation import held_out, mean_rank, validation_scores
 from trainer.models.streaming_vit import SIZES, STEP
@@ -42,7 +42,7 @@ def distil(
     waveforms = load_waveforms(recordings, spec.sample_rate, out.parent / "waveforms")
     cache = out.parent / "teachers"
     teachers = [teacher_scores(source, recordings, waveforms, spec.sample_rate, cache) for source in sources]
-    sounds = [index for index, recording in enumerate(recordings) if not is_room(recording)]
+    sounds = [index for index, recording in enumerate(recordings) if recording.role is Role.SOUND]
     training = [index for index in sounds if not held_out(recordings[index], config)]
     validation = [index for index in sounds if held_out(recordings[index], config)]
     labels = choose_labels([recordings[index] for index in training], teachers)

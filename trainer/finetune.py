@@ -5,7 +5,7 @@ test once, save. A run that is already in OUT with the same settings is not repe
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,12 +14,12 @@ import numpy as np
 import torch
 import typer
 
+from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.validation import nearest
-from trainer.data.crops import Samples
 from trainer.data.dataset import TEST, TRAIN, VALIDATION, Dataset, split_by_group
+from trainer.data.decode import LazyClips
 from trainer.data.layouts.folder import write_table
-from trainer.data.whole_clips import Waveforms
 from trainer.evaluation.metrics import mean_average_precision
 from trainer.evaluation.results import evaluate, plain
 from trainer.evaluation.scoring import checkpoint_model
@@ -57,8 +57,8 @@ def plan(
 
     Raises WrongUse where a fold does not exist, or where recordings are needed and not known.
     """
-    indices = list(range(len(dataset.clips)))
-    parts = {part: [i for i in indices if dataset.clips[i].part == part] for part in (TRAIN, VALIDATION, TEST)}
+    indices = list(range(len(dataset.recordings)))
+    parts = {part: [i for i in indices if dataset.recordings[i].part == part] for part in (TRAIN, VALIDATION, TEST)}
     if unknown := set(folds) - set(dataset.folds):
         known = f"folds {', '.join(map(str, dataset.folds))}" if dataset.folds else "no folds"
         raise WrongUse(f"--test-fold {min(unknown)}: the data has {known}")
@@ -66,8 +66,8 @@ def plan(
         yield _validated("everything", dataset, config, indices, [], None, force)
     elif dataset.folds:
         for fold in folds or dataset.folds:
-            test = [i for i in indices if dataset.clips[i].fold == fold]
-            rest = [i for i in indices if dataset.clips[i].fold != fold]
+            test = [i for i in indices if dataset.recordings[i].fold == fold]
+            rest = [i for i in indices if dataset.recordings[i].fold != fold]
             yield _validated(f"fold{fold}", dataset, config, rest, test, fold, force)
     elif parts[TEST]:
         apart = {*parts[TEST], *parts[VALIDATION]}
@@ -91,7 +91,7 @@ def _validated(
 
 
 def fine_tune(
-    dataset: Dataset, clips: "list[Samples] | Waveforms", split: Split, config: FinetuneConfig, path: Path
+    dataset: Dataset, clips: Sequence[Samples], split: Split, config: FinetuneConfig, path: Path
 ) -> dict[str, Any]:
     """One run: trains, selects, tests, saves the checkpoint; returns its record.
 
@@ -100,8 +100,8 @@ def fine_tune(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, held = dataset.choose(split.train), dataset.choose(split.validation)
     rate = config.spec.sample_rate
-    own = Waveforms(training, rate) if config.workers else [clips[index] for index in split.train]
-    held_clips = Waveforms(held, rate) if config.workers else [clips[index] for index in split.validation]
+    own = LazyClips(training.recordings, rate) if config.workers else [clips[index] for index in split.train]
+    held_clips = LazyClips(held.recordings, rate) if config.workers else [clips[index] for index in split.validation]
     labels = dataset.labels
 
     def validate(model: Network) -> float:
@@ -117,7 +117,7 @@ def fine_tune(
         return mean_average_precision(scores, held.targets > 0)
 
     events = training.events if dataset.strong else None
-    steps = config.steps if config.epochs is None else config.epochs * max(len(training.clips) // config.batch, 1)
+    steps = config.steps if config.epochs is None else config.epochs * max(len(training.recordings) // config.batch, 1)
     running = replace(config, steps=steps)
     names = [label.name for label in labels]
     judge = validate if split.validation else None
@@ -133,7 +133,7 @@ def fine_tune(
         record["thresholds"] = choose_thresholds(checkpoint_model(path.stem, model, config, labels), held, held_clips)
     if split.test:
         tested = dataset.choose(split.test)
-        if not any(clip.part for clip in tested.clips):
+        if not any(one.part for one in tested.recordings):
             record["tested_on"] = sorted(set(tested.groups))
             write_table(path.with_suffix(".csv"), tested)
         _, results = evaluate(checkpoint_model(path.stem, model, config, labels, record), tested)
@@ -272,7 +272,7 @@ def main(
     except OSError as error:
         raise WrongUse(f"--out {out}: cannot be made ({error.strerror})") from None
     rate = config.spec.sample_rate
-    clips: list[Samples] | Waveforms = Waveforms(dataset, rate) if config.workers else dataset.load(rate)
+    clips: Sequence[Samples] = LazyClips(dataset.recordings, rate) if config.workers else dataset.load(rate)
     records: dict[str, dict[int, dict[str, Any]]] = {}
     for number in seeds:
         for split in splits[number]:

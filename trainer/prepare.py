@@ -11,11 +11,9 @@ import io
 import json
 import os
 import random
-import shutil
-import subprocess
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -24,14 +22,15 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 import typer
 from tqdm import tqdm
 
+from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse
-from trainer.data.dataset import load_clip
-from trainer.data.listing import Source, list_sources
+from trainer.data.decode import decode_any
+from trainer.data.layouts.listing import Missing, list_recordings
+from trainer.data.recording import Recording
 from trainer.run.command import run
 
 RATE = 16_000
@@ -39,8 +38,6 @@ RATE = 16_000
 
 SILENCE = 1e-4
 """A piece whose samples never exceed this (-80 dB of full scale) is silent."""
-
-Samples = npt.NDArray[np.float32]
 
 
 class Codec(str, Enum):
@@ -102,8 +99,8 @@ def prepare(
 ) -> None:
     """Turns a folder of audio into webdataset shards for pre-training."""
     config = PrepareConfig(codec, shortest, longest, per_shard)
-    sources = list_sources(folder, table, dict(_condition(text) for text in exclude or ()))
-    reports = prepare_shards(sources, out, config, workers)
+    recordings = list_recordings(folder, table, dict(_condition(text) for text in exclude or ()))
+    reports = prepare_shards(recordings, out, config, workers)
     skipped = [entry for report in reports for entry in report.skipped]
     with (out / "report.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -116,10 +113,12 @@ def prepare(
         raise AsitEdgeError(f"{folder}: nothing usable; the reasons are in {out / 'report.csv'}")
 
 
-def prepare_shards(sources: list[Source], out: Path, config: PrepareConfig, workers: int) -> list[ShardReport]:
-    """Writes `shard-NNNNNN.tar` for all sources, in an order that mixes them; skips shards that are there."""
+def prepare_shards(
+    recordings: Sequence[Recording | Missing], out: Path, config: PrepareConfig, workers: int
+) -> list[ShardReport]:
+    """Writes `shard-NNNNNN.tar` for all recordings, in an order that mixes them; skips shards that are there."""
     out.mkdir(parents=True, exist_ok=True)
-    mixed = random.Random(0).sample(sources, len(sources))
+    mixed = random.Random(0).sample(recordings, len(recordings))
     parts = [mixed[first : first + config.per_shard] for first in range(0, len(mixed), config.per_shard)]
     known = {out / f"shard-{number:06d}.tar" for number in range(len(parts))}
     foreign = sorted(set(out.glob("*.tar")) - known)
@@ -133,10 +132,10 @@ def prepare_shards(sources: list[Source], out: Path, config: PrepareConfig, work
         return list(tqdm(made, total=len(parts), unit="shard", disable=None))
 
 
-def _make_shard(job: tuple[int, list[Source]], out: Path, config: PrepareConfig) -> ShardReport:
-    number, sources = job
+def _make_shard(job: tuple[int, list[Recording | Missing]], out: Path, config: PrepareConfig) -> ShardReport:
+    number, recordings = job
     path, report_path = out / f"shard-{number:06d}.tar", out / f"shard-{number:06d}.json"
-    made_from = hashlib.sha256(repr((sources, config)).encode()).hexdigest()
+    made_from = _fingerprint(recordings, config)
     if path.exists() and report_path.exists():
         report = _read_report(report_path)
         if report.made_from != made_from:
@@ -146,13 +145,13 @@ def _make_shard(job: tuple[int, list[Source]], out: Path, config: PrepareConfig)
     examples, samples = 0, 0
     aside = path.with_suffix(".tar.part")
     with tarfile.open(aside, "w") as tar:
-        for index, source in enumerate(sources):
-            for piece, result in enumerate(_pieces(source, config)):
+        for index, recording in enumerate(recordings):
+            for piece, result in enumerate(_pieces(recording, config)):
                 if isinstance(result, Unusable):
-                    skipped.append(Skipped(source.name, *result.skipped))
+                    skipped.append(Skipped(recording.name, *result.skipped))
                     continue
                 key = f"{number:06d}-{index:06d}-{piece:04d}"
-                about = {"source": source.name, "piece": piece, "labels": source.labels}
+                about = {"source": recording.name, "piece": piece, "labels": recording.labels}
                 _add(tar, f"{key}.{config.codec.value}", _encoded(result, config.codec))
                 _add(tar, f"{key}.json", json.dumps(about).encode())
                 examples, samples = examples + 1, samples + len(result)
@@ -162,10 +161,19 @@ def _make_shard(job: tuple[int, list[Source]], out: Path, config: PrepareConfig)
     return report
 
 
-def _pieces(source: Source, config: PrepareConfig) -> Iterator[Samples | Unusable]:
+def _fingerprint(recordings: Sequence[Recording | Missing], config: PrepareConfig) -> str:
+    """Of what a shard is made of; its words are those that shards made long ago carry."""
+    facts = ", ".join(
+        f"Source(name={one.name!r}, path={None if isinstance(one, Missing) else one.path!r}, labels={one.labels!r})"
+        for one in recordings
+    )
+    return hashlib.sha256(f"([{facts}], {config!r})".encode()).hexdigest()
+
+
+def _pieces(recording: Recording | Missing, config: PrepareConfig) -> Iterator[Samples | Unusable]:
     """The pieces of one recording, each usable or with the reason why not."""
     try:
-        samples = _decoded(source)
+        samples = _decoded(recording)
     except Unusable as unusable:
         yield unusable
         return
@@ -181,32 +189,20 @@ def _pieces(source: Source, config: PrepareConfig) -> Iterator[Samples | Unusabl
             yield piece
 
 
-def _decoded(source: Source) -> Samples:
-    if source.path is None:
+def _decoded(recording: Recording | Missing) -> Samples:
+    if isinstance(recording, Missing):
         raise Unusable("missing")
-    if source.path.stat().st_size == 0:
+    if recording.path.stat().st_size == 0:
         raise Unusable("empty")
     try:
-        samples = load_clip(source.path, RATE)
+        samples = decode_any(recording.path, RATE)
     except AsitEdgeError as error:
-        samples = _decoded_by_ffmpeg(source.path, str(error))
+        raise Unusable("corrupt", str(error)) from None
     except Exception as error:  # whatever a decoder says of a broken file is a line of the report
         raise Unusable("corrupt", repr(error)) from None
     if not np.isfinite(samples).all():
         raise Unusable("corrupt", "samples that are not finite")
     return samples
-
-
-def _decoded_by_ffmpeg(path: Path, why: str) -> Samples:
-    """What libsndfile does not know (m4a, webm), where ffmpeg is installed."""
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        raise Unusable("corrupt", f"{why}; ffmpeg, which knows more formats, is not installed")
-    command = [ffmpeg, "-v", "error", "-xerror", "-nostdin", "-i", str(path), "-map", "0:a:0"]
-    done = subprocess.run([*command, "-ac", "1", "-ar", str(RATE), "-f", "f32le", "-"], capture_output=True)
-    if done.returncode != 0 or not done.stdout:
-        raise Unusable("corrupt", f"{why}; ffmpeg: {done.stderr.decode(errors='replace').strip()[-200:]}")
-    return np.frombuffer(done.stdout[: len(done.stdout) // 4 * 4], "<f4").astype(np.float32)
 
 
 def _encoded(samples: Samples, codec: Codec) -> bytes:

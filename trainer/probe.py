@@ -22,9 +22,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
+from asit_edge.audio.samples import Samples
 from asit_edge.errors import WrongUse
 from asit_edge.model.frontend import FrontEnd, log_mel
-from trainer.data.crops import Samples
 from trainer.data.layouts.esc50 import read_esc50
 from trainer.data.whole_clips import clip_windows
 from trainer.models.pretrained import load_backbone, stored_backbone
@@ -115,7 +115,7 @@ def main(
         load_backbone(backbone, Path(weights))
     dataset = read_esc50(data)
     features = clip_features(backbone, dataset.load(spec.sample_rate), spec)
-    folds = np.array([clip.fold for clip in dataset.clips])
+    folds = np.array([one.fold for one in dataset.recordings])
     accuracies = probe_folds(features, dataset.targets.argmax(axis=1), folds)
     mean = float(np.mean(list(accuracies.values())))
     if as_json:

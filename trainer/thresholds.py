@@ -16,10 +16,10 @@ import yaml
 
 from asit_edge.errors import WrongUse
 from trainer.data.audioset import read_labels
+from trainer.data.decode import load_waveforms
 from trainer.data.layouts.collections import read_recordings
-from trainer.data.recordings import load_waveforms
+from trainer.data.recording import Role
 from trainer.distillation.material import build_targets
-from trainer.distillation.rooms import is_room
 from trainer.distillation.validation import held_out, validation_scores
 from trainer.evaluation.metrics import average_precision
 from trainer.run.command import run
@@ -69,7 +69,9 @@ def main(
     listed = read_labels(labels) if labels else names
     wanted = [name for name in names if name in listed]
     rate = config.spec.sample_rate
-    recordings = [one for root in data for one in read_recordings(root) if not one.sharealike and not is_room(one)]
+    recordings = [
+        one for root in data for one in read_recordings(root) if not one.sharealike and one.role is Role.SOUND
+    ]
     recordings = [one for one in recordings if held_out(one, config)]
     if not recordings:
         raise WrongUse("--data: no recording there is in the run's validation groups")

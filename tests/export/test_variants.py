@@ -16,7 +16,7 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import Bundle, load_bundle, sha256
 from asit_edge.model.golden import golden_error
-from export.audio import read_audio
+from export.audio import read_audio, samples_for
 from export.calibration import feeds
 from export.fp16 import half, widened
 from export.graph import layer_names, linear_layers, load, session
@@ -90,7 +90,7 @@ def test_layers_have_the_names_of_the_trained_model(plain_bundle: Path) -> None:
 def test_feeds_are_all_inputs_of_the_graph(plain_bundle: Path, clips: Path) -> None:
     bundle = load_bundle(plain_bundle)
     spec = bundle.manifest.front_end
-    found = feeds(bundle, [recording.samples(spec) for recording in read_audio(clips, 100).judging], 5)
+    found = feeds(bundle, [samples_for(recording, spec) for recording in read_audio(clips, 100).judging], 5)
     assert len(found) == 5
     model = session(plain_bundle / "model.onnx")
     for feed in found:

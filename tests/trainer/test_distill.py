@@ -14,13 +14,12 @@ import torch
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from tests.trainer.commands import run
-from trainer.data.dataset import load_clip
+from trainer.data.decode import FULL_SCALE, decode, load_waveforms
 from trainer.data.layouts.collections import read_recordings
-from trainer.data.recordings import FULL_SCALE, Recording, load_waveforms
+from trainer.data.recording import Recording, Role
 from trainer.data.scenes import SceneConfig
 from trainer.distill import distil
 from trainer.distillation.material import Material, build_targets, choose_labels, sampling_weights
-from trainer.distillation.rooms import is_room
 from trainer.distillation.training import learning_rate
 from trainer.distillation.validation import validation_scores
 from trainer.evaluation.scoring import open_model
@@ -209,7 +208,7 @@ def test_wrong_use_is_one_line(material: tuple[Path, Path], tmp_path: Path, argu
 
 def test_labels_are_those_that_enough_recordings_have_by_a_person_or_a_teacher() -> None:
     recordings = [
-        Recording(Path("x"), str(number), labels, f"group{number % 4}")
+        Recording(Path("x"), labels, f"group{number % 4}", name=str(number))
         for number, labels in enumerate([("Rain",), ("Rain",), ("Rain",), (), (), ()])
     ]
     index = np.zeros((6, 1), np.uint16)
@@ -241,7 +240,7 @@ def test_two_teachers_are_averaged_and_a_label_is_put_on_top(material: tuple[Pat
     assert labelled[0, 1] == pytest.approx(0.4, abs=1e-3)
     assert sampling_weights(built).shape == (2,)
     again = load_waveforms(recordings, RATE, tmp_path)
-    assert np.abs(again[1] / 32767 - load_clip(recordings[1].path, RATE)).max() < 1e-4
+    assert np.abs(again[1] / 32767 - decode(recordings[1].path, RATE)).max() < 1e-4
 
 
 def test_runs_that_begin_together_decode_the_recordings_once(
@@ -265,7 +264,7 @@ def drawn(
     labels: list[tuple[str, ...]], steps: list[int], focus: list[str], folders: list[str] | None = None
 ) -> list[float]:
     names = [f"{(folders or [''] * len(labels))[row]}{row}" for row in range(len(labels))]
-    recordings = [Recording(Path("x"), name, label, name) for name, label in zip(names, labels, strict=True)]
+    recordings = [Recording(Path("x"), label, name, name=name) for name, label in zip(names, labels, strict=True)]
     starts = np.concatenate(([0], np.cumsum(steps)))
     material = Material(recordings, list(range(len(labels))), np.zeros((int(starts[-1]), 1), np.float32), starts)
     return list(sampling_weights(material, focus))
@@ -331,7 +330,7 @@ def test_recordings_know_their_split_their_licence_and_room_responses(material: 
     recordings = read_recordings(material[0])
     assert [one.sharealike for one in recordings].count(True) == 1
     assert recordings[4].group == "hums/recording4"
-    assert not is_room(recordings[0])
+    assert recordings[0].role is Role.SOUND
     with pytest.raises(WrongUse, match="no such folder"):
         read_recordings(Path("nowhere"))
 

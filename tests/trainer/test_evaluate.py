@@ -10,8 +10,9 @@ import soundfile
 from asit_edge.errors import WrongUse
 from tests.conftest import RATE, tones
 from tests.trainer.commands import run
-from trainer.data.dataset import Clip, Dataset
+from trainer.data.dataset import Dataset
 from trainer.data.layouts import folder
+from trainer.data.recording import Recording
 from trainer.evaluation.results import choose_part, columns_of, evaluate, plain, table
 from trainer.evaluation.scoring import open_model
 
@@ -98,7 +99,7 @@ def test_clips_are_scored_as_tag_does_and_ranked(tone_bundle: Path, tmp_path: Pa
     tagged = run("asit_edge", "tag", tmp_path / "Low tone" / "take0" / "a.wav", "--model", tone_bundle, "--json")
     scores = {entry["label"]: entry["score"] for entry in json.loads(tagged.stdout)["scores"]}
     scored, _ = evaluate(open_model(tone_bundle), folder.read(tmp_path))
-    row = [clip.path.parts[-3:-1] for clip in folder.read(tmp_path).clips].index(("Low tone", "take0"))
+    row = [clip.path.parts[-3:-1] for clip in folder.read(tmp_path).recordings].index(("Low tone", "take0"))
     assert scored.scores[row] == pytest.approx([scores["High tone"], scores["Low tone"]], abs=1e-3)
 
 
@@ -115,12 +116,12 @@ def test_a_single_class_and_a_class_without_clips_have_no_value_and_break_nothin
 
 
 def test_a_label_that_the_model_lacks_is_named(tone_bundle: Path) -> None:
-    dataset = Dataset("zoo", [Clip(Path("a.wav"), ("Dog",))], ["Dog"])
+    dataset = Dataset("zoo", [Recording(Path("a.wav"), ("Dog",))], ["Dog"])
     with pytest.raises(WrongUse, match="has no label 'Dog', which zoo needs"):
         columns_of(open_model(tone_bundle), dataset, True)
 
 
 def test_a_part_that_is_not_there_is_named() -> None:
-    dataset = Dataset("zoo", [Clip(Path("a.wav"), ("Dog",), part="1")], ["Dog"])
+    dataset = Dataset("zoo", [Recording(Path("a.wav"), ("Dog",), part="1")], ["Dog"])
     with pytest.raises(WrongUse, match="--part 4: zoo has the parts 1"):
         choose_part(dataset, "4")

@@ -16,7 +16,7 @@ import torch
 from asit_edge.errors import AsitEdgeError, WrongUse
 from tests.trainer.commands import run
 from trainer.data.crops import CropConfig
-from trainer.data.dataset import load_clip
+from trainer.data.decode import decode
 from trainer.data.layouts.esc50 import read_esc50
 from trainer.evaluation.scoring import checkpoint_classifier, score_clip
 from trainer.evaluation.selection import fast_scores
@@ -82,7 +82,7 @@ def test_a_checkpoint_becomes_a_bundle_that_hears_the_same(checkpoint: Path, ton
     ]
     model, config, labels, _ = load_classifier(checkpoint)
     for file, scores in zip(files, tagged_scores, strict=True):
-        expected = score_clip(load_clip(file, RATE), config.spec, checkpoint_classifier(model, config))
+        expected = score_clip(decode(file, RATE), config.spec, checkpoint_classifier(model, config))
         assert scores == pytest.approx(
             {label.name: float(score) for label, score in zip(labels, expected, strict=True)}, abs=1e-3
         )
@@ -96,7 +96,7 @@ def test_it_learns_to_tell_unseen_clips_apart(tone_data: Path, monkeypatch: pyte
     config = FinetuneConfig(size="toy", frames=48, steps=150, batch=16, learning_rate=3e-3, drop_path=0.0, crops=crops)
     dataset = read_esc50(tone_data)
     clips, targets = dataset.load(RATE), dataset.targets
-    folds = np.array([clip.fold for clip in dataset.clips])
+    folds = np.array([clip.fold for clip in dataset.recordings])
     seen, unseen = np.flatnonzero(folds == 1), np.flatnonzero(folds == 2)
     model = train([clips[index] for index in seen], targets[seen], config, torch.device("cpu"))
     scores = fast_scores(model, [clips[index] for index in unseen], config, torch.device("cpu"))

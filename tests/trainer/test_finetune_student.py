@@ -16,7 +16,7 @@ from asit_edge.model.bundle import StreamModel, load_bundle
 from export.weights import main as export_weights
 from tests.conftest import RATE, tones
 from tests.trainer.commands import call, run
-from trainer.data.dataset import load_clip
+from trainer.data.decode import decode
 from trainer.evaluation.scoring import open_model
 from trainer.finetune import configure, main
 from trainer.finetuning.checkpoint import load_classifier, new_classifier
@@ -73,7 +73,7 @@ def test_the_shipped_student_learns_own_sounds_and_stays_a_stream(sounds: Path, 
     assert isinstance(manifest.model, StreamModel)
     assert [label.name for label in manifest.labels] == ["Bell", "Kettle"]
     assert manifest.labels[0].on_threshold == record["thresholds"]["Bell"][0]
-    clip = load_clip(sounds / "Bell" / "recording0" / "0.wav", RATE)
+    clip = decode(sounds / "Bell" / "recording0" / "0.wav", RATE)
     ours, theirs = (open_model(path).timeline(clip) for path in (checkpoint, bundle))
     assert np.abs(ours.scores - theirs.scores).max() < 1e-4
     again = run("trainer.evaluate", checkpoint, sounds, "--json", "--threads", "1")

@@ -12,7 +12,8 @@ import pytest
 import soundfile
 
 from asit_edge.errors import AsitEdgeError, WrongUse
-from trainer.data.listing import list_sources
+from trainer.data.layouts.listing import Missing, list_recordings
+from trainer.data.recording import Recording
 from trainer.data.shards import Shards
 from trainer.prepare import Codec, PrepareConfig, prepare, prepare_shards
 
@@ -62,10 +63,10 @@ def test_long_recordings_are_cut_and_a_short_rest_is_dropped(tmp_path: Path) -> 
     audio = tmp_path / "audio"
     audio.mkdir()
     soundfile.write(audio / "long.wav", tone(25.2), RATE)
-    sources = list_sources(audio, None, {})
-    (made,) = prepare_shards(sources, tmp_path / "a", PrepareConfig(longest=10), 1)
+    recordings = list_recordings(audio, None, {})
+    (made,) = prepare_shards(recordings, tmp_path / "a", PrepareConfig(longest=10), 1)
     assert (made.examples, made.seconds) == (3, pytest.approx(25.2))
-    (made,) = prepare_shards(sources, tmp_path / "b", PrepareConfig(longest=5), 1)
+    (made,) = prepare_shards(recordings, tmp_path / "b", PrepareConfig(longest=5), 1)
     assert (made.examples, made.seconds, made.skipped) == (5, 25.0, [])
 
 
@@ -74,7 +75,7 @@ def test_audio_survives(codec: Codec, tmp_path: Path) -> None:
     audio = tmp_path / "audio"
     audio.mkdir()
     soundfile.write(audio / "tone.wav", tone(1), RATE)
-    prepare_shards(list_sources(audio, None, {}), tmp_path / "out", PrepareConfig(codec), 1)
+    prepare_shards(list_recordings(audio, None, {}), tmp_path / "out", PrepareConfig(codec), 1)
     samples = Shards([tmp_path / "out"]).read(0, RATE)
     spectrum = np.abs(np.fft.rfft(samples))
     assert spectrum.argmax() == 440
@@ -87,19 +88,19 @@ def test_formats_that_only_ffmpeg_knows(tmp_path: Path) -> None:
     audio.mkdir()
     soundfile.write(tmp_path / "tone.wav", tone(2), RATE)
     subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "tone.wav", audio / "tone.m4a"], check=True)
-    (made,) = prepare_shards(list_sources(audio, None, {}), tmp_path / "out", PrepareConfig(), 1)
+    (made,) = prepare_shards(list_recordings(audio, None, {}), tmp_path / "out", PrepareConfig(), 1)
     assert made.examples == 1
     assert made.seconds == pytest.approx(2, abs=0.2)
 
 
 def test_a_stopped_run_goes_on_where_it_was(audio: Path, tmp_path: Path) -> None:
-    sources, out, config = list_sources(audio, None, {}), tmp_path / "out", PrepareConfig(per_shard=2)
-    first = prepare_shards(sources, out, config, 1)
+    recordings, out, config = list_recordings(audio, None, {}), tmp_path / "out", PrepareConfig(per_shard=2)
+    first = prepare_shards(recordings, out, config, 1)
     tars = sorted(out.glob("*.tar"))
     content = tars[1].read_bytes()
     tars[1].rename(tars[1].with_suffix(".tar.part"))  # what a kill leaves behind
     before = tars[0].stat().st_mtime_ns
-    again = prepare_shards(sources, out, config, 1)
+    again = prepare_shards(recordings, out, config, 1)
     assert [(made.made_from, made.examples) for made in again] == [(made.made_from, made.examples) for made in first]
     assert tars[0].stat().st_mtime_ns == before, "a finished shard is not made again"
     assert tars[1].read_bytes() == content
@@ -107,13 +108,13 @@ def test_a_stopped_run_goes_on_where_it_was(audio: Path, tmp_path: Path) -> None
 
 
 def test_another_data_set_does_not_mix_in(audio: Path, tmp_path: Path) -> None:
-    sources, out = list_sources(audio, None, {}), tmp_path / "out"
-    prepare_shards(sources, out, PrepareConfig(), 1)
+    recordings, out = list_recordings(audio, None, {}), tmp_path / "out"
+    prepare_shards(recordings, out, PrepareConfig(), 1)
     with pytest.raises(WrongUse, match="other recordings or settings"):
-        prepare_shards(sources[1:], out, PrepareConfig(), 1)
+        prepare_shards(recordings[1:], out, PrepareConfig(), 1)
     (out / "foreign.tar").touch()
     with pytest.raises(WrongUse, match=r"foreign\.tar"):
-        prepare_shards(sources, out, PrepareConfig(), 1)
+        prepare_shards(recordings, out, PrepareConfig(), 1)
 
 
 def test_manifest_with_labels_exclusions_and_a_missing_file(audio: Path, tmp_path: Path) -> None:
@@ -138,9 +139,10 @@ def test_audiosets_table_finds_clips_under_their_usual_names(name: str, tmp_path
         "# Segments csv\n# YTID, start_seconds, end_seconds, positive_labels\n"
         '--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"\n--ZhevVpy1s, 50.000, 60.000, "/m/012xff"\n'
     )
-    found, missing = list_sources(audio, table, {})
+    found, missing = list_recordings(audio, table, {})
+    assert isinstance(found, Recording)
     assert (found.path, found.labels) == (audio / name, ("/m/09x0r", "/t/dd00088"))
-    assert missing.path is None
+    assert isinstance(missing, Missing)
 
 
 @pytest.mark.parametrize(
@@ -155,16 +157,16 @@ def test_audiosets_table_finds_clips_under_their_usual_names(name: str, tmp_path
 def test_tables_that_make_no_sense(text: str, message: str, audio: Path, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text(text)
     with pytest.raises(WrongUse, match=message):
-        list_sources(audio, tmp_path / "table.csv", {})
+        list_recordings(audio, tmp_path / "table.csv", {})
 
 
 def test_folders_that_make_no_sense(audio: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder, message in ((tmp_path / "empty", "no audio"), (tmp_path / "absent", "no such folder")):
         with pytest.raises(WrongUse, match=message):
-            list_sources(folder, None, {})
+            list_recordings(folder, None, {})
     with pytest.raises(WrongUse, match="needs the columns"):
-        list_sources(audio, None, {"a": "b"})
+        list_recordings(audio, None, {"a": "b"})
     soundfile.write(tmp_path / "empty" / "silent.wav", np.zeros(RATE), RATE)
     with pytest.raises(AsitEdgeError, match="nothing usable"):
         prepare(tmp_path / "empty", tmp_path / "out", workers=1)

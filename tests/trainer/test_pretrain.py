@@ -21,7 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.asit.config import PretrainConfig, make_config
-from trainer.data.listing import list_sources
+from trainer.data.layouts.listing import list_recordings
 from trainer.models.pretrained import backbone_weights
 from trainer.prepare import PrepareConfig, prepare_shards
 from trainer.pretrain import CHECKPOINT, pretrain
@@ -60,7 +60,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         noise = rng.normal(size=int(rng.integers(9_000, 24_000))) * 0.1
         soundfile.write(folder / f"{number:02d}.wav", np.convolve(noise, rng.normal(size=8)), 16_000)
     out = tmp_path_factory.mktemp("shards")
-    prepare_shards(list_sources(folder, None, {}), out, PrepareConfig(per_shard=7), workers=1)
+    prepare_shards(list_recordings(folder, None, {}), out, PrepareConfig(per_shard=7), workers=1)
     return out
 
 

@@ -6,13 +6,16 @@ Works on waveforms, because sounds add as waveforms; masking of spectrograms liv
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.event import Event
+from asit_edge.audio.samples import Samples
+from trainer.data.mixing import coloured_noise, gain, loudest, placed, rms
+from trainer.data.recording import TrueEvent
 
-Samples = npt.NDArray[np.float32]
+_rms = partial(rms, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class WindowSampler:
         config: CropConfig,
         rng: np.random.Generator,
         slots: int | None = None,
-        events: Sequence[Sequence[Event]] | None = None,
+        events: Sequence[Sequence[TrueEvent]] | None = None,
         weights: npt.NDArray[np.float64] | None = None,
     ) -> None:
         """`clips` are waveforms at `rate` Hz, `targets` their labels (clips, classes), `window` in samples.
@@ -57,15 +60,9 @@ class WindowSampler:
         `events` are each clip's true events; `weights` how often each clip is drawn, and sum to one.
         """
         self._slots, self._events, self._weights, self._rate = slots, events, weights, rate
-        self._clips, self._targets, self._window, self._config, self._rng = (
-            clips,
-            targets,
-            window,
-            config,
-            rng,
-        )
+        self._clips, self._targets, self._window, self._config, self._rng = clips, targets, window, config, rng
         self._block = rate // 20
-        self._audible = [loudest(clip, self._block) * 10 ** (config.audible_db / 20) for clip in clips]
+        self._audible = [loudest(clip, self._block) * gain(config.audible_db) for clip in clips]
 
     def batch(self, size: int) -> tuple[Samples, Samples]:
         """Waveforms (size, window) and labels (size, classes) or (size, slots, classes), all float32."""
@@ -78,12 +75,12 @@ class WindowSampler:
         if rng.random() < config.mix_probability:
             other, other_label = self._crop()
             level = _rms(window) / max(_rms(other), 1e-6) if label.any() and other_label.any() else 1.0
-            window = window + other * np.float32(level * _gain(rng, config.mix_db))
+            window = window + other * np.float32(level * gain(rng.uniform(*config.mix_db)))
             label = np.maximum(label, other_label)
         if rng.random() < config.noise_probability:
             noise = coloured_noise(self._window, float(rng.uniform(0, 2)), rng)
-            window = window + noise * np.float32(max(_rms(window), 1e-3) * _gain(rng, config.noise_db))
-        return (window * np.float32(_gain(rng, config.gain_db))).astype(np.float32), label
+            window = window + noise * np.float32(max(_rms(window), 1e-3) * gain(rng.uniform(*config.noise_db)))
+        return (window * np.float32(gain(rng.uniform(*config.gain_db)))).astype(np.float32), label
 
     def _crop(self) -> tuple[Samples, Samples]:
         """A random place of a random clip; beyond its ends there is silence."""
@@ -93,23 +90,23 @@ class WindowSampler:
         clip = self._clips[index]
         length = round(self._window * rng.uniform(1 - self._config.speed, 1 + self._config.speed))
         start = int(rng.integers(-(length // 2), max(len(clip) - length // 2, 1)))
-        crop = np.zeros(length, np.float32)
-        source = clip[max(start, 0) : start + length]
-        crop[max(-start, 0) : max(-start, 0) + len(source)] = source
+        crop = placed(clip, length, -start)
         window = np.interp(np.linspace(0, length - 1, self._window), np.arange(length), crop)
         edges = np.linspace(0, length, (self._slots or 1) + 1).round().astype(int)
         if self._events is None:
             parts = itertools.pairwise(edges)
-            heard = [loudest(crop[first:last], self._block) >= max(self._audible[index], 1e-5) for first, last in parts]
-            labels = np.outer(np.array(heard, np.float32), self._targets[index])
+            audible = [
+                loudest(crop[first:last], self._block) >= max(self._audible[index], 1e-5) for first, last in parts
+            ]
+            labels = np.outer(np.array(audible, np.float32), self._targets[index])
         else:
             labels = sounding((start + edges) / self._rate, self._events[index], self._targets.shape[1])
         return window.astype(np.float32), labels if self._slots else labels[0]
 
 
-def sounding(edges: npt.NDArray[np.float64], events: Sequence[Event], classes: int) -> Samples:
-    """What sounds between edges (n + 1,) in seconds: (n, classes), 1 where an event fills half of a part, lies in it by
-    half, or is there for a quarter of a second.
+def sounding(edges: npt.NDArray[np.float64], events: Sequence[TrueEvent], classes: int) -> Samples:
+    """Which classes are active between edges (n + 1,) in seconds, (n, classes): 1 where an event fills half of a part,
+    lies in it by half, or is there for a quarter of a second.
     """
     labels = np.zeros((len(edges) - 1, classes), np.float32)
     for event in events:
@@ -117,27 +114,3 @@ def sounding(edges: npt.NDArray[np.float64], events: Sequence[Event], classes: i
         needed = np.minimum(0.5 * np.minimum(np.diff(edges), event.offset - event.onset), 0.25)
         labels[shared >= np.maximum(needed, 1e-3), event.label] = 1
     return labels
-
-
-def loudest(samples: Samples, block: int) -> float:
-    """The highest RMS of any whole block of that many samples (of all samples, if they are fewer)."""
-    whole = len(samples) // block * block
-    blocks = samples[:whole].reshape(-1, block) if whole else samples.reshape(1, -1)
-    return float(np.sqrt((blocks**2).mean(axis=1).max())) if samples.size else 0.0
-
-
-def coloured_noise(length: int, exponent: float, rng: np.random.Generator) -> Samples:
-    """Gaussian noise of unit RMS whose power falls as 1 / f^exponent: 0 white, 1 pink, 2 brown."""
-    spectrum = np.fft.rfft(rng.standard_normal(length))
-    spectrum[1:] /= np.arange(1, len(spectrum)) ** (exponent / 2)
-    spectrum[0] = 0
-    noise = np.fft.irfft(spectrum, length)
-    return (noise / np.sqrt((noise**2).mean())).astype(np.float32)
-
-
-def _gain(rng: np.random.Generator, decibels: tuple[float, float]) -> float:
-    return float(10 ** (rng.uniform(*decibels) / 20))
-
-
-def _rms(samples: Samples) -> float:
-    return float(np.sqrt((samples**2).mean()))

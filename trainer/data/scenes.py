@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import soxr
-from scipy.signal import oaconvolve
 
-from trainer.data.crops import coloured_noise
-from trainer.data.recordings import FULL_SCALE, Waveforms
+from asit_edge.audio.samples import Samples
+from trainer.data.decode import WaveformCache, to_samples
+from trainer.data.mixing import Powers, block_powers, coloured_noise, convolve, gain, placed
 
-Samples = npt.NDArray[np.float32]
 Targets = npt.NDArray[np.float32]
 
 
@@ -49,7 +48,7 @@ class SceneSampler:
 
     def __init__(
         self,
-        waveforms: Waveforms,
+        waveforms: WaveformCache,
         chosen: Sequence[int],
         weights: npt.NDArray[np.float64],
         targets: Targets,
@@ -77,24 +76,24 @@ class SceneSampler:
         """Waveform (samples,) and targets (steps, labels)."""
         config = self.config
         mixture = np.zeros(self.samples, np.float32)
-        layers: list[tuple[npt.NDArray[np.float32], Targets]] = []
+        layers: list[tuple[Powers, Targets]] = []
         lasts = 0.0
         while len(layers) < config.most and (lasts < config.filled or rng.random() < config.more):
             sound, target = self._sound(rng)
             mixture += sound
-            energy = (sound.reshape(config.steps, -1) ** 2).mean(axis=1)
+            energy = block_powers(sound, config.steps)
             layers.append((energy, target))
             lasts += float((energy > 0).mean())
         if rng.random() < config.noise:
             noise = self._noises[int(rng.integers(len(self._noises)))]
             place = int(rng.integers(len(noise) - self.samples))
-            mixture += noise[place : place + self.samples] * np.float32(10 ** (rng.uniform(*config.noise_db) / 20))
-        total = (mixture.reshape(config.steps, -1) ** 2).mean(axis=1) + 1e-12
+            mixture += noise[place : place + self.samples] * np.float32(gain(rng.uniform(*config.noise_db)))
+        total = block_powers(mixture, config.steps) + 1e-12
         targets = np.zeros((config.steps, self._targets.shape[1]), np.float32)
         for energy, target in layers:
             level = 10 * np.log10((energy + 1e-14) / total)
-            heard = np.clip((level - config.masked_db) / 12, 0, 1) * (energy > 1e-10)
-            np.maximum(targets, target * heard[:, None].astype(np.float32), out=targets)
+            audible = np.clip((level - config.masked_db) / 12, 0, 1) * (energy > 1e-10)
+            np.maximum(targets, target * audible[:, None].astype(np.float32), out=targets)
         return np.clip(mixture, -1, 1), targets
 
     def _sound(self, rng: np.random.Generator) -> tuple[Samples, Targets]:
@@ -112,17 +111,16 @@ class SceneSampler:
             onset = int(rng.integers(-(min(lasts, length) // 3), max(length - min(lasts, length // 3), 1)))
         begin, end = max(onset, 0), min(onset + lasts, length)
         first = int((begin - onset) * speed)
-        part = pcm[first : first + int((end - begin) * speed) + 2].astype(np.float32) / np.float32(FULL_SCALE)
+        part = to_samples(pcm[first : first + int((end - begin) * speed) + 2])
         if speed != 1.0:
             part = soxr.resample(part, self._rate * speed, self._rate)
         part = part[: end - begin]
         if self._rooms and rng.random() < config.room:
-            part = oaconvolve(part, self._rooms[int(rng.integers(len(self._rooms)))])[: len(part)].astype(np.float32)
-        sound = np.zeros(length, np.float32)
-        sound[begin : begin + len(part)] = part
-        loudest = np.sqrt(np.partition((sound.reshape(config.steps, -1) ** 2).mean(axis=1), -3)[-3:].mean())
+            part = convolve(part, self._rooms[int(rng.integers(len(self._rooms)))])[: len(part)]
+        sound = placed(part, length, begin)
+        loudest = np.sqrt(np.partition(block_powers(sound, config.steps), -3)[-3:].mean())
         level = np.clip(rng.normal(*config.level_db), -55, -6)
-        sound *= np.float32(10 ** (level / 20) / max(loudest, 1e-4))
+        sound *= np.float32(gain(level) / max(float(loudest), 1e-4))
         rows = self._targets[self._starts[number] : self._starts[number + 1]]
         centres = (np.arange(config.steps) + 0.5) * step
         place = ((centres - onset) * speed / step).astype(int)

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse
+from trainer.data.decode import UNREADABLE, read_mono
+from trainer.data.mixing import fitted
 
 log = logging.getLogger(__name__)
-
-Samples = npt.NDArray[np.float32]
 
 _AUDIO = (".flac", ".opus", ".ogg", ".wav")
 _TAR_BLOCK = 512
@@ -75,14 +75,14 @@ class Shards:
         try:
             with path.open("rb") as file:
                 file.seek(offset)
-                samples, found = soundfile.read(io.BytesIO(file.read(size)), dtype="float32", always_2d=True)
-        except (OSError, soundfile.SoundFileError) as error:
+                samples, found = read_mono(io.BytesIO(file.read(size)))
+        except UNREADABLE as error:
             raise AsitEdgeError(f"{self.name(index)}: cannot be read ({error})") from None
         if found != rate:
             raise WrongUse(
                 f"{self.name(index)}: sampled at {found} Hz, not {rate}; make the shards with trainer.prepare"
             )
-        return samples.mean(axis=1)  # type: ignore[no-any-return]
+        return samples
 
     def _place(self, index: int) -> tuple[Path, int, int]:
         offset, size = self._places[index]
@@ -213,7 +213,7 @@ class Crops(Dataset[tuple[int, Tensor, Tensor]]):
         crops = [np.empty((count, length), np.float32) for length, count in config.sizes]
         for waveforms in crops:
             for place in range(len(waveforms)):
-                waveforms[place] = crop(samples, waveforms.shape[1], rng)
+                waveforms[place] = fitted(samples, waveforms.shape[1], rng)
         return index, torch.from_numpy(crops[0]), torch.from_numpy(crops[1])
 
     def _readable(self, index: int) -> tuple[Samples, int]:
@@ -226,14 +226,3 @@ class Crops(Dataset[tuple[int, Tensor, Tensor]]):
             except AsitEdgeError as error:
                 log.warning("%s; the next example stands in", error)
         raise AsitEdgeError(f"{self._shards.name(index)}: it and the {_DAMAGED_IN_A_ROW - 1} after it cannot be read")
-
-
-def crop(samples: Samples, length: int, rng: np.random.Generator) -> Samples:
-    """A random `length` samples of a waveform; a shorter waveform lies at a random place in silence."""
-    spare = len(samples) - length
-    place = int(rng.integers(abs(spare) + 1))
-    if spare >= 0:
-        return samples[place : place + length]
-    padded = np.zeros(length, np.float32)
-    padded[place : place + len(samples)] = samples
-    return padded

@@ -9,26 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset as TorchDataset
 
+from asit_edge.audio.samples import Samples
 from asit_edge.model.frontend import FrontEnd
-from trainer.data.crops import Samples
-from trainer.data.dataset import Dataset, load_clip
+from trainer.data.mixing import fitted
 
 MIXUP_BETA = 10.0
 """AST's mixup blends with a share from Beta(10, 10), near one half."""
-
-
-class Waveforms(Sequence[Samples]):
-    """A data set's clips, read when they are asked for."""
-
-    def __init__(self, dataset: Dataset, rate: int) -> None:
-        self._clips, self._rate = dataset.clips, rate
-
-    def __len__(self) -> int:
-        return len(self._clips)
-
-    def __getitem__(self, index: int) -> Samples:  # type: ignore[override]
-        clip = self._clips[index]
-        return load_clip(clip.path, self._rate, clip.start, clip.seconds)
 
 
 class WholeClips(TorchDataset[tuple[Samples, Samples]]):
@@ -78,15 +64,6 @@ class WholeClips(TorchDataset[tuple[Samples, Samples]]):
             waveform = share * waveform + (1 - share) * fitted(self._clips[other], self._samples, rng)
             target = share * target + (1 - share) * self._targets[other]
         return waveform, target
-
-
-def fitted(clip: Samples, length: int, rng: np.random.Generator | None = None) -> Samples:
-    """A random part of a longer clip, or a shorter one at a random place in silence; without `rng` in the middle."""
-    room = abs(len(clip) - length)
-    start = room // 2 if rng is None else int(rng.integers(room + 1))
-    if len(clip) >= length:
-        return clip[start : start + length]
-    return np.pad(clip, (start, room - start))
 
 
 def balanced_weights(targets: Samples) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What a student is distilled from: recordings of one split, their targets in time, and how often each is drawn."""
+"""What a student is distilled from: recordings of one split, their targets in time, how often each is drawn; rooms."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from asit_edge.audio.samples import Samples
 from trainer.data.audioset import audioset_ids
-from trainer.data.recordings import FULL_SCALE, Recording, Waveforms
+from trainer.data.decode import WaveformCache, to_samples
+from trainer.data.mixing import block_powers, from_direct_sound
+from trainer.data.recording import Recording, Role
 from trainer.models.streaming_vit import STEP
 from trainer.students.config import DistillConfig
 from trainer.teachers.frame_targets import CERTAIN, IMPLIED, audible_steps, steps_from_windows, with_events, with_label
@@ -35,12 +38,21 @@ class Material:
         return len(self.recordings)
 
 
+def room_responses(recordings: Sequence[Recording], waveforms: WaveformCache, rate: int) -> list[Samples]:
+    """The recordings that are room responses, from their direct sound on, at most 0.8 s."""
+    return [
+        from_direct_sound(to_samples(waveforms[index]))[: int(0.8 * rate)]
+        for index, recording in enumerate(recordings)
+        if recording.role is Role.ROOM_RESPONSE
+    ]
+
+
 def choose_labels(recordings: Sequence[Recording], teachers: Sequence[TeacherScores], least: int = 5) -> list[str]:
     """AudioSet labels, in AudioSet's order, that a person or a teacher (0.3 or more) finds in that many groups."""
     groups: dict[str, set[str]] = {}
     for recording in recordings:
         for label in recording.labels:
-            groups.setdefault(label, set()).add(recording.group)
+            groups.setdefault(label, set()).add(recording.origin)
     for teacher in teachers:
         rows = {name: row for row, name in enumerate(teacher.names)}
         for recording in recordings:
@@ -49,14 +61,14 @@ def choose_labels(recordings: Sequence[Recording], teachers: Sequence[TeacherSco
                 continue
             span = slice(teacher.start[row], teacher.start[row + 1])
             for index in np.unique(teacher.index[span][teacher.prob[span] >= 0.3]):
-                groups.setdefault(teacher.labels[index], set()).add(recording.group)
+                groups.setdefault(teacher.labels[index], set()).add(recording.origin)
     return [name for name in audioset_ids() if len(groups.get(name, ())) >= least]
 
 
 def build_targets(
     recordings: Sequence[Recording],
     indices: Sequence[int],
-    waveforms: Waveforms,
+    waveforms: WaveformCache,
     teachers: Sequence[TeacherScores],
     labels: Sequence[str],
     config: DistillConfig,
@@ -72,7 +84,7 @@ def build_targets(
         pcm = waveforms[index]
         steps = max(-(-len(pcm) // step), 1)
         padded = np.zeros(steps * step, np.float32)
-        padded[: len(pcm)] = pcm / FULL_SCALE
+        padded[: len(pcm)] = to_samples(pcm)
         said = [
             steps_from_windows(teacher.windows(row[recording.name], labels), teacher.window, teacher.hop, steps)
             for teacher, row in zip(teachers, rows, strict=True)
@@ -82,7 +94,7 @@ def build_targets(
         if recording.events is not None:
             targets = with_events(targets, recording.events, labels, step / config.spec.sample_rate)
         else:
-            audible = audible_steps(np.sqrt((padded.reshape(steps, -1) ** 2).mean(axis=1)))
+            audible = audible_steps(np.sqrt(block_powers(padded, steps)))
             for label in recording.labels:
                 targets = with_label(targets, label, labels, audible)
         everything.append(np.where(targets > CERTAIN - 1e-3, targets, 0) if config.live else targets)

@@ -9,15 +9,17 @@ from torch import nn
 
 from asit_edge.detect.chunker import Scorer
 from asit_edge.model.frontend import FrontEnd
+from trainer.data.dataset import is_held_out
+from trainer.data.decode import FULL_SCALE, WaveformCache
 from trainer.data.features import BatchedLogMel
-from trainer.data.recordings import FULL_SCALE, Recording, Waveforms, is_held_out
+from trainer.data.recording import Recording
 from trainer.models.streaming_vit import StreamViT
 from trainer.students.config import DistillConfig
 from trainer.students.student import student_classifier
 
 
 def validation_scores(
-    student: nn.Module, waveforms: Waveforms, indices: Sequence[int], spec: FrontEnd
+    student: nn.Module, waveforms: WaveformCache, indices: Sequence[int], spec: FrontEnd
 ) -> list[npt.NDArray[np.float32]]:
     """Scores of recordings (their first 10 s), each (decisions, labels): those of a device, a stream's all at once."""
     features = BatchedLogMel(spec)

@@ -1,7 +1,7 @@
 """Detection metrics: scores over time become events by the device's own tracker and are compared with the truth.
 
-Times are in seconds of the recording. A heard event is *right* if, between its onset and its offset, its class really
-sounded, or had sounded no longer than `PATIENCE` before: a window model decides by what it has heard until now.
+Times are in seconds of the recording. A detected event is *right* if, between its onset and its offset, its class was
+really active, or had been no longer than `PATIENCE` before: a window model decides by what it has heard until now.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from asit_edge.detect.hysteresis import ClassSettings
 from asit_edge.detect.tracker import Kind, Tracker
-from trainer.data.event import Event
+from trainer.data.recording import TrueEvent
 
 Values = npt.NDArray[np.float64]
 
@@ -21,14 +21,21 @@ PATIENCE = 0.5
 
 
 @dataclass(frozen=True)
-class Heard:
-    """An event as the device tells it. `told` is the end of the audio by which it was announced."""
+class DetectedEvent:
+    """An event as the device reports it; `reported` is the end of the audio after which it did."""
 
     onset: float
     offset: float
     label: int
-    told: float
+    reported: float
     peak: float
+
+
+Detections = Sequence[Sequence[DetectedEvent]]
+"""Of each recording."""
+
+Truth = Sequence[Sequence[TrueEvent]]
+"""Of each recording."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +54,25 @@ class Timeline:
         return float(self.edges[-1] - self.edges[0])
 
 
-def track(line: Timeline, classes: Sequence[ClassSettings | None], rate: int) -> list[Heard]:
-    """What the device would tell of these scores. `rate` is in Hz: the settings' durations are in samples."""
+def track(line: Timeline, classes: Sequence[ClassSettings | None], rate: int) -> list[DetectedEvent]:
+    """The events that the device would report. `rate` is in Hz: the settings' durations are in samples."""
     tracker = Tracker(classes)
     samples = np.round(line.edges * rate).astype(int)
     changes = []
     for start, end, scores in zip(samples[:-1], samples[1:], line.scores, strict=True):
         changes += tracker.step(int(start), int(end), np.asarray(scores, np.float32))
     changes += tracker.finish(int(samples[-1]))
-    told: dict[tuple[int, int], int] = {}
-    heard: list[Heard] = []
+    decided: dict[tuple[int, int], int] = {}
+    detected: list[DetectedEvent] = []
     for change in changes:
         if change.kind is Kind.NEW:
-            told[change.label, change.onset] = change.decided
+            decided[change.label, change.onset] = change.decided
         elif change.kind is Kind.END and change.offset is not None:
-            decided = told[change.label, change.onset]
-            heard.append(Heard(change.onset / rate, change.offset / rate, change.label, decided / rate, change.peak))
-    return heard
+            reported = decided[change.label, change.onset] / rate
+            detected.append(
+                DetectedEvent(change.onset / rate, change.offset / rate, change.label, reported, change.peak)
+            )
+    return detected
 
 
 @dataclass(frozen=True)
@@ -73,14 +82,14 @@ class Outcome:
     events: int
     missed: int
     alarms: int
-    """Heard events that are not right."""
+    """Detected events that are not right."""
     quiet_alarms: int
     """Those in recordings without any true event."""
-    heard: int
+    detected: int
     delays: tuple[float, ...]
     """Seconds from true onset to announcement, for each true event that an event answers which began after it."""
     pieces: int
-    """Right heard events: more of them than found true events means that events break up."""
+    """Right detected events: more of them than found true events means that events break up."""
 
     @property
     def miss_rate(self) -> float:
@@ -88,19 +97,17 @@ class Outcome:
 
     @property
     def precision(self) -> float:
-        return self.pieces / self.heard if self.heard else float("nan")
+        return self.pieces / self.detected if self.detected else float("nan")
 
     def delay(self, percent: float) -> float:
         return float(np.percentile(self.delays, percent)) if self.delays else float("nan")
 
 
-def outcomes(
-    heard: Sequence[Sequence[Heard]], truth: Sequence[Sequence[Event]], classes: int, patience: float = PATIENCE
-) -> list[Outcome]:
+def outcomes(detected: Detections, truth: Truth, classes: int, patience: float = PATIENCE) -> list[Outcome]:
     """One outcome a class, over recordings."""
     return [
         _outcome(
-            [[event for event in events if event.label == label] for events in heard],
+            [[event for event in events if event.label == label] for events in detected],
             [[event for event in events if event.label == label] for events in truth],
             [not events for events in truth],
             patience,
@@ -116,52 +123,52 @@ def together(parts: Sequence[Outcome]) -> Outcome:
         sum(part.missed for part in parts),
         sum(part.alarms for part in parts),
         sum(part.quiet_alarms for part in parts),
-        sum(part.heard for part in parts),
+        sum(part.detected for part in parts),
         tuple(delay for part in parts for delay in part.delays),
         sum(part.pieces for part in parts),
     )
 
 
-def _outcome(
-    heard: Sequence[Sequence[Heard]], truth: Sequence[Sequence[Event]], quiet: Sequence[bool], patience: float
-) -> Outcome:
+def _outcome(detected: Detections, truth: Truth, quiet: Sequence[bool], patience: float) -> Outcome:
     missed = alarms = quiet_alarms = pieces = 0
     delays: list[float] = []
-    for told, true, silent in zip(heard, truth, quiet, strict=True):
+    for events, true, silent in zip(detected, truth, quiet, strict=True):
         wrong = [
             event
-            for event in told
+            for event in events
             if not any(event.onset < other.offset + patience and other.onset < event.offset for other in true)
         ]
         alarms += len(wrong)
         quiet_alarms += len(wrong) if silent else 0
-        pieces += len(told) - len(wrong)
+        pieces += len(events) - len(wrong)
         for event in true:
-            answers = [other for other in told if other.onset < event.offset + patience and event.onset < other.offset]
+            answers = [
+                other for other in events if other.onset < event.offset + patience and event.onset < other.offset
+            ]
             if not answers:
                 missed += 1
-            elif (first := min(answers, key=lambda other: other.told)).told >= event.onset:
-                delays.append(first.told - event.onset)
-    events, told_events = sum(map(len, truth)), sum(map(len, heard))
-    return Outcome(events, missed, alarms, quiet_alarms, told_events, tuple(delays), pieces)
+            elif (first := min(answers, key=lambda other: other.reported)).reported >= event.onset:
+                delays.append(first.reported - event.onset)
+    counts = sum(map(len, truth)), sum(map(len, detected))
+    return Outcome(counts[0], missed, alarms, quiet_alarms, counts[1], tuple(delays), pieces)
 
 
 def collar_f1(
-    heard: Sequence[Sequence[Heard]],
-    truth: Sequence[Sequence[Event]],
+    detected: Detections,
+    truth: Truth,
     classes: int,
     collar: float = 0.2,
     share: float = 0.2,
 ) -> list[float]:
     """Event F1 a class: onset within `collar`, offset within `collar` or `share` of the true length (DCASE).
 
-    Each event is matched at most once, and as many as possible are. NaN for a class that neither is nor is heard.
+    Each event is matched at most once, and as many as possible are. NaN for a class that neither is nor is detected.
     """
     scores = []
     for label in range(classes):
         matched = found = true = 0
-        for told, events in zip(heard, truth, strict=True):
-            ours = [event for event in told if event.label == label]
+        for guesses, events in zip(detected, truth, strict=True):
+            ours = [event for event in guesses if event.label == label]
             theirs = [event for event in events if event.label == label]
             edges = [
                 [
@@ -216,7 +223,7 @@ class OperatingPoint:
 
 def operating_points(
     timelines: Sequence[Timeline],
-    truth: Sequence[Sequence[Event]],
+    truth: Truth,
     classes: Sequence[ClassSettings | None],
     rate: int,
     thresholds: Sequence[float] = tuple(np.arange(1, 100) / 100),
@@ -232,8 +239,8 @@ def operating_points(
             )
             for entry in classes
         ]
-        heard = [track(line, settings, rate) for line in timelines]
-        outcome = together(outcomes(heard, truth, len(classes)))
+        detected = [track(line, settings, rate) for line in timelines]
+        outcome = together(outcomes(detected, truth, len(classes)))
         points.append(OperatingPoint(float(threshold), outcome.alarms / hours, outcome.miss_rate))
     return points
 

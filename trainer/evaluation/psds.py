@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.event import Event
+from trainer.data.recording import TrueEvent
 from trainer.evaluation.detection import Timeline
 
 Values = npt.NDArray[np.float64]
@@ -48,7 +48,7 @@ class Roc:
 
 
 def psds(
-    timelines: Sequence[Timeline], truth: Sequence[Sequence[Event]], classes: int, settings: PsdsSettings
+    timelines: Sequence[Timeline], truth: Sequence[Sequence[TrueEvent]], classes: int, settings: PsdsSettings
 ) -> tuple[float, list[float]]:
     """The score, and the score of each class by itself; from 0 to 1.
 
@@ -77,7 +77,7 @@ def _area(rocs: list[Roc], settings: PsdsSettings, instability: float) -> float:
 
 def _roc(
     timelines: Sequence[Timeline],
-    truth: Sequence[Sequence[Event]],
+    truth: Sequence[Sequence[TrueEvent]],
     label: int,
     lengths: Values,
     hours: float,
@@ -98,7 +98,9 @@ def _roc(
     return Roc(rate[last], best[last])
 
 
-def _changes(line: Timeline, events: Sequence[Event], label: int, lengths: Values, settings: PsdsSettings) -> Values:
+def _changes(
+    line: Timeline, events: Sequence[TrueEvent], label: int, lengths: Values, settings: PsdsSettings
+) -> Values:
     """One recording: (thresholds, 4), what each distinct score adds to the counts when the threshold falls to it."""
     scores = line.scores[:, label]
     own = [event for event in events if event.label == label]
@@ -127,7 +129,7 @@ def _changes(line: Timeline, events: Sequence[Event], label: int, lengths: Value
     return np.column_stack((thresholds, np.diff(counts, axis=0, prepend=0.0)))
 
 
-def _before(edges: Values, events: Sequence[Event]) -> Values:
+def _before(edges: Values, events: Sequence[TrueEvent]) -> Values:
     """Seconds of each event before each edge, (events, edges)."""
     onsets = np.array([event.onset for event in events]).reshape(-1, 1)
     offsets = np.array([event.offset for event in events]).reshape(-1, 1)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from asit_edge.model.frontend import log_mel
-from trainer.data.dataset import Dataset, load_clip
+from trainer.data.dataset import Dataset
+from trainer.data.decode import decode
 from trainer.evaluation.metrics import precision_recall
 from trainer.evaluation.results import Json, Scored, table
 from trainer.evaluation.scoring import Model
@@ -58,9 +58,9 @@ def pictures(model: Model, dataset: Dataset, scored: Scored, result: Json) -> It
     if "detection" in result:
         yield "Misses over false alarms, one threshold for all classes", trade_off(result["detection"])
         for index in choose_timelines(scored):
-            clip = dataset.clips[index]
-            caption = f"{clip.path.name}: scores; above them what is true (dark) and what is heard (light)"
-            yield caption, timeline(model, clip.path, scored, index)
+            path = dataset.recordings[index].path
+            caption = f"{path.name}: scores; above them what is true (dark) and what is heard (light)"
+            yield caption, timeline(model, path, scored, index)
 
 
 def weakest(result: Json) -> list[str]:
@@ -124,20 +124,20 @@ def trade_off(detection: Json) -> Figure:
 
 
 def choose_timelines(scored: Scored) -> list[int]:
-    """The recordings with the most events, true or heard, of which there is most to see."""
-    sizes = [len(true) + len(heard) for true, heard in zip(scored.events, scored.heard, strict=True)]
+    """The recordings with the most events, true or detected, of which there is most to see."""
+    sizes = [len(true) + len(detected) for true, detected in zip(scored.events, scored.detected, strict=True)]
     return sorted(np.argsort(sizes, kind="stable")[::-1][:TIMELINES].tolist())
 
 
 def timeline(model: Model, path: Path, scored: Scored, index: int) -> Figure:
-    """Spectrogram above, scores below, with true and heard events as bars between them."""
-    line, true, heard = scored.timelines[index], scored.events[index], scored.heard[index]
+    """Spectrogram above, scores below, with true and detected events as bars between them."""
+    line, true, detected = scored.timelines[index], scored.events[index], scored.detected[index]
     figure = Figure(figsize=(11, 5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
-    image = log_mel(model.spec, load_clip(path, model.spec.sample_rate))
+    image = log_mel(model.spec, decode(path, model.spec.sample_rate))
     above.imshow(image.T, origin="lower", aspect="auto", extent=(0, line.edges[-1], 0, image.shape[1]), cmap="magma")
     above.set_ylabel("mel bin")
-    named = {event.label for event in true} | {event.label for event in heard}
+    named = {event.label for event in true} | {event.label for event in detected}
     shown = sorted(named | set(np.argsort(line.scores.max(axis=0))[::-1][: max(0, 4 - len(named))].tolist()))
     for place, label in enumerate(shown):
         colour = f"C{place % 10}"
@@ -149,14 +149,9 @@ def timeline(model: Model, path: Path, scored: Scored, index: int) -> Figure:
             label=scored.labels[label],
         )
         level = 1.06 + 0.07 * place
-        draw_events(below, [(event.onset, event.offset) for event in true if event.label == label], level, colour, 1.0)
-        draw_events(
-            below, [(event.onset, event.offset) for event in heard if event.label == label], level + 0.03, colour, 0.4
-        )
+        for events, height, alpha in ((true, level, 1.0), (detected, level + 0.03, 0.4)):
+            spans = [(event.onset, event.offset - event.onset) for event in events if event.label == label]
+            below.broken_barh(spans, (height, 0.025), color=colour, alpha=alpha)
     below.set(xlabel="seconds", ylabel="score", ylim=(0, 1.1 + 0.07 * len(shown)), xlim=(0, line.edges[-1]))
     below.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
-
-
-def draw_events(axes: Axes, spans: list[tuple[float, float]], level: float, colour: str, alpha: float) -> None:
-    axes.broken_barh([(onset, offset - onset) for onset, offset in spans], (level, 0.025), color=colour, alpha=alpha)

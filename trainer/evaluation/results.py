@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from asit_edge.audio.samples import Samples
 from asit_edge.errors import WrongUse
-from trainer.data.crops import Samples
-from trainer.data.dataset import TEST, Dataset, load_clip
-from trainer.data.event import Event
+from trainer.data.dataset import TEST, Dataset
+from trainer.data.decode import samples_of
+from trainer.data.recording import TrueEvent
 from trainer.evaluation.detection import (
-    Heard,
+    DetectedEvent,
     Outcome,
     Timeline,
     collar_f1,
@@ -61,8 +62,8 @@ class Scored:
     groups: list[str]
     single_label: bool
     timelines: list[Timeline]
-    events: list[list[Event]]
-    heard: list[list[Heard]]
+    events: list[list[TrueEvent]]
+    detected: list[list[DetectedEvent]]
 
 
 def columns_of(model: Model, dataset: Dataset, others: bool) -> list[int]:
@@ -86,8 +87,8 @@ def score_dataset(model: Model, dataset: Dataset, others: bool = True) -> Scored
     classes = [model.classes[column] for column in columns]
     rate = model.spec.sample_rate
     waveforms = (
-        load_clip(clip.path, rate, clip.start, clip.seconds)
-        for clip in tqdm(dataset.clips, "scoring", disable=not sys.stderr.isatty())
+        samples_of(recording, rate)
+        for recording in tqdm(dataset.recordings, "scoring", disable=not sys.stderr.isatty())
     )
     timelines: list[Timeline] = []
     if strong:
@@ -96,11 +97,11 @@ def score_dataset(model: Model, dataset: Dataset, others: bool = True) -> Scored
         scores = np.stack([line.scores.max(axis=0) for line in timelines])
     else:
         scores = model.clips(waveforms)[:, columns]
-    truth = np.zeros((len(dataset.clips), len(columns)), np.bool_)
+    truth = np.zeros((len(dataset.recordings), len(columns)), np.bool_)
     truth[:, : len(dataset.categories)] = dataset.targets > 0
-    heard = [track(line, classes, rate) for line in timelines]
+    detected = [track(line, classes, rate) for line in timelines]
     names = [model.labels[column].name for column in columns]
-    return Scored(names, scores, truth, dataset.groups, dataset.single_label, timelines, dataset.events, heard)
+    return Scored(names, scores, truth, dataset.groups, dataset.single_label, timelines, dataset.events, detected)
 
 
 def clip_results(scored: Scored) -> Json:
@@ -141,9 +142,9 @@ def detection_results(scored: Scored, model: Model) -> Json:
     quiet = [line.seconds for line, events in zip(scored.timelines, scored.events, strict=True) if not events]
     psds1, alone1 = psds(scored.timelines, scored.events, count, PSDS1)
     psds2, alone2 = psds(scored.timelines, scored.events, count, PSDS2)
-    f1 = collar_f1(scored.heard, scored.events, count)
+    f1 = collar_f1(scored.detected, scored.events, count)
     flicker = crossings_per_minute(scored.timelines, [entry.on if entry else ON for entry in classes])
-    parts = outcomes(scored.heard, scored.events, count)
+    parts = outcomes(scored.detected, scored.events, count)
     points = operating_points(scored.timelines, scored.events, classes, rate)
     chosen = {f"{alarms:g}": miss_rate_at(points, alarms) for alarms in ALARM_RATES}
     everything = together(parts)
@@ -194,9 +195,9 @@ def evaluate(model: Model, dataset: Dataset, others: bool = True) -> tuple[Score
 
 def choose_part(dataset: Dataset, part: str) -> Dataset:
     """The clips of a publisher's part. Raises WrongUse that names the parts there are."""
-    chosen = [index for index, clip in enumerate(dataset.clips) if clip.part == part]
+    chosen = [index for index, one in enumerate(dataset.recordings) if one.part == part]
     if not chosen:
-        parts = sorted({clip.part for clip in dataset.clips if clip.part is not None})
+        parts = sorted({one.part for one in dataset.recordings if one.part is not None})
         raise WrongUse(f"--part {part}: {dataset.name} has {'the parts ' + ', '.join(parts) if parts else 'no parts'}")
     return dataset.choose(chosen)
 
@@ -215,7 +216,7 @@ def default_parts(model: Model, dataset: Dataset) -> list[str | None]:
     tested = model.record.get("test_fold")
     if tested is not None and int(tested) in dataset.folds:
         return [str(tested)]
-    return [TEST] if any(clip.part == TEST for clip in dataset.clips) else [None]
+    return [TEST] if any(one.part == TEST for one in dataset.recordings) else [None]
 
 
 def plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from asit_edge.audio.samples import Samples
 from asit_edge.config.events import Events
 from asit_edge.detect.chunker import Scorer
 from asit_edge.detect.class_settings import class_settings
@@ -21,8 +22,7 @@ from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import load_bundle
 from asit_edge.model.classifier import Classifier, SlidingWindow
 from asit_edge.model.frontend import FrontEnd, log_mel
-from trainer.data.crops import Samples
-from trainer.data.whole_clips import fitted
+from trainer.data.mixing import fitted
 from trainer.evaluation.detection import Timeline
 from trainer.finetuning.checkpoint import load_classifier
 from trainer.finetuning.config import FinetuneConfig

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from asit_edge.audio.samples import Samples
 from asit_edge.detect.hysteresis import ClassSettings
 from asit_edge.model.frontend import log_mel
-from trainer.data.crops import Samples, sounding
+from trainer.data.crops import sounding
 from trainer.data.dataset import Dataset
-from trainer.data.whole_clips import clip_windows, fitted
+from trainer.data.mixing import fitted
+from trainer.data.whole_clips import clip_windows
 from trainer.evaluation.detection import Timeline, outcomes, track
 from trainer.evaluation.metrics import best_threshold, mean_average_precision
 from trainer.evaluation.scoring import Model
@@ -105,7 +107,7 @@ def _by_events(model: Model, dataset: Dataset, timelines: Sequence[Timeline]) ->
         for label, outcome in enumerate(outcomes(heard, events, count)):
             if outcome.events:
                 found = outcome.events - outcome.missed
-                precision = outcome.precision if outcome.heard else 0.0
+                precision = outcome.precision if outcome.detected else 0.0
                 recall = found / outcome.events
                 value = (1 + BETA**2) * precision * recall / max(BETA**2 * precision + recall, 1e-12)
                 best[label] = max(best[label], (value, float(on)))

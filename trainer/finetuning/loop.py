@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError
 from trainer.data.augment import add_noise, roll_frames, spec_augment
-from trainer.data.crops import Samples, WindowSampler
-from trainer.data.event import Event
+from trainer.data.crops import WindowSampler
 from trainer.data.features import BatchedLogMel
+from trainer.data.recording import TrueEvent
 from trainer.data.whole_clips import WholeClips, balanced_weights
 from trainer.finetuning.checkpoint import new_classifier
 from trainer.finetuning.config import FinetuneConfig, learning_rate
@@ -40,7 +41,7 @@ def train(
     config: FinetuneConfig,
     device: torch.device,
     name: str = "train",
-    events: Sequence[Sequence[Event]] | None = None,
+    events: Sequence[Sequence[TrueEvent]] | None = None,
     validate: Callable[[Network], float] | None = None,
     categories: Sequence[str] = (),
 ) -> Network:
@@ -106,7 +107,7 @@ def with_weights(config: FinetuneConfig, classes: int, weights: Weights, device:
 
 
 def make_batches(
-    clips: Sequence[Samples], targets: Samples, config: FinetuneConfig, events: Sequence[Sequence[Event]] | None
+    clips: Sequence[Samples], targets: Samples, config: FinetuneConfig, events: Sequence[Sequence[TrueEvent]] | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Waveforms (batch, samples) and labels (batch, classes) or, with a frame head, (batch, time patches, classes)."""
     samples = config.spec.samples_for(config.frames)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.dataset import StrongLabel
+from trainer.data.mixing import gain
+from trainer.data.recording import StrongLabel
 from trainer.teachers.stored_scores import Probabilities
 
 IMPLIED = {
@@ -89,7 +90,7 @@ def steps_from_windows(
 
 def audible_steps(levels: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """Which steps of a recording are heard, from each step's RMS (steps,)."""
-    return levels >= max(float(levels.max()) * 10 ** (AUDIBLE_DB / 20), 1e-4)
+    return levels >= max(float(levels.max()) * gain(AUDIBLE_DB), 1e-4)
 
 
 def with_label(

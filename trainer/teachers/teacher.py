@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import soxr
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from asit_edge.audio.samples import Samples
 from asit_edge.detect.chunker import Scorer
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.model.backends.session import open_session
@@ -25,7 +25,8 @@ from asit_edge.model.bundle import load_bundle
 from asit_edge.model.classifier import Classifier
 from asit_edge.model.frontend import FrontEnd, log_mel
 from asit_edge.validation import explain
-from trainer.data.recordings import FULL_SCALE, Recording, Waveforms
+from trainer.data.decode import FULL_SCALE, WaveformCache
+from trainer.data.recording import Recording
 from trainer.evaluation.scoring import checkpoint_classifier
 from trainer.finetuning.checkpoint import CLASSIFIER, load_classifier
 from trainer.run.cache import computed_once
@@ -37,8 +38,6 @@ from trainer.teachers.yamnet import YamNet
 
 SECONDS, HOP_SECONDS = 2.0, 0.5
 """Window and hop at which models that follow streams are asked."""
-
-Samples = npt.NDArray[np.float32]
 
 
 class Teacher(Protocol):
@@ -143,7 +142,7 @@ def open_teacher(source: Path) -> Teacher:
 
 
 def teacher_scores(
-    source: Path, recordings: Sequence[Recording], waveforms: Waveforms, rate: int, cache: Path
+    source: Path, recordings: Sequence[Recording], waveforms: WaveformCache, rate: int, cache: Path
 ) -> TeacherScores:
     """A teacher's probabilities over recordings, from the folder `cache` where they were computed before.
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from trainer.data.augment import mask_axis, spec_augment
-from trainer.data.crops import CropConfig, WindowSampler, coloured_noise, loudest
+from trainer.data.crops import CropConfig, WindowSampler
+from trainer.data.mixing import loudest
 
 PLAIN = CropConfig(speed=0.0, gain_db=(0.0, 0.0), mix_probability=0.0, noise_probability=0.0)
 
@@ -48,18 +49,6 @@ def test_gain_is_in_decibels() -> None:
     clip = np.full(80_000, 0.1)
     windows, _ = sampler(clip, CropConfig(0.0, (-20.0, -20.0), 0.0, noise_probability=0.0)).batch(50)
     assert np.abs(windows).max() == pytest.approx(0.01, rel=1e-4)
-
-
-@pytest.mark.parametrize(("exponent", "slope"), [(0.0, 0.0), (1.0, -10.0), (2.0, -20.0)])
-def test_noise_has_its_colour(exponent: float, slope: float) -> None:
-    """Decibels per decade between 100 Hz and 4 kHz."""
-    noise = coloured_noise(160_000, exponent, np.random.default_rng(0))
-    assert np.sqrt((noise**2).mean()) == pytest.approx(1, abs=1e-3)
-    power = np.abs(np.fft.rfft(noise)) ** 2
-    frequency = np.fft.rfftfreq(160_000, 1 / 16_000)
-    low = power[(frequency > 80) & (frequency < 125)].mean()
-    high = power[(frequency > 3_200) & (frequency < 5_000)].mean()
-    assert 10 * np.log10(high / low) / np.log10(4_000 / 100) == pytest.approx(slope, abs=1.5)
 
 
 def test_masks_are_single_runs_within_their_bound() -> None:

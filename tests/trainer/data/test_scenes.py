@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.data.recordings import FULL_SCALE, Waveforms
+from trainer.data.decode import FULL_SCALE, WaveformCache
 from trainer.data.scenes import SceneConfig, SceneSampler
 
 RATE, STEP = 16_000, 2_560
@@ -32,7 +32,7 @@ def sampler(tmp_path_factory: pytest.TempPathFactory) -> SceneSampler:
     targets[:10, 0], targets[10:, 1] = active[0], active[1]
     config = SceneConfig(steps=20, noise=0.5)
     return SceneSampler(
-        Waveforms(file, starts * STEP), [0, 1], np.array([0.5, 0.5]), targets, starts, RATE, STEP, config
+        WaveformCache(file, starts * STEP), [0, 1], np.array([0.5, 0.5]), targets, starts, RATE, STEP, config
     )
 
 
@@ -67,7 +67,7 @@ def test_both_recordings_are_drawn(sampler: SceneSampler) -> None:
 
 def test_waveforms_survive_a_journey_to_another_process(tmp_path: Path) -> None:
     np.arange(10, dtype=np.int16).tofile(tmp_path / "x.s16")
-    waveforms = Waveforms(tmp_path / "x.s16", np.array([0, 4, 10]))
+    waveforms = WaveformCache(tmp_path / "x.s16", np.array([0, 4, 10]))
     assert waveforms[1].tolist() == [4, 5, 6, 7, 8, 9]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
         assert other.submit(itemgetter(0), waveforms).result().tolist() == [0, 1, 2, 3]
@@ -80,7 +80,7 @@ def test_faster_and_slower_sounds_change_pitch_and_nothing_folds_back(tmp_path: 
     (tmp_path / "tones.s16").write_bytes((tones * FULL_SCALE).astype(np.int16).tobytes())
     starts = np.array([0, 60])
     config = SceneConfig(steps=20, noise=0.0, room=0.0, most=1, speed=0.4)
-    waveforms = Waveforms(tmp_path / "tones.s16", starts * STEP)
+    waveforms = WaveformCache(tmp_path / "tones.s16", starts * STEP)
     sampler = SceneSampler(waveforms, [0], np.ones(1), np.ones((60, 1), np.float32), starts, RATE, STEP, config)
     speeds = []
     for seed in range(40):

@@ -10,8 +10,9 @@ import soundfile
 import webdataset
 
 from asit_edge.errors import AsitEdgeError, WrongUse
-from trainer.data.listing import list_sources
-from trainer.data.shards import Batches, CropConfig, Crops, Shards, crop, epoch_order
+from trainer.data.layouts.listing import list_recordings
+from trainer.data.mixing import fitted
+from trainer.data.shards import Batches, CropConfig, Crops, Shards, epoch_order
 from trainer.prepare import Codec, PrepareConfig, prepare_shards
 
 RATE = 16_000
@@ -24,7 +25,7 @@ def make(folder: Path, count: int = 10, codec: Codec = Codec.FLAC, per_shard: in
     for number in range(count):
         level = np.full(RATE + 100 * number, (number + 1) / 64, np.float32)
         soundfile.write(audio / f"{number}.wav", level, RATE)
-    prepare_shards(list_sources(audio, None, {}), folder / "shards", PrepareConfig(codec, per_shard=per_shard), 1)
+    prepare_shards(list_recordings(audio, None, {}), folder / "shards", PrepareConfig(codec, per_shard=per_shard), 1)
     return folder / "shards"
 
 
@@ -126,11 +127,11 @@ def test_a_short_clip_lies_anywhere_in_silence() -> None:
     rng = np.random.default_rng(0)
     places = []
     for _ in range(200):
-        padded = crop(np.ones(3, np.float32), 8, rng)
+        padded = fitted(np.ones(3, np.float32), 8, rng)
         assert padded.sum() == 3
         places.append(int(padded.argmax()))
     assert set(places) == set(range(6))
-    assert {int(crop(np.arange(5, dtype=np.float32), 2, rng)[0]) for _ in range(200)} == set(range(4))
+    assert {int(fitted(np.arange(5, dtype=np.float32), 2, rng)[0]) for _ in range(200)} == set(range(4))
 
 
 def test_a_shard_that_is_cut_off_is_used_up_to_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asit_edge.detect.hysteresis import ClassSettings
-from trainer.data.event import Event
+from trainer.data.recording import TrueEvent
 from trainer.evaluation.detection import (
-    Heard,
+    DetectedEvent,
     OperatingPoint,
     Timeline,
     collar_f1,
@@ -30,53 +30,53 @@ def line(*scores: float, step: float = 0.5) -> Timeline:
     return Timeline(np.arange(len(scores) + 1) * step, np.array(scores)[:, None])
 
 
-def heard(onset: float, offset: float, told: float | None = None, label: int = 0) -> Heard:
-    return Heard(onset, offset, label, onset + 0.5 if told is None else told, 0.9)
+def detected(onset: float, offset: float, reported: float | None = None, label: int = 0) -> DetectedEvent:
+    return DetectedEvent(onset, offset, label, onset + 0.5 if reported is None else reported, 0.9)
 
 
 def test_scores_become_events_as_on_the_device() -> None:
     (event,) = track(line(0.1, 0.6, 0.4, 0.2), [PLAIN], 100)
-    assert (event.onset, event.offset, event.told, event.peak) == (0.5, 1.5, 1.0, pytest.approx(0.6))
+    assert (event.onset, event.offset, event.reported, event.peak) == (0.5, 1.5, 1.0, pytest.approx(0.6))
     patient = ClassSettings(on=0.5, off=0.3, min_duration=100)
     (event,) = track(line(0.1, 0.6, 0.4, 0.2), [patient], 100)
-    assert event.told == 1.5
+    assert event.reported == 1.5
     assert track(line(0.6, 0.1), [patient], 100) == []
     assert track(line(0.6, 0.6), [None], 100) == []
 
 
 def test_delay_counts_from_the_true_onset_to_the_announcement() -> None:
-    (outcome,) = outcomes([[heard(1.0, 3.0, told=1.5)]], [[Event(0.8, 2.9, 0)]], 1)
+    (outcome,) = outcomes([[detected(1.0, 3.0, reported=1.5)]], [[TrueEvent(0.8, 2.9, 0)]], 1)
     assert outcome.delays == (pytest.approx(0.7),)
     assert (outcome.missed, outcome.alarms, outcome.pieces) == (0, 0, 1)
 
 
 def test_an_event_that_was_on_before_the_sound_finds_it_and_has_no_delay() -> None:
-    (outcome,) = outcomes([[heard(0.0, 3.0)]], [[Event(0.1, 0.4, 0), Event(2.0, 2.5, 0)]], 1)
+    (outcome,) = outcomes([[detected(0.0, 3.0)]], [[TrueEvent(0.1, 0.4, 0), TrueEvent(2.0, 2.5, 0)]], 1)
     assert outcome.missed == 0
     assert outcome.delays == (pytest.approx(0.4),)
 
 
 def test_a_late_event_is_right_within_the_patience_and_false_after_it() -> None:
-    truth = [[Event(1.0, 1.2, 0)]]
-    (right,) = outcomes([[heard(1.6, 2.0)]], truth, 1)
-    (late,) = outcomes([[heard(1.7, 2.0)]], truth, 1)
+    truth = [[TrueEvent(1.0, 1.2, 0)]]
+    (right,) = outcomes([[detected(1.6, 2.0)]], truth, 1)
+    (late,) = outcomes([[detected(1.7, 2.0)]], truth, 1)
     assert (right.missed, right.alarms) == (0, 0)
     assert (late.missed, late.alarms) == (1, 1)
 
 
 def test_false_alarms_in_quiet_recordings_are_told_apart() -> None:
-    told = [[heard(0.0, 1.0)], [heard(0.0, 1.0, label=1)]]
-    first, second = outcomes(told, [[Event(3.0, 4.0, 1)], []], 2)
+    reported = [[detected(0.0, 1.0)], [detected(0.0, 1.0, label=1)]]
+    first, second = outcomes(reported, [[TrueEvent(3.0, 4.0, 1)], []], 2)
     assert (first.alarms, first.quiet_alarms) == (1, 0)
     assert (second.alarms, second.quiet_alarms, second.missed) == (1, 1, 1)
     everything = together([first, second])
-    assert (everything.alarms, everything.events, everything.heard) == (2, 1, 2)
+    assert (everything.alarms, everything.events, everything.detected) == (2, 1, 2)
     assert everything.miss_rate == 1.0
     assert everything.precision == 0.0
 
 
 def test_an_event_in_pieces_is_found_once_and_counted_in_pieces() -> None:
-    (outcome,) = outcomes([[heard(1, 2), heard(3, 4)]], [[Event(1, 4, 0)]], 1)
+    (outcome,) = outcomes([[detected(1, 2), detected(3, 4)]], [[TrueEvent(1, 4, 0)]], 1)
     assert (outcome.missed, outcome.pieces, outcome.delays) == (0, 2, (0.5,))
 
 
@@ -88,19 +88,19 @@ def test_no_events_have_no_rates() -> None:
 
 
 def test_event_f1_wants_onset_and_offset_within_the_collar() -> None:
-    truth = [[Event(1.0, 2.0, 0), Event(5.0, 15.0, 0)]]
-    good = [heard(1.2, 2.2), heard(4.9, 13.0)]  # the long event's offset may be off by a fifth of its length
+    truth = [[TrueEvent(1.0, 2.0, 0), TrueEvent(5.0, 15.0, 0)]]
+    good = [detected(1.2, 2.2), detected(4.9, 13.0)]  # the long event's offset may be off by a fifth of its length
     assert collar_f1([good], truth, 1) == [1.0]
-    assert collar_f1([[heard(1.21, 2.0), *good[1:]]], truth, 1) == [pytest.approx(0.5)]
+    assert collar_f1([[detected(1.21, 2.0), *good[1:]]], truth, 1) == [pytest.approx(0.5)]
     assert collar_f1([good[:1]], truth, 1) == [pytest.approx(2 / 3)]
     assert collar_f1([[]], truth, 1) == [0.0]
     assert math.isnan(collar_f1([[]], [[]], 1)[0])
 
 
 def test_as_many_events_as_possible_are_matched() -> None:
-    # The first true event could take either; only if it leaves the second heard one is the other matched as well.
-    truth = [[Event(1.0, 2.0, 0), Event(1.2, 2.2, 0)]]
-    assert collar_f1([[heard(1.15, 2.15), heard(0.9, 1.9)]], truth, 1) == [1.0]
+    # The first true event could take either; only if it leaves the second detected one is the other matched as well.
+    truth = [[TrueEvent(1.0, 2.0, 0), TrueEvent(1.2, 2.2, 0)]]
+    assert collar_f1([[detected(1.15, 2.15), detected(0.9, 1.9)]], truth, 1) == [1.0]
 
 
 @given(st.lists(st.lists(st.integers(0, 4), unique=True, max_size=5), max_size=5))
@@ -121,7 +121,7 @@ def test_flicker_counts_crossings() -> None:
 
 
 def test_misses_at_a_rate_of_false_alarms() -> None:
-    truth = [[Event(0.0, 0.5, 0)], [Event(0.0, 0.5, 0)], []]
+    truth = [[TrueEvent(0.0, 0.5, 0)], [TrueEvent(0.0, 0.5, 0)], []]
     lines = [line(0.9, 0.0, 0.0), line(0.6, 0.0, 0.0), line(0.7, 0.0, 0.0)]
     points = operating_points(lines, truth, [PLAIN], 100, [0.5, 0.65, 0.8])
     hours = 4.5 / 3600

@@ -10,19 +10,19 @@ import pytest
 
 from asit_edge.detect.hysteresis import ClassSettings
 from tests.conftest import ROOT
-from trainer.data.event import Event
+from trainer.data.recording import TrueEvent
 from trainer.evaluation.detection import Timeline, collar_f1, track
 from trainer.evaluation.psds import PSDS1, PSDS2, PsdsSettings, psds
 
 REFERENCE = json.loads((ROOT / "tests" / "data" / "psds_reference.json").read_text(encoding="utf-8"))
 
 
-def recordings(case: dict[str, Any]) -> tuple[list[Timeline], list[list[Event]]]:
+def recordings(case: dict[str, Any]) -> tuple[list[Timeline], list[list[TrueEvent]]]:
     lines, truth = [], []
     for recording in case["recordings"]:
         scores = np.array(recording["scores"])
         lines.append(Timeline(np.arange(len(scores) + 1) * REFERENCE["step"], scores))
-        truth.append([Event(*event) for event in recording["events"]])
+        truth.append([TrueEvent(*event) for event in recording["events"]])
     return lines, truth
 
 
@@ -49,7 +49,7 @@ def line(*scores: float) -> Timeline:
 
 
 def test_a_perfect_detector_has_one_and_a_deaf_one_nothing() -> None:
-    truth = [[Event(1, 3, 0)]]
+    truth = [[TrueEvent(1, 3, 0)]]
     assert psds([line(0.1, 0.9, 0.9, 0.1)], truth, 1, PSDS1)[0] == pytest.approx(1.0)
     # Nothing but one threshold, at which the whole recording is one detection: 2 of 4 s is less than 70 %.
     assert psds([line(0.5, 0.5, 0.5, 0.5)], truth, 1, PSDS1)[0] == 0.0
@@ -58,14 +58,14 @@ def test_a_perfect_detector_has_one_and_a_deaf_one_nothing() -> None:
 def test_a_false_alarm_that_outranks_the_event_costs_its_rate() -> None:
     # An hour; the false alarm comes at a lower threshold than nothing else: found only from 1 alarm an hour on.
     timeline = Timeline(np.array([0.0, 1000.0, 1010.0, 2000.0, 3600.0]), np.array([[0.9], [0.1], [0.5], [0.0]]))
-    score, _ = psds([timeline], [[Event(1010, 2000, 0)]], 1, replace(PSDS1, most=10.0))
+    score, _ = psds([timeline], [[TrueEvent(1010, 2000, 0)]], 1, replace(PSDS1, most=10.0))
     assert score == pytest.approx((10 - 1) / 10)
 
 
 def test_a_false_alarm_on_another_class_is_a_cross_trigger() -> None:
     scores = np.array([[0.9, 0.9], [0.0, 0.0], [0.0, 0.0]])
     timeline = Timeline(np.array([0.0, 900.0, 1800.0, 3600.0]), scores)
-    truth = [[Event(0, 900, 0), Event(1800, 2700, 1)]]
+    truth = [[TrueEvent(0, 900, 0), TrueEvent(1800, 2700, 1)]]
     settings = replace(PSDS2, instability=0.0, most=10.0)
     _, alone = psds([timeline], truth, 2, settings)
     assert alone[0] == pytest.approx(1.0)
@@ -77,7 +77,7 @@ def test_a_false_alarm_on_another_class_is_a_cross_trigger() -> None:
 def test_classes_that_never_occur_take_no_part() -> None:
     scores = np.array([[0.9, 0.9], [0.1, 0.2]])
     timeline = Timeline(np.array([0.0, 1.0, 2.0]), scores)
-    score, alone = psds([timeline], [[Event(0, 1, 0)]], 2, PSDS1)
+    score, alone = psds([timeline], [[TrueEvent(0, 1, 0)]], 2, PSDS1)
     assert score == pytest.approx(1.0)
     assert math.isnan(alone[1])
     assert math.isnan(psds([timeline], [[]], 2, PSDS1)[0])

@@ -12,9 +12,10 @@ from asit_edge.labels import Label
 from tests.conftest import tones
 from trainer.data.augment import add_noise, roll_frames
 from trainer.data.crops import CropConfig, WindowSampler, sounding
-from trainer.data.dataset import TEST, TRAIN, VALIDATION, Clip, Dataset, StrongLabel
-from trainer.data.event import Event
-from trainer.data.whole_clips import WholeClips, balanced_weights, fitted
+from trainer.data.dataset import TEST, TRAIN, VALIDATION, Dataset
+from trainer.data.mixing import fitted
+from trainer.data.recording import Recording, StrongLabel, TrueEvent
+from trainer.data.whole_clips import WholeClips, balanced_weights
 from trainer.evaluation.scoring import Model, checkpoint_model
 from trainer.evaluation.selection import choose_thresholds
 from trainer.finetune import configure, plan, summary
@@ -98,19 +99,22 @@ def test_steps_replace_the_epochs_of_a_recipe_unless_it_counts_them() -> None:
 
 def clips(*rows: tuple[str, str | None]) -> Dataset:
     made = [
-        Clip(Path(f"{index}.wav"), (("A", "B")[index % 2],), group, part) for index, (group, part) in enumerate(rows)
+        Recording(Path(f"{index}.wav"), (("A", "B")[index % 2],), group, part)
+        for index, (group, part) in enumerate(rows)
     ]
     return Dataset("d", made, ["A", "B"])
 
 
 def test_folds_are_tested_in_turn_and_validated_on_other_recordings() -> None:
     dataset = clips(*((f"r{index // 2}", str(index % 3 + 1)) for index in range(60)))
-    dataset = replace(dataset, clips=[replace(clip, group=f"{clip.part}-{clip.group}") for clip in dataset.clips])
+    dataset = replace(
+        dataset, recordings=[replace(clip, group=f"{clip.part}-{clip.group}") for clip in dataset.recordings]
+    )
     splits = list(plan(dataset, SMALL, [], False, 0.2))
     assert [split.name for split in splits] == ["fold1", "fold2", "fold3"]
     for split in splits:
-        assert {dataset.clips[index].fold for index in split.test} == {split.fold}
-        assert split.fold not in {dataset.clips[index].fold for index in split.train + split.validation}
+        assert {dataset.recordings[index].fold for index in split.test} == {split.fold}
+        assert split.fold not in {dataset.recordings[index].fold for index in split.train + split.validation}
         assert split.validation
         groups = [{dataset.groups[index] for index in part} for part in (split.train, split.validation, split.test)]
         assert not groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2]
@@ -129,7 +133,7 @@ def test_without_parts_it_is_split_by_recording_or_refused() -> None:
     known = clips(*((f"r{index // 3}", None) for index in range(60)))
     (split,) = plan(known, SMALL, [], False, 0.2)
     assert not {known.groups[index] for index in split.train} & {known.groups[index] for index in split.test}
-    unknown = replace(known, clips=[replace(clip, group=None) for clip in known.clips])
+    unknown = replace(known, recordings=[replace(clip, group=None) for clip in known.recordings])
     with pytest.raises(WrongUse, match="--split-by-file"):
         list(plan(unknown, SMALL, [], False, 0.2))
     (forced,) = plan(unknown, SMALL, [], False, 0.2, force=True)
@@ -196,7 +200,7 @@ def test_balanced_sampling_draws_rare_classes_as_often() -> None:
 
 def test_what_sounds_between_edges() -> None:
     edges = np.array([0.0, 0.16, 0.32, 0.48])
-    labels = sounding(edges, [Event(0.2, 0.34, 0), Event(0.0, 3.0, 1)], 2)
+    labels = sounding(edges, [TrueEvent(0.2, 0.34, 0), TrueEvent(0.0, 3.0, 1)], 2)
     assert labels[:, 0].tolist() == [0, 1, 0]
     assert labels[:, 1].tolist() == [1, 1, 1]
 
@@ -206,7 +210,7 @@ def test_slots_are_labelled_where_events_are() -> None:
     clip[32_000:48_000] = 0.2
     plain = CropConfig(0.0, (0.0, 0.0), 0.0, noise_probability=0.0)
     arguments = ([clip], np.ones((1, 1), np.float32), 16_000, 16_000, plain)
-    for events in (None, [[Event(2.0, 3.0, 0)]]):
+    for events in (None, [[TrueEvent(2.0, 3.0, 0)]]):
         windows, labels = WindowSampler(*arguments, np.random.default_rng(0), 10, events).batch(50)
         assert labels.shape == (50, 10, 1)
         audible = np.abs(windows.reshape(50, 10, 1600)).max(axis=2) > 0.1
@@ -289,17 +293,17 @@ def test_thresholds_come_from_the_validation_clips(tone_model: Model) -> None:
     sounds = [tones((0, 0.5), (500, 1), (0, 1)), tones((0, 0.5), (3000, 1), (0, 1)), tones((0, 2))]
     weak = Dataset(
         "v",
-        [Clip(Path("a"), ("Low tone",)), Clip(Path("b"), ("High tone",)), Clip(Path("c"), ())],
+        [Recording(Path("a"), ("Low tone",)), Recording(Path("b"), ("High tone",)), Recording(Path("c"), ())],
         ["Low tone", "High tone"],
     )
     on, off = choose_thresholds(tone_model, weak, sounds)["Low tone"]
     heard = [tone_model.timeline(sound).scores[:, 0].max() for sound in sounds]
     assert max(heard[1:]) < on < heard[0]
     assert off == pytest.approx(0.6 * on, abs=1e-3)
-    strong = replace(weak, clips=[
-        replace(weak.clips[0], events=(StrongLabel(0.5, 1.5, "Low tone"),)),
-        replace(weak.clips[1], events=(StrongLabel(0.5, 1.5, "High tone"),)),
-        replace(weak.clips[2], events=()),
+    strong = replace(weak, recordings=[
+        replace(weak.recordings[0], events=(StrongLabel(0.5, 1.5, "Low tone"),)),
+        replace(weak.recordings[1], events=(StrongLabel(0.5, 1.5, "High tone"),)),
+        replace(weak.recordings[2], events=()),
     ])  # fmt: skip
     assert 0.2 <= choose_thresholds(tone_model, strong, sounds)["High tone"][0] <= heard[0]
     assert choose_thresholds(tone_model, weak.choose([0, 2]), [sounds[0], sounds[2]]).keys() == {"Low tone"}

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.dataset import StrongLabel
+from trainer.data.recording import StrongLabel
 from trainer.teachers.frame_targets import (
     CERTAIN,
     audible_steps,

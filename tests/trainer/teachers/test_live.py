@@ -9,7 +9,7 @@ import torch
 
 from asit_edge.errors import WrongUse
 from trainer.data.audioset import audioset_ids
-from trainer.data.dataset import load_clip
+from trainer.data.decode import decode
 from trainer.models.mobilenet import MobileNet
 from trainer.teachers.efficientat import Mel32k
 from trainer.teachers.live import COLUMNS, HalfRateMel, LiveTeacher
@@ -76,7 +76,7 @@ def test_the_published_teacher_hears_a_baby_where_it_is(shared_data: Path) -> No
     names = ["Baby cry, infant cry", "Speech"]
     live = LiveTeacher(shared_data / "teachers" / "efficientat_mn04_as_mAP_432.pt", names, RATE)
     scene = np.zeros(40 * 2560, np.float32)
-    cry = load_clip(shared_data / "demo" / "BabyCry.flac", RATE)[: 3 * RATE]
+    cry = decode(shared_data / "demo" / "BabyCry.flac", RATE)[: 3 * RATE]
     scene[3 * RATE : 3 * RATE + len(cry)] = cry
     given = live(torch.from_numpy(scene[None]))[0].numpy()
     assert given[19:37, 0].max() > 0.5

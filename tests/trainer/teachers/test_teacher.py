@@ -14,8 +14,8 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.frontend import FrontEnd
 from tests.conftest import require, tones
 from trainer.data.audioset import audioset_ids
-from trainer.data.dataset import load_clip
-from trainer.data.recordings import Recording, load_waveforms
+from trainer.data.decode import decode, load_waveforms
+from trainer.data.recording import Recording
 from trainer.models.mobilenet import MobileNet
 from trainer.teachers.efficientat import EfficientAt
 from trainer.teachers.stored_scores import KEPT, read_teacher_scores, write_teacher_scores
@@ -28,7 +28,7 @@ def recordings(folder: Path, *sounds: np.ndarray) -> list[Recording]:
     found = []
     for number, samples in enumerate(sounds):
         soundfile.write(folder / f"{number}.flac", samples, RATE)
-        found.append(Recording(folder / f"{number}.flac", f"set/{number}.flac", (), f"set/{number}"))
+        found.append(Recording(folder / f"{number}.flac", group=f"set/{number}", name=f"set/{number}.flac"))
     return found
 
 
@@ -144,7 +144,7 @@ def test_efficientat_gives_the_published_probabilities(shared_data: Path) -> Non
     stored = read_teacher_scores(shared_data / "teachers" / "mn04_top32.npz")
     for row in (0, 400):
         rows = slice(stored.start[row], stored.start[row + 1])
-        samples = load_clip(shared_data / stored.names[row], teacher.rate)
+        samples = decode(shared_data / stored.names[row], teacher.rate)
         padded = np.pad(samples, (0, teacher.window))
         windows = np.lib.stride_tricks.sliding_window_view(padded, teacher.window)[:: teacher.hop]
         scores = teacher.score(np.ascontiguousarray(windows[: stored.start[row + 1] - stored.start[row]]))
@@ -159,7 +159,7 @@ def test_yamnet_hears_a_baby(shared_data: Path) -> None:
     except ImportError:
         require(False, "the package ai-edge-litert")
     teacher = open_teacher(shared_data / "teachers" / "yamnet.tflite")
-    scores = score_recording(teacher, load_clip(shared_data / "demo" / "BabyCry.flac", RATE), RATE)
+    scores = score_recording(teacher, decode(shared_data / "demo" / "BabyCry.flac", RATE), RATE)
     assert scores.shape[1] == 521
     assert scores.max(axis=0)[teacher.labels.index("Baby cry, infant cry")] > 0.5
 

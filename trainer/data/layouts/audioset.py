@@ -5,12 +5,14 @@ Clips that YouTube no longer has are missing in everyone's copy: they are left o
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from asit_edge.errors import WrongUse
 from trainer.data.audioset import audioset_ids
-from trainer.data.dataset import TEST, TRAIN, Clip, Dataset
-from trainer.data.listing import list_sources
+from trainer.data.dataset import TEST, TRAIN, Dataset
+from trainer.data.layouts.listing import Missing, list_recordings
+from trainer.data.recording import Recording
 
 BALANCED, UNBALANCED, EVALUATION = (
     "balanced_train_segments.csv",
@@ -29,22 +31,22 @@ def read_2m(root: Path) -> Dataset:
 
 def _read(root: Path, train: tuple[str, ...]) -> Dataset:
     names = {mid: name for name, mid in audioset_ids().items()}
-    clips: dict[str, Clip] = {}
+    found: dict[str, Recording] = {}
     missing = 0
     for table, part in [*((table, TRAIN) for table in train), (EVALUATION, TEST)]:
         if not (root / table).is_file():
             raise WrongUse(f"{root}: no {table}; --data must have AudioSet's csv files beside its clips")
-        for source in list_sources(root, root / table, {}):
-            if source.path is None:
+        for one in list_recordings(root, root / table, {}):
+            if isinstance(one, Missing):
                 missing += 1
                 continue
             try:
-                labels = tuple(dict.fromkeys(names[mid] for mid in source.labels))
+                labels = tuple(dict.fromkeys(names[mid] for mid in one.labels))
             except KeyError as error:
-                raise WrongUse(f"{root / table}: {source.name} has the unknown label {error}") from None
-            clips[source.name] = Clip(source.path, labels, source.name, part)
+                raise WrongUse(f"{root / table}: {one.name} has the unknown label {error}") from None
+            found[one.name] = replace(one, labels=labels, group=one.name, part=part)
     if missing:
         print(f"{root}: {missing} clips of the tables are not there and are left out", file=sys.stderr)
-    if {clip.part for clip in clips.values()} != {TRAIN, TEST}:
+    if {one.part for one in found.values()} != {TRAIN, TEST}:
         raise WrongUse(f"{root}: has no clips to train on, or none to test on")
-    return Dataset(root.name, list(clips.values()), list(audioset_ids()), single_label=False)
+    return Dataset(root.name, list(found.values()), list(audioset_ids()), single_label=False)

@@ -7,7 +7,8 @@ import csv
 from pathlib import Path
 
 from asit_edge.errors import WrongUse
-from trainer.data.dataset import Clip, Dataset
+from trainer.data.dataset import Dataset
+from trainer.data.recording import Recording
 
 AUDIOSET_NAMES = {
     "dog": "Dog",
@@ -31,18 +32,18 @@ def read_esc50(root: Path) -> Dataset:
         raise WrongUse(f"{root}: no meta/esc50.csv (or meta/esc10.csv); --data must be a folder in the ESC-50 layout")
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    clips: list[Clip] = []
+    recordings: list[Recording] = []
     for line, row in enumerate(rows, start=2):
         try:
             fold, category = int(row["fold"]), row["category"]
-            clips.append(Clip(root / "audio" / row["filename"], (category,), row.get("src_file"), str(fold)))
+            labels = (display_name(category),)
+            recordings.append(Recording(root / "audio" / row["filename"], labels, row.get("src_file"), str(fold)))
         except (KeyError, TypeError, ValueError) as error:
             raise WrongUse(f"{table}:{line}: needs filename, fold (a number) and category ({error})") from None
-    if not clips:
+    if not recordings:
         raise WrongUse(f"{table}: lists no clips")
-    order = sorted({clip.categories[0] for clip in clips})
-    named = [Clip(clip.path, (display_name(clip.categories[0]),), clip.group, clip.part) for clip in clips]
-    return Dataset(root.name, named, [display_name(category) for category in order])
+    order = sorted({row["category"] for row in rows})
+    return Dataset(root.name, recordings, [display_name(category) for category in order])
 
 
 def esc50_table(root: Path) -> Path | None:

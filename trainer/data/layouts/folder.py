@@ -18,8 +18,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from asit_edge.errors import WrongUse
-from trainer.data.dataset import Clip, Dataset, StrongLabel
-from trainer.data.listing import AUDIO_SUFFIXES
+from trainer.data.dataset import Dataset
+from trainer.data.layouts.listing import audio_files
+from trainer.data.recording import Recording, StrongLabel
 
 PATHS = ("path", "filename", "fname", "file")
 LABELS = ("label", "category", "audioset_label", "event_label")
@@ -42,31 +43,30 @@ def read(path: Path) -> Dataset:
 
 
 def write_table(path: Path, dataset: Dataset) -> None:
-    """Lists the clips of a data set where `read` finds them again; strong labels one a line, else one clip a line."""
+    """Lists a data set's recordings where `read` finds them again; strong labels one a line, else one recording."""
     path = path.with_suffix(".tsv") if dataset.strong else path
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, delimiter="\t" if dataset.strong else ",")
         if dataset.strong:
             table.writerow(["filename", "onset", "offset", "event_label", "group"])
-            for clip in dataset.clips:
-                events = [[event.onset, event.offset, event.category] for event in clip.events or ()]
-                table.writerows([clip.path.resolve(), *event, clip.group] for event in events or [["", "", ""]])
+            for one in dataset.recordings:
+                events = [[event.onset, event.offset, event.category] for event in one.events or ()]
+                table.writerows([one.path.resolve(), *event, one.group] for event in events or [["", "", ""]])
         else:
             table.writerow(["path", "label" if dataset.single_label else "labels", "group"])
-            for clip in dataset.clips:
-                table.writerow([clip.path.resolve(), ";".join(clip.categories), clip.group])
+            for one in dataset.recordings:
+                table.writerow([one.path.resolve(), ";".join(one.labels), one.group])
 
 
 def _sub_folders(root: Path) -> Dataset:
-    clips: list[Clip] = []
+    recordings: list[Recording] = []
     for folder in sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
         negative = folder.name.startswith("_")
-        for file in sorted(folder.rglob("*")):
-            if file.is_file() and file.suffix.lower() in AUDIO_SUFFIXES:
-                inner = file.relative_to(folder).parts
-                group = f"{folder.name}/{inner[0]}" if len(inner) > 1 else None
-                clips.append(Clip(file, () if negative else (folder.name,), group))
-    return _dataset(root.name, clips, f"{root}: no audio in class sub-folders (CLASS/clip.wav) and no table", True)
+        for file in audio_files(folder):
+            inner = file.relative_to(folder).parts
+            group = f"{folder.name}/{inner[0]}" if len(inner) > 1 else None
+            recordings.append(Recording(file, () if negative else (folder.name,), group))
+    return _dataset(root.name, recordings, f"{root}: no audio in class sub-folders (CLASS/clip.wav) and no table", True)
 
 
 def _table(table: Path) -> Dataset:
@@ -82,21 +82,20 @@ def _table(table: Path) -> Dataset:
     several = "labels" in header
     label = "labels" if several else _column(table, header, LABELS)
     group, part = _optional(header, GROUPS), _optional(header, PARTS)
-    clips = []
+    recordings = []
     for line, row in enumerate(rows, start=2):
         if not row[path] or row[label] is None:
             raise WrongUse(f"{table}:{line}: needs {path} and {label}")
         names = row[label].split(";") if several else [row[label]]
-        categories = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
-        clips.append(
-            Clip(
+        recordings.append(
+            Recording(
                 _audio(table, row[path], line),
-                categories,
+                tuple(dict.fromkeys(name.strip() for name in names if name.strip())),
                 row[group] or None if group else None,
                 row[part] or None if part else None,
             )
         )
-    return _dataset(table.parent.name, clips, f"{table}: lists no clips", not several)
+    return _dataset(table.parent.name, recordings, f"{table}: lists no clips", not several)
 
 
 def _strong(table: Path, rows: list[dict[str, str]]) -> Dataset:
@@ -125,8 +124,8 @@ def _strong(table: Path, rows: list[dict[str, str]]) -> Dataset:
         here.append(StrongLabel(onset, offset, row[label]))
     group, part = _optional(set(rows[0]), GROUPS), _optional(set(rows[0]), PARTS)
     first = {row[path]: row for row in reversed(rows)}
-    clips = [
-        Clip(
+    recordings = [
+        Recording(
             _audio(table, name, None),
             tuple(dict.fromkeys(event.category for event in labels)),
             first[name][group] or None if group and name in first else None,
@@ -135,16 +134,16 @@ def _strong(table: Path, rows: list[dict[str, str]]) -> Dataset:
         )
         for name, labels in events.items()
     ]
-    return _dataset(table.parent.name, clips, f"{table}: lists no files", False)
+    return _dataset(table.parent.name, recordings, f"{table}: lists no files", False)
 
 
-def _dataset(name: str, clips: list[Clip], empty: str, single: bool) -> Dataset:
-    if not clips:
+def _dataset(name: str, recordings: list[Recording], empty: str, single: bool) -> Dataset:
+    if not recordings:
         raise WrongUse(empty)
-    categories = sorted({category for clip in clips for category in clip.categories})
+    categories = sorted({label for one in recordings for label in one.labels})
     if not categories:
         raise WrongUse(f"{name}: no clip has a label")
-    return Dataset(name, clips, categories, single and all(len(clip.categories) == 1 for clip in clips))
+    return Dataset(name, recordings, categories, single and all(len(one.labels) == 1 for one in recordings))
 
 
 def _audio(table: Path, name: str, line: int | None) -> Path:

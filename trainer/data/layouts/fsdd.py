@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 from asit_edge.errors import WrongUse
-from trainer.data.dataset import TEST, TRAIN, Clip, Dataset
+from trainer.data.dataset import TEST, TRAIN, Dataset
+from trainer.data.recording import Recording
 
 TEST_TAKES = 5
 
@@ -17,17 +18,19 @@ def read_digits(root: Path) -> Dataset:
     """Keyword spotting: ten digits, one fold a speaker (in alphabetical order, from 1)."""
     takes = _takes(root)
     speakers = sorted({speaker for _, _, speaker, _ in takes})
-    clips = [Clip(path, (digit,), speaker, str(speakers.index(speaker) + 1)) for path, digit, speaker, _ in takes]
-    return Dataset(root.name, clips, sorted({clip.categories[0] for clip in clips}))
+    recordings = [
+        Recording(path, (digit,), speaker, str(speakers.index(speaker) + 1)) for path, digit, speaker, _ in takes
+    ]
+    return Dataset(root.name, recordings, sorted({one.label for one in recordings}))
 
 
 def read_speakers(root: Path) -> Dataset:
     """Speaker identification: every take is a recording of its own."""
-    clips = [
-        Clip(path, (speaker,), path.stem, TEST if take < TEST_TAKES else TRAIN)
+    recordings = [
+        Recording(path, (speaker,), path.stem, TEST if take < TEST_TAKES else TRAIN)
         for path, _, speaker, take in _takes(root)
     ]
-    return Dataset(root.name, clips, sorted({clip.categories[0] for clip in clips}))
+    return Dataset(root.name, recordings, sorted({one.label for one in recordings}))
 
 
 def _takes(root: Path) -> list[tuple[Path, str, str, int]]:

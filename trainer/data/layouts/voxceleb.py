@@ -6,7 +6,8 @@ A clip's recording is the video that it was cut from. The publisher's split is b
 from pathlib import Path
 
 from asit_edge.errors import WrongUse
-from trainer.data.dataset import TEST, TRAIN, VALIDATION, Clip, Dataset
+from trainer.data.dataset import TEST, TRAIN, VALIDATION, Dataset
+from trainer.data.recording import Recording
 
 PARTS = {"1": TRAIN, "2": VALIDATION, "3": TEST}
 
@@ -16,7 +17,7 @@ def read(root: Path) -> Dataset:
     table = root / "iden_split.txt"
     if not table.is_file():
         raise WrongUse(f"{root}: no iden_split.txt; --data must be VoxCeleb1 as published, with that file beside wav/")
-    clips = []
+    recordings = []
     for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
             continue
@@ -27,7 +28,7 @@ def read(root: Path) -> Dataset:
         path = root / "wav" / name
         if not path.is_file():
             raise WrongUse(f"{table}:{number}: no file {path}")
-        clips.append(Clip(path, (pieces[0],), f"{pieces[0]}/{pieces[1]}", PARTS[part]))
-    if not clips:
+        recordings.append(Recording(path, (pieces[0],), f"{pieces[0]}/{pieces[1]}", PARTS[part]))
+    if not recordings:
         raise WrongUse(f"{table}: lists no clips")
-    return Dataset(root.name, clips, sorted({clip.categories[0] for clip in clips}))
+    return Dataset(root.name, recordings, sorted({one.label for one in recordings}))

@@ -9,10 +9,11 @@ import soundfile
 
 from asit_edge.errors import WrongUse
 from trainer.data.audioset import audioset_ids
-from trainer.data.dataset import TEST, TRAIN, VALIDATION, StrongLabel
+from trainer.data.dataset import TEST, TRAIN, VALIDATION
 from trainer.data.layouts import audioset, folder, fsdd, speech_commands, voxceleb
 from trainer.data.layouts.detect import read_any
 from trainer.data.layouts.esc50 import read_esc50
+from trainer.data.recording import StrongLabel
 
 RATE = 16_000
 
@@ -43,23 +44,23 @@ def speech(tmp_path: Path) -> Path:
 def test_speech_commands_v2_has_every_word_and_the_published_parts(speech: Path) -> None:
     dataset = speech_commands.read_v2(speech)
     assert dataset.categories == ["bird", "cat", "no", "yes"]
-    assert Counter(clip.part for clip in dataset.clips) == {TRAIN: 72, VALIDATION: 4, TEST: 4}
+    assert Counter(clip.part for clip in dataset.recordings) == {TRAIN: 72, VALIDATION: 4, TEST: 4}
     assert dataset.grouped
-    speakers = {part: {clip.group for clip in dataset.clips if clip.part == part} for part in (TRAIN, TEST)}
+    speakers = {part: {clip.group for clip in dataset.recordings if clip.part == part} for part in (TRAIN, TEST)}
     assert not speakers[TRAIN] & speakers[TEST]
 
 
 def test_speech_commands_v1_has_twelve_classes_with_unknown_and_silence(speech: Path) -> None:
     dataset = speech_commands.read_v1(speech)
     assert dataset.categories == [*speech_commands.WORDS, "unknown", "silence"]
-    train = Counter(clip.categories[0] for clip in dataset.clips if clip.part == TRAIN)
+    train = Counter(clip.labels[0] for clip in dataset.recordings if clip.part == TRAIN)
     assert train == {"yes": 18, "no": 18, "unknown": 4, "silence": 4}  # a tenth of 36
-    silence = [clip for clip in dataset.clips if clip.categories == ("silence",)]
+    silence = [clip for clip in dataset.recordings if clip.labels == ("silence",)]
     noises = {part: {clip.path.name for clip in silence if clip.part == part} for part in (TRAIN, VALIDATION, TEST)}
     assert noises[TEST] == {"d.wav"}
     assert noises[VALIDATION] == {"c.wav"}
     assert noises[TRAIN] <= {"a.wav", "b.wav"}
-    assert all(len(samples) == RATE for samples in dataset.choose([dataset.clips.index(silence[0])]).load(RATE))
+    assert all(len(samples) == RATE for samples in dataset.choose([dataset.recordings.index(silence[0])]).load(RATE))
     assert speech_commands.read_v1(speech) == dataset
 
 
@@ -79,8 +80,8 @@ def test_voxceleb_has_speakers_videos_and_the_published_parts(tmp_path: Path) ->
     (tmp_path / "iden_split.txt").write_text("\n".join(lines) + "\n")
     dataset = voxceleb.read(tmp_path)
     assert dataset.categories == ["id10001", "id10002"]
-    assert [clip.part for clip in dataset.clips] == [TRAIN, TEST, VALIDATION, TRAIN]
-    assert [clip.group for clip in dataset.clips][2:] == ["id10002/ccc"] * 2
+    assert [clip.part for clip in dataset.recordings] == [TRAIN, TEST, VALIDATION, TRAIN]
+    assert [clip.group for clip in dataset.recordings][2:] == ["id10002/ccc"] * 2
     (tmp_path / "iden_split.txt").write_text("4 id10001/aaa/00001.wav\n")
     with pytest.raises(WrongUse, match=r"iden_split\.txt:1: must be 1, 2 or 3"):
         voxceleb.read(tmp_path)
@@ -117,9 +118,9 @@ def test_audioset_tables_become_parts_and_missing_clips_are_counted(
     assert small.categories == list(audioset_ids())
     assert len(small.categories) == 527
     assert not small.single_label
-    assert [clip.part for clip in small.clips] == [TRAIN, TEST]
-    assert [clip.part for clip in large.clips] == [TRAIN, TRAIN, TEST]
-    assert "Dog" in small.clips[0].categories
+    assert [clip.part for clip in small.recordings] == [TRAIN, TEST]
+    assert [clip.part for clip in large.recordings] == [TRAIN, TRAIN, TEST]
+    assert "Dog" in small.recordings[0].labels
     assert small.targets.sum(axis=1).tolist() == [4, 2]
     assert "1 clips of the tables are not there" in capsys.readouterr().err
 
@@ -140,9 +141,9 @@ def test_digits_are_tested_on_other_speakers_and_speakers_on_other_takes(tmp_pat
     digits, speakers = fsdd.read_digits(tmp_path), fsdd.read_speakers(tmp_path)
     assert digits.categories == ["0", "1", "2"]
     assert digits.folds == [1, 2]
-    assert {clip.group for clip in digits.clips if clip.fold == 1} == {"ann"}
+    assert {clip.group for clip in digits.recordings if clip.fold == 1} == {"ann"}
     assert speakers.categories == ["ann", "bob"]
-    assert Counter(clip.part for clip in speakers.clips) == {TEST: 30, TRAIN: 12}
+    assert Counter(clip.part for clip in speakers.recordings) == {TEST: 30, TRAIN: 12}
     with pytest.raises(WrongUse, match="no recordings/DIGIT_SPEAKER_N"):
         fsdd.read_digits(tmp_path / "recordings")
 
@@ -155,7 +156,7 @@ def test_sub_folders_are_classes_and_their_sub_folders_recordings(tmp_path: Path
         sound(tmp_path / name)
     dataset = folder.read(tmp_path)
     assert dataset.categories == ["Dog", "Kettle"]
-    assert [clip.group for clip in dataset.clips] == ["Dog/monday", "Dog/monday", "Kettle/one", "_other/street"]
+    assert [clip.group for clip in dataset.recordings] == ["Dog/monday", "Dog/monday", "Kettle/one", "_other/street"]
     assert dataset.targets.tolist() == [[1, 0], [1, 0], [0, 1], [0, 0]]
     assert not dataset.single_label
     assert dataset.grouped
@@ -175,9 +176,9 @@ def test_a_table_may_have_several_labels_groups_and_parts(tmp_path: Path) -> Non
     )
     dataset = read_any(tmp_path)
     assert dataset.categories == ["Crowing, cock-a-doodle-doo", "Dog"]
-    assert [clip.categories for clip in dataset.clips] == [("Dog", "Crowing, cock-a-doodle-doo"), ()]
-    assert [clip.part for clip in dataset.clips] == ["train", "test"]
-    assert dataset.clips[1].path == tmp_path / "audio" / "b.wav"
+    assert [clip.labels for clip in dataset.recordings] == [("Dog", "Crowing, cock-a-doodle-doo"), ()]
+    assert [clip.part for clip in dataset.recordings] == ["train", "test"]
+    assert dataset.recordings[1].path == tmp_path / "audio" / "b.wav"
 
 
 def test_a_tsv_of_dcase_has_strong_labels_and_files_without_events(tmp_path: Path) -> None:
@@ -189,8 +190,8 @@ def test_a_tsv_of_dcase_has_strong_labels_and_files_without_events(tmp_path: Pat
     (tmp_path / "durations.tsv").write_text("filename\tduration\na.wav\t1.0\nb.wav\t1.0\nc.wav\t1.0\n")
     dataset = read_any(tmp_path)
     assert dataset.strong
-    assert dataset.clips[0].events == (StrongLabel(0.1, 0.5, "Dog"), StrongLabel(0.2, 0.9, "Cat"))
-    assert [clip.events for clip in dataset.clips[1:]] == [(), ()]
+    assert dataset.recordings[0].events == (StrongLabel(0.1, 0.5, "Dog"), StrongLabel(0.2, 0.9, "Cat"))
+    assert [clip.events for clip in dataset.recordings[1:]] == [(), ()]
     assert [(event.onset, event.label) for event in dataset.events[0]] == [(0.1, 1), (0.2, 0)]
 
 
@@ -247,12 +248,14 @@ def test_what_is_written_as_a_table_is_read_back(tmp_path: Path) -> None:
     dataset = folder.read(tmp_path / "data")
     folder.write_table(tmp_path / "clips.csv", dataset)
     again = folder.read(tmp_path / "clips.csv")
-    assert [(clip.categories, clip.group) for clip in again.clips] == [
-        (clip.categories, clip.group) for clip in dataset.clips
+    assert [(clip.labels, clip.group) for clip in again.recordings] == [
+        (clip.labels, clip.group) for clip in dataset.recordings
     ]
     (tmp_path / "data" / "events.tsv").write_text(
         "filename\tonset\toffset\tevent_label\nDog/monday/1.wav\t0.1\t0.2\tDog\n_other/street/1.wav\t\t\t\n"
     )
     strong = folder.read(tmp_path / "data")
     folder.write_table(tmp_path / "clips.csv", strong)
-    assert [clip.events for clip in folder.read(tmp_path / "clips.tsv").clips] == [clip.events for clip in strong.clips]
+    assert [clip.events for clip in folder.read(tmp_path / "clips.tsv").recordings] == [
+        clip.events for clip in strong.recordings
+    ]

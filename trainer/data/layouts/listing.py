@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asit_edge.errors import WrongUse
+from trainer.data.recording import Recording
 
 AUDIO_SUFFIXES = frozenset(
     ".wav .flac .ogg .opus .mp3 .aif .aiff .au .m4a .mp4 .aac .webm .mkv .wma".split()  # noqa: SIM905
@@ -19,16 +20,14 @@ _YOUTUBE_ID = 11
 
 
 @dataclass(frozen=True)
-class Source:
-    """One recording and what is known of it. A file that is listed but not there has no path."""
+class Missing:
+    """A recording that a table lists and the folder does not have."""
 
     name: str
-    """Where it is relative to the data, or its AudioSet id: stands in reports and in the shards."""
-    path: Path | None
     labels: tuple[str, ...] = ()
 
 
-def list_sources(folder: Path, table: Path | None, exclude: Mapping[str, str]) -> list[Source]:
+def list_recordings(folder: Path, table: Path | None, exclude: Mapping[str, str]) -> list[Recording | Missing]:
     """The recordings of a folder, or those of a table (AudioSet's csv or a manifest) that lie in the folder.
 
     `exclude` leaves out the rows of a manifest that have this value in this column. Raises WrongUse where
@@ -39,34 +38,37 @@ def list_sources(folder: Path, table: Path | None, exclude: Mapping[str, str]) -
     if table is None:
         if exclude:
             raise WrongUse("--exclude needs the columns of a manifest; name one with --table")
-        sources = [Source(str(path.relative_to(folder)), path) for path in _audio_files(folder)]
-        if not sources:
+        files = audio_files(folder)
+        if not files:
             raise WrongUse(f"{folder}: no audio in this folder (looked for {' '.join(sorted(AUDIO_SUFFIXES))})")
-        return sources
+        return [Recording(path, name=str(path.relative_to(folder))) for path in files]
     if not table.is_file():
         raise WrongUse(f"{table}: no such table")
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader((line for line in file if not line.startswith("#")), skipinitialspace=True))
     if rows and "path" in rows[0]:
-        sources = list(_manifest(rows, folder, table, exclude))
+        listed = list(_manifest(rows, folder, table, exclude))
     elif rows and all(_is_audioset(row) for row in rows[:1]):
         if exclude:
             raise WrongUse(f"{table}: --exclude needs named columns, and AudioSet's table has none")
-        sources = list(_audioset(rows, folder, table))
+        listed = list(_audioset(rows, folder, table))
     else:
         raise WrongUse(f"{table}: not a manifest (column path), nor AudioSet's csv (id, start, end, labels)")
-    if not sources:
+    if not listed:
         raise WrongUse(f"{table}: lists no recordings")
-    if all(source.path is None for source in sources):
-        raise WrongUse(f"{folder}: has none of the {len(sources)} recordings of {table}")
-    return sources
+    if all(isinstance(one, Missing) for one in listed):
+        raise WrongUse(f"{folder}: has none of the {len(listed)} recordings of {table}")
+    return listed
 
 
-def _audio_files(folder: Path) -> list[Path]:
+def audio_files(folder: Path) -> list[Path]:
+    """Every audio file in a folder, at any depth."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
 
 
-def _manifest(rows: list[list[str]], folder: Path, table: Path, exclude: Mapping[str, str]) -> Iterator[Source]:
+def _manifest(
+    rows: list[list[str]], folder: Path, table: Path, exclude: Mapping[str, str]
+) -> Iterator[Recording | Missing]:
     header = rows[0]
     for column in exclude:
         if column not in header:
@@ -79,12 +81,16 @@ def _manifest(rows: list[list[str]], folder: Path, table: Path, exclude: Mapping
             continue
         label = row.get("audioset_label") or row.get("label") or ""
         path = folder / row["path"]
-        yield Source(row["path"], path if path.is_file() else None, (label,) if label else ())
+        yield _listed(row["path"], path if path.is_file() else None, (label,) if label else ())
 
 
-def _audioset(rows: list[list[str]], folder: Path, table: Path) -> Iterator[Source]:
+def _listed(name: str, path: Path | None, labels: tuple[str, ...]) -> Recording | Missing:
+    return Missing(name, labels) if path is None else Recording(path, labels, name=name)
+
+
+def _audioset(rows: list[list[str]], folder: Path, table: Path) -> Iterator[Recording | Missing]:
     clips: dict[str, Path] = {}
-    for path in _audio_files(folder):
+    for path in audio_files(folder):
         for start in (0, 1) if path.stem.startswith("Y") else (0,):
             rest = path.stem[start + _YOUTUBE_ID :]
             if not rest or rest[0] in "_.":
@@ -92,7 +98,7 @@ def _audioset(rows: list[list[str]], folder: Path, table: Path) -> Iterator[Sour
     for line, row in enumerate(rows, start=1):
         if not _is_audioset(row):
             raise WrongUse(f"{table}: row {line} is not id, start, end, labels: {', '.join(row)}")
-        yield Source(row[0], clips.get(row[0]), tuple(row[3].split(",")) if len(row) > 3 else ())
+        yield _listed(row[0], clips.get(row[0]), tuple(row[3].split(",")) if len(row) > 3 else ())
 
 
 def _is_audioset(row: list[str]) -> bool:

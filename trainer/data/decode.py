@@ -1,0 +1,137 @@
+"""Audio files to mono float32 samples: one at a time, when asked for, or a whole list once and for all into a cache."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from asit_edge.audio.samples import Samples
+from asit_edge.errors import AsitEdgeError
+from trainer.data.recording import Recording
+from trainer.run.cache import computed_once
+
+UNREADABLE = (OSError, soundfile.SoundFileError)
+"""What reading a missing or broken file raises."""
+
+FULL_SCALE = 32767.0
+
+Pcm = npt.NDArray[np.int16]
+
+
+def read_mono(file: Path | BinaryIO, start: float = 0.0, seconds: float | None = None) -> tuple[Samples, int]:
+    """The mean of a file's channels, (samples,), and its own rate in Hz. Raises one of UNREADABLE."""
+    with soundfile.SoundFile(file) as opened:
+        opened.seek(min(round(start * opened.samplerate), opened.frames))
+        frames = -1 if seconds is None else round(seconds * opened.samplerate)
+        return opened.read(frames, dtype="float32", always_2d=True).mean(axis=1), opened.samplerate
+
+
+def decode(path: Path, rate: int, start: float = 0.0, seconds: float | None = None) -> Samples:
+    """A file, or a part of it, at `rate`, (samples,). Raises AsitEdgeError that names the file."""
+    try:
+        mono, source_rate = read_mono(path, start, seconds)
+    except UNREADABLE as error:
+        raise AsitEdgeError(f"{path}: cannot be read as audio ({error})") from None
+    return soxr.resample(mono, source_rate, rate).astype(np.float32) if source_rate != rate else mono
+
+
+def decode_any(path: Path, rate: int) -> Samples:
+    """The same of a whole file, with ffmpeg's help for what libsndfile does not know (m4a, webm)."""
+    try:
+        return decode(path, rate)
+    except AsitEdgeError as error:
+        why = str(error)
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise AsitEdgeError(f"{why}; ffmpeg, which knows more formats, is not installed")
+    command = [ffmpeg, "-v", "error", "-xerror", "-nostdin", "-i", str(path), "-map", "0:a:0"]
+    done = subprocess.run([*command, "-ac", "1", "-ar", str(rate), "-f", "f32le", "-"], capture_output=True)
+    if done.returncode != 0 or not done.stdout:
+        raise AsitEdgeError(f"{why}; ffmpeg: {done.stderr.decode(errors='replace').strip()[-200:]}")
+    return np.frombuffer(done.stdout[: len(done.stdout) // 4 * 4], "<f4").astype(np.float32)
+
+
+def duration(path: Path) -> float:
+    """Seconds of a file, from its header. Raises AsitEdgeError that names it."""
+    try:
+        return float(soundfile.info(path).duration)
+    except UNREADABLE as error:
+        raise AsitEdgeError(f"{path}: cannot be read as audio ({error})") from None
+
+
+def samples_of(recording: Recording, rate: int) -> Samples:
+    """A recording, or the part that it is, at `rate`, (samples,)."""
+    return decode(recording.path, rate, recording.start, recording.seconds)
+
+
+class LazyClips(Sequence[Samples]):
+    """The samples of recordings at one rate, read when they are asked for."""
+
+    def __init__(self, recordings: Sequence[Recording], rate: int) -> None:
+        self._recordings, self._rate = recordings, rate
+
+    def __len__(self) -> int:
+        return len(self._recordings)
+
+    def __getitem__(self, index: int) -> Samples:  # type: ignore[override]
+        return samples_of(self._recordings[index], self._rate)
+
+
+class WaveformCache:
+    """Mono int16 audio of many recordings at one rate, in one file that processes share by mapping it."""
+
+    def __init__(self, file: Path, starts: npt.NDArray[np.int64]) -> None:
+        """Recording n is samples starts[n] to starts[n + 1] of the file."""
+        self.file, self.starts = file, starts
+        self._samples: Pcm | None = None
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, index: int) -> Pcm:
+        if self._samples is None:
+            self._samples = np.memmap(self.file, np.int16, mode="r")
+        return self._samples[self.starts[index] : self.starts[index + 1]]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"file": self.file, "starts": self.starts, "_samples": None}
+
+
+def to_samples(pcm: Pcm) -> Samples:
+    """Cached int16 audio as samples from -1 to 1."""
+    return pcm / np.float32(FULL_SCALE)
+
+
+def load_waveforms(recordings: Sequence[Recording], rate: int, folder: Path) -> WaveformCache:
+    """Every recording, decoded once into a file of the folder and read from there the next time.
+
+    The key is what the list names, with sizes and times of change, so another list or a changed file is decoded anew.
+    """
+    facts = [(one.name, one.path.stat().st_size, one.path.stat().st_mtime_ns) for one in recordings]
+    key = hashlib.sha256(json.dumps([rate, facts]).encode()).hexdigest()[:16]
+    file, index = folder / f"{key}.s16", folder / f"{key}.npy"
+    computed_once(index, lambda: _decode_all(recordings, rate, file, index))
+    return WaveformCache(file, np.load(index))
+
+
+def _decode_all(recordings: Sequence[Recording], rate: int, file: Path, index: Path) -> None:
+    """All samples, one recording after the other, into `file`; then into `index` where each one begins."""
+    lengths = [0]
+    aside = file.with_suffix(".part")
+    with aside.open("wb") as out:
+        for recording in recordings:
+            samples = decode(recording.path, rate)
+            out.write((samples.clip(-1, 1) * FULL_SCALE).round().astype(np.int16).tobytes())
+            lengths.append(len(samples))
+    aside.replace(file)
+    aside = index.with_suffix(".part.npy")
+    np.save(aside, np.cumsum(lengths, dtype=np.int64))
+    aside.replace(index)
