@@ -8,7 +8,6 @@ stopped anywhere goes on from its last checkpoint to the same losses.
 import contextlib
 import json
 import logging
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,25 +23,34 @@ from torch.utils.data import DataLoader
 from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.asit.asit import ASiT, Views
 from trainer.asit.collapse import CollapseWatch
-from trainer.asit.config import PretrainConfig, make_config, parse_setting, resumed
+from trainer.asit.config import PretrainConfig, Rates, make_config, resumed
 from trainer.asit.corruption import CorruptionPlan, corrupt, draw_plan
 from trainer.asit.flops import flops_per_example, peak_flops
 from trainer.asit.pictures import reconstruction_picture
 from trainer.data.features import BatchedLogMel
 from trainer.data.shards import Batches, CropConfig, Crops, Shards
 from trainer.models.pretrained import backbone_weights, load_exactly
-from trainer.run.checkpoint import read_file
+from trainer.run.checkpoint import FORMAT, PRETRAINING, read_file, save_checkpoint
 from trainer.run.command import run as run_command
 from trainer.run.distributed import Processes, join_processes, leave_processes, mean_over_processes
-from trainer.run.files import save_whole
+from trainer.run.engine import due, is_finite
 from trainer.run.journal import Journal
 from trainer.run.optimisation import clip_each, freeze, parameter_groups, set_rates
 from trainer.run.precision import autocast
+from trainer.run.settings import parse_settings
 from trainer.run.signals import StopRequest
 
 CHECKPOINT = "last.pt"
-FORMAT = "asit-edge pre-training 1"
 GLOBAL_VIEWS = 2
+
+LOSSES = ("loss/total", "loss/global", "loss/local", "loss/reconstruction")
+ENTROPIES = (
+    "entropy/teacher class",
+    "entropy/centre class",
+    "entropy/student class",
+    "entropy/teacher patch",
+    "entropy/student patch",
+)
 
 
 def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Processes, stopping: StopRequest) -> None:
@@ -138,10 +146,11 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
                 (losses.total / config.parts).backward()  # type: ignore[no-untyped-call]
             summed[:4] += torch.stack(losses).detach() / config.parts
         summed[4] = float(stopping.asked)
-        total, global_, local, reconstruction, asked = mean_over_processes(summed).tolist()
+        *losses_of_batch, asked = mean_over_processes(summed).tolist()
+        total = losses_of_batch[0]
         norms = clip_each(asit.student.parameters(), config.clip)
         gradient_norm = norms.norm().item()
-        if not math.isfinite(total + gradient_norm):
+        if not is_finite(total, gradient_norm):
             where = _save_names(run, step, processes.rank, shards, taken)
             raise AsitEdgeError(
                 f"step {step}: the loss is {total}, the norm of the gradient {gradient_norm}; the examples "
@@ -157,28 +166,13 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
 
         steps_since += 1
         done = step + 1
-        if done % config.log_every == 0 or done == batches.steps:
+        if due(done, config.log_every, batches.steps):
             entropies = [mean_over_processes(value).item() for value in asit.entropies(taught, outputs)]
             seconds = (time.perf_counter() - since) / steps_since
             since, steps_since = time.perf_counter(), 0
             if journal:
-                metrics = {
-                    "loss/total": total,
-                    "loss/global": global_,
-                    "loss/local": local,
-                    "loss/reconstruction": reconstruction,
-                    "entropy/teacher class": entropies[0],
-                    "entropy/centre class": entropies[1],
-                    "entropy/student class": entropies[2],
-                    "entropy/teacher patch": entropies[3],
-                    "entropy/student patch": entropies[4],
-                    "gradient norm": gradient_norm,
-                    "learning rate": rates.learning_rate,
-                    "weight decay": rates.weight_decay,
-                    "EMA momentum": rates.ema,
-                    "teacher temperature": rates.temperature,
-                    "clips per second": batches.batch / seconds,
-                }
+                metrics = _metrics(losses_of_batch, entropies, gradient_norm, rates)
+                metrics["clips per second"] = batches.batch / seconds
                 if peak:
                     metrics["model FLOP utilisation"] = model_flops / seconds / (peak * processes.count)
                 journal.record(done, metrics)
@@ -187,11 +181,11 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
                     journal.say(f"warning: step {done}: {collapse}")
         if journal:
             journal.advance()
-            if done % config.picture_every == 0 or done == batches.steps:
+            if due(done, config.picture_every, batches.steps):
                 journal.picture(done, reconstruction_picture(parts[-1], outputs))
-            if asked or done % config.save_every == 0 or done == batches.steps:
+            if asked or due(done, config.save_every, batches.steps):
                 try:
-                    save_whole(_content(config, extent, done, asit, optimiser), checkpoint)
+                    save_checkpoint(checkpoint, PRETRAINING, _content(config, extent, done, asit, optimiser))
                 except AsitEdgeError as error:
                     if asked or done == batches.steps:
                         raise
@@ -236,12 +230,24 @@ def _views(
         return Views(clean, *corrupt(clean, plan, config.corruption), local_views)
 
 
+def _metrics(losses: list[float], entropies: list[float], gradient_norm: float, rates: Rates) -> dict[str, float]:
+    """What the journal records of a step, by name; losses in the order of `Losses`, entropies of `Entropies`."""
+    return {
+        **dict(zip(LOSSES, losses, strict=True)),
+        **dict(zip(ENTROPIES, entropies, strict=True)),
+        "gradient norm": gradient_norm,
+        "learning rate": rates.learning_rate,
+        "weight decay": rates.weight_decay,
+        "EMA momentum": rates.ema,
+        "teacher temperature": rates.temperature,
+    }
+
+
 def _content(
     config: PretrainConfig, extent: dict[str, int], step: int, asit: ASiT, optimiser: torch.optim.Optimizer
 ) -> dict[str, Any]:
     """A checkpoint: plain values and tensors only, so that it loads without running any code."""
     return {
-        "format": FORMAT,
         "config": config.model_dump(),
         "extent": extent,
         "step": step,
@@ -255,7 +261,7 @@ def _content(
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     content = read_file(path)
-    if content.get("format") != FORMAT:
+    if (content.get("format"), content.get("kind")) != (FORMAT, PRETRAINING):
         raise AsitEdgeError(
             f"{path}: is no checkpoint of trainer.pretrain; to begin with its weights use --set initial="
         )
@@ -301,7 +307,7 @@ def main(
 ) -> None:
     """Pre-trains ASiT on shards made by trainer.prepare."""
     logging.basicConfig(format="%(message)s")
-    settings = dict(map(parse_setting, set_ or ())) | ({"data": data} if data else {})
+    settings = parse_settings(set_ or ()) | ({"data": data} if data else {})
     full = make_config(variant, config, settings)
     run.mkdir(parents=True, exist_ok=True)
     with _processes() as processes, StopRequest() as stopping:

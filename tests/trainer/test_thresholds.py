@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from asit_edge.errors import WrongUse
 from trainer.data.audioset import read_labels
-from trainer.thresholds import threshold_for
+from trainer.distillation.thresholds import threshold_for
 
 FOLDER = Path(__file__).parent.parent.parent / "trainer"
 

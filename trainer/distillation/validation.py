@@ -11,9 +11,9 @@ from asit_edge.detect.chunker import Scorer
 from asit_edge.model.frontend import FrontEnd
 from trainer.data.features import BatchedLogMel
 from trainer.data.recordings import FULL_SCALE, Recording, Waveforms, is_held_out
+from trainer.models.device import device_classifier
 from trainer.models.streaming_vit import StreamViT
 from trainer.students.config import DistillConfig
-from trainer.students.student import student_classifier
 
 
 def validation_scores(
@@ -21,7 +21,7 @@ def validation_scores(
 ) -> list[npt.NDArray[np.float32]]:
     """Scores of recordings (their first 10 s), each (decisions, labels): those of a device, a stream's all at once."""
     features = BatchedLogMel(spec)
-    classifier = None if isinstance(student, StreamViT) else student_classifier(student, spec)
+    classifier = None if isinstance(student, StreamViT) else device_classifier(student, spec)
     silence = student.silent_memory() if isinstance(student, StreamViT) else []
     scores = []
     for index in indices:

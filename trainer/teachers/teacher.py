@@ -26,11 +26,11 @@ from asit_edge.model.classifier import Classifier
 from asit_edge.model.frontend import FrontEnd, log_mel
 from asit_edge.validation import explain
 from trainer.data.recordings import FULL_SCALE, Recording, Waveforms
-from trainer.evaluation.scoring import checkpoint_classifier
-from trainer.finetuning.checkpoint import CLASSIFIER, load_classifier
+from trainer.finetuning.checkpoint import FINETUNED, load_finetuned
+from trainer.models.device import device_classifier
 from trainer.run.cache import computed_once
 from trainer.run.checkpoint import FORMAT, read_file
-from trainer.students.student import STUDENT, load_student, student_classifier
+from trainer.students.student import STUDENT, load_student
 from trainer.teachers.efficientat import EfficientAt
 from trainer.teachers.stored_scores import TeacherScores, read_teacher_scores, write_teacher_scores
 from trainer.teachers.yamnet import YamNet
@@ -133,13 +133,11 @@ def open_teacher(source: Path) -> Teacher:
     content = read_file(source)
     if content.get("format") != FORMAT:
         return EfficientAt(source)
-    if content.get("kind") == STUDENT:
-        student, run, labels, _ = load_student(source)
-        return StreamTeacher(student_classifier(student, run.spec), run.spec, [label.name for label in labels])
-    if content.get("kind") == CLASSIFIER:
-        model, config, labels, _ = load_classifier(source)
-        return StreamTeacher(checkpoint_classifier(model, config), config.spec, [label.name for label in labels])
-    raise WrongUse(f"{source}: is a {content.get('kind')!r} checkpoint, which gives no scores")
+    if content.get("kind") not in (STUDENT, FINETUNED):
+        raise WrongUse(f"{source}: is a {content.get('kind')!r} checkpoint, which gives no scores")
+    loaded = load_student(source) if content["kind"] == STUDENT else load_finetuned(source)
+    network, config, labels = loaded[:3]
+    return StreamTeacher(device_classifier(network, config.spec), config.spec, [label.name for label in labels])
 
 
 def teacher_scores(

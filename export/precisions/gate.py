@@ -40,31 +40,33 @@ LIMITS: dict[str, dict[str, float]] = {
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a model made of recordings: per recording its decisions (n, classes)."""
+class Decisions:
+    """What a model decided on recordings: for each the scores of its decisions (n, classes)."""
 
-    decisions: list[Scores]
+    scores: list[Scores]
 
     @property
     def all(self) -> Scores:
-        return np.concatenate(self.decisions)
+        return np.concatenate(self.scores)
 
     @property
     def clips(self) -> Scores:
         """(recordings, classes), as `asit-edge tag` would score them."""
-        return np.stack([clip_scores(scores) for scores in self.decisions])
+        return np.stack([clip_scores(scores) for scores in self.scores])
 
 
-def hear(classifier: Classifier, front_end: FrontEnd, recordings: Sequence[Samples]) -> Heard:
+def decide(classifier: Classifier, front_end: FrontEnd, recordings: Sequence[Samples]) -> Decisions:
     """Every decision of a model on recordings at the front end's rate."""
-    heard = []
+    scores = []
     for samples in recordings:
         scorer = Scorer(front_end, classifier, front_end.sample_rate)
-        heard.append(np.stack([decision.scores for decision in (*scorer.push(samples), *scorer.flush())]))
-    return Heard(heard)
+        scores.append(np.stack([decision.scores for decision in (*scorer.push(samples), *scorer.flush())]))
+    return Decisions(scores)
 
 
-def measure(reference: Heard, variant: Heard, manifest: Manifest, labels: Sequence[str | None]) -> dict[str, float]:
+def compare(
+    reference: Decisions, variant: Decisions, manifest: Manifest, labels: Sequence[str | None]
+) -> dict[str, float]:
     """What the variant loses; keys as in `asit_edge.model.bundle.Gate`.
 
     Accuracy (best class among those that the labels have) and mean average precision are of whole recordings, and
@@ -84,7 +86,7 @@ def measure(reference: Heard, variant: Heard, manifest: Manifest, labels: Sequen
     columns = sorted({names.index(str(labels[index])) for index in known})
     if len(columns) > 1:
         true = np.array([columns.index(names.index(str(labels[index]))) for index in known])
-        before, after = (quality(heard.clips[known][:, columns], true) for heard in (reference, variant))
+        before, after = (quality(one.clips[known][:, columns], true) for one in (reference, variant))
         measured["accuracy_loss"] = before[0] - after[0]
         measured["map_loss"] = before[1] - after[1]
     return {name: round(value, 6) for name, value in measured.items()}
