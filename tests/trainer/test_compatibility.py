@@ -1,4 +1,4 @@
-"""Checkpoints of version 0.3, from before there was one engine and one envelope: they open, score, and their runs go on.
+"""Checkpoints from before all runs had one engine and one envelope: they open, score, and their runs go on.
 
 Their weights are patterns, so that they are small; `expected.json` is what the code that wrote them made of them.
 """
