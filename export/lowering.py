@@ -22,7 +22,7 @@ from export.audio import Audio
 from export.card import CARD, model_card
 from export.precisions.calibration import calibration_inputs
 from export.precisions.fp16 import to_fp16, widened
-from export.precisions.gate import LIMITS, compare, decide, judge
+from export.precisions.gate import LIMITS, compare, decisions_on, judge
 from export.precisions.graph import load, local_errors
 from export.precisions.int8 import to_int8
 
@@ -78,10 +78,10 @@ def make(bundle: Bundle, precision: Lower, audio: Audio, limits: Mapping[str, fl
     layers = local_errors(reference, load(runs), examples[:: max(len(examples) // LAYERS_JUDGED_ON, 1)])
     recordings = [recording.samples(spec) for recording in audio.judging]
     labels = [recording.label for recording in audio.judging]
-    expected = decide(open_classifier(bundle.at("fp32")), spec, recordings)
+    expected = decisions_on(open_classifier(bundle.at("fp32")), spec, recordings)
     lowered = bundle.with_model(runs)
     try:
-        actual = decide(open_classifier(lowered), spec, recordings)
+        actual = decisions_on(open_classifier(lowered), spec, recordings)
         golden = golden_error(lowered, open_classifier(lowered))
     except AsitEdgeError as error:  # it does not even score silence as it should: say where that comes from
         worst = max(layers, key=lambda name: layers[name])

@@ -11,7 +11,7 @@ from asit_edge.errors import AsitEdgeError
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import Bundle
 from export.audio import Audio
-from export.precisions.gate import decide
+from export.precisions.gate import decisions_on
 from trainer.evaluation.scoring import open_model
 from trainer.models.device import StreamStep
 
@@ -81,8 +81,8 @@ def real_audio_parity(checkpoint: Path, bundle: Bundle, audio: Audio, tolerance:
     columns = [[label.name for label in model.labels].index(label.name) for label in bundle.manifest.labels]
     judging = audio.judging[:: max(len(audio.judging) // MOST, 1)]
     recordings = [recording.samples(model.spec) for recording in judging]
-    expected = decide(model.classifier, model.spec, recordings).all[:, columns]
-    difference = float(np.abs(decide(open_classifier(bundle), model.spec, recordings).all - expected).max())
+    expected = decisions_on(model.classifier, model.spec, recordings).all[:, columns]
+    difference = float(np.abs(decisions_on(open_classifier(bundle), model.spec, recordings).all - expected).max())
     if not difference <= tolerance:
         raise AsitEdgeError(
             f"{checkpoint}: on real audio the ONNX model does not compute what the checkpoint does (scores differ by "

@@ -66,49 +66,22 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
     # Data: shards of recordings, crops of them as waveforms; spectrograms are made on the device.
     shards = Shards([Path(folder) for folder in config.data])
     first_step = int(saved["step"]) if saved else 0
-    batches = Batches(
-        shards.counts,
-        config.part_size,
-        config.parts,
-        processes.count,
-        processes.rank,
-        config.seed,
-        config.epochs,
-        first_step,
-        config.shuffle_window,
-    )
-    if batches.steps_per_epoch == 0:
-        raise WrongUse(f"{len(shards)} examples do not fill one batch of {batches.batch}; lower part_size or parts")
+    batches = _batches(config, shards, processes, first_step)
     extent = {"examples": len(shards), "batch": batches.batch}
     if saved and saved["extent"] != extent:
         raise WrongUse(f"{checkpoint}: is another run: it has {saved['extent']}, this one {extent}")
-    spec = config.front_end
-    lengths = spec.samples_for(config.frames), spec.samples_for(config.local_frames)
-    crops = Crops(shards, CropConfig(spec.sample_rate, *lengths, GLOBAL_VIEWS, config.local_views), config.seed)
-    loader = DataLoader(
-        crops,
-        batch_sampler=batches,  # type: ignore[arg-type]  # draws, where torch's types know only indices
-        num_workers=config.workers,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=stopping.shield,
-    )
-    log_mel = BatchedLogMel(spec).to(device)
+    loader = _loader(config, shards, batches, device, stopping)
+    log_mel = BatchedLogMel(config.front_end).to(device)
 
     # Model: student, teacher, centres.
-    torch.manual_seed(config.seed)
-    asit = ASiT(config.asit).to(device)
-    if config.initial and not saved:
-        weights = backbone_weights(Path(config.initial), config.backbone)
-        asit.student.backbone.load_state_dict(weights)
-        asit.teacher.backbone.load_state_dict(weights)
+    asit = _asit(config, begins=saved is None).to(device)
     optimiser = torch.optim.AdamW(parameter_groups(asit.student), fused=device.type == "cuda")
     if saved:
         _restore(saved, asit, optimiser, checkpoint)
     if config.compile:
         asit.student.compile()
         asit.teacher.compile()
-    alone = processes.count == 1
-    student = asit.student if alone else DistributedDataParallel(asit.student)
+    student = asit.student if processes.count == 1 else DistributedDataParallel(asit.student)
 
     journal = Journal(run, first_step, batches.steps) if processes.first else None
     watch = CollapseWatch(config.prototypes)
@@ -120,13 +93,8 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
     for step in range(first_step, batches.steps):
         rates = config.rates(step, batches.steps_per_epoch, batches.batch)
         torch.manual_seed(_seed(config.seed, step, processes.rank))
-        plan = draw_plan(
-            config.corruption,
-            GLOBAL_VIEWS,
-            batches.batch,
-            (config.frames, config.mels),
-            _generator(config.seed, step),
-        )
+        size = (config.frames, config.mels)
+        plan = draw_plan(config.corruption, GLOBAL_VIEWS, batches.batch, size, _generator(config.seed, step))
         taken = [_next_part(loaded) for _ in range(config.parts)]
         parts = [
             _views(crops_of_part, log_mel, plan.part(first, first + config.part_size), config, device)
@@ -137,8 +105,7 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
 
         summed = torch.zeros(5, device=device)
         for number, views in enumerate(parts):
-            last = number == config.parts - 1
-            with _gradients_exchanged(student, only_if=last):
+            with _gradients_exchanged(student, only_if=number == config.parts - 1):
                 with autocast(device, config.bf16):
                     taught = asit.teach(views, rates.temperature)
                     outputs = student(views.corrupted_QBFM, views.local_LBFM)
@@ -148,8 +115,7 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
         summed[4] = float(stopping.asked)
         *losses_of_batch, asked = mean_over_processes(summed).tolist()
         total = losses_of_batch[0]
-        norms = clip_each(asit.student.parameters(), config.clip)
-        gradient_norm = norms.norm().item()
+        gradient_norm = clip_each(asit.student.parameters(), config.clip).norm().item()
         if not is_finite(total, gradient_norm):
             where = _save_names(run, step, processes.rank, shards, taken)
             raise AsitEdgeError(
@@ -176,8 +142,7 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
                 if peak:
                     metrics["model FLOP utilisation"] = model_flops / seconds / (peak * processes.count)
                 journal.record(done, metrics)
-                collapse = watch.observe(entropies[0], entropies[1])
-                if collapse:
+                if collapse := watch.observe(entropies[0], entropies[1]):
                     journal.say(f"warning: step {done}: {collapse}")
         if journal:
             journal.advance()
@@ -196,6 +161,51 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
             break
     if journal:
         journal.close()
+
+
+def _batches(config: PretrainConfig, shards: Shards, processes: Processes, first_step: int) -> Batches:
+    """Which examples this process takes at each step from the first one on. WrongUse if there are too few."""
+    batches = Batches(
+        shards.counts,
+        config.part_size,
+        config.parts,
+        processes.count,
+        processes.rank,
+        config.seed,
+        config.epochs,
+        first_step,
+        config.shuffle_window,
+    )
+    if batches.steps_per_epoch == 0:
+        raise WrongUse(f"{len(shards)} examples do not fill one batch of {batches.batch}; lower part_size or parts")
+    return batches
+
+
+def _loader(
+    config: PretrainConfig, shards: Shards, batches: Batches, device: torch.device, stopping: StopRequest
+) -> DataLoader[Any]:
+    """Crops of the examples as waveforms, part by part."""
+    spec = config.front_end
+    lengths = spec.samples_for(config.frames), spec.samples_for(config.local_frames)
+    crops = Crops(shards, CropConfig(spec.sample_rate, *lengths, GLOBAL_VIEWS, config.local_views), config.seed)
+    return DataLoader(
+        crops,
+        batch_sampler=batches,  # type: ignore[arg-type]  # draws, where torch's types know only indices
+        num_workers=config.workers,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=stopping.shield,
+    )
+
+
+def _asit(config: PretrainConfig, begins: bool) -> ASiT:
+    """Student, teacher and centres; where the run `begins`, with the weights that it was given."""
+    torch.manual_seed(config.seed)
+    asit = ASiT(config.asit)
+    if config.initial and begins:
+        weights = backbone_weights(Path(config.initial), config.backbone)
+        asit.student.backbone.load_state_dict(weights)
+        asit.teacher.backbone.load_state_dict(weights)
+    return asit
 
 
 def _next_part(loaded: Iterator[Any]) -> Any:

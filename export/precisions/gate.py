@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from asit_edge.audio.samples import Samples
-from asit_edge.detect.chunker import Scorer
 from asit_edge.detect.clip_scores import clip_scores
 from asit_edge.model.bundle import Manifest
 from asit_edge.model.classifier import Classifier, Scores
 from asit_edge.model.frontend import FrontEnd
 from asit_edge.model.variant import Gate
+from trainer.evaluation.decisions import decision_scores
 from trainer.evaluation.metrics import average_precision
 
 LIMITS: dict[str, dict[str, float]] = {
@@ -55,13 +55,9 @@ class Decisions:
         return np.stack([clip_scores(scores) for scores in self.scores])
 
 
-def decide(classifier: Classifier, front_end: FrontEnd, recordings: Sequence[Samples]) -> Decisions:
+def decisions_on(classifier: Classifier, front_end: FrontEnd, recordings: Sequence[Samples]) -> Decisions:
     """Every decision of a model on recordings at the front end's rate."""
-    scores = []
-    for samples in recordings:
-        scorer = Scorer(front_end, classifier, front_end.sample_rate)
-        scores.append(np.stack([decision.scores for decision in (*scorer.push(samples), *scorer.flush())]))
-    return Decisions(scores)
+    return Decisions([decision_scores(classifier, front_end, samples) for samples in recordings])
 
 
 def compare(

@@ -5,6 +5,7 @@ differently.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -120,18 +121,8 @@ class PretrainConfig(BaseModel):
 
     @property
     def asit(self) -> ASiTConfig:
-        return ASiTConfig(
-            self.backbone,
-            self.hidden,
-            self.bottleneck,
-            self.prototypes,
-            self.patch_prototypes,
-            self.student_temperature,
-            self.centre_momentum,
-            self.global_weight,
-            self.local_weight,
-            self.reconstruction_weight,
-        )
+        shared = {entry.name: getattr(self, entry.name) for entry in fields(ASiTConfig) if entry.name != "backbone"}
+        return ASiTConfig(self.backbone, **shared)
 
     @property
     def corruption(self) -> CorruptionConfig:

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from asit_edge.detect.chunker import Scorer
 from asit_edge.model.frontend import FrontEnd
 from trainer.data.features import BatchedLogMel
 from trainer.data.recordings import FULL_SCALE, Recording, Waveforms, is_held_out
+from trainer.evaluation.decisions import decision_scores
 from trainer.models.device import device_classifier
 from trainer.models.streaming_vit import StreamViT
 from trainer.students.config import DistillConfig
@@ -27,8 +27,7 @@ def validation_scores(
     for index in indices:
         samples = waveforms[index][: 10 * spec.sample_rate] / np.float32(FULL_SCALE)
         if classifier is not None:
-            scorer = Scorer(spec, classifier, spec.sample_rate)
-            scores.append(np.stack([one.scores for one in (*scorer.push(samples), *scorer.flush())]))
+            scores.append(decision_scores(classifier, spec, samples))
             continue
         assert isinstance(student, StreamViT)
         frames = student.config.frames

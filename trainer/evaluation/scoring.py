@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from asit_edge.config.events import Events
-from asit_edge.detect.chunker import Scorer
 from asit_edge.detect.class_settings import class_settings
 from asit_edge.detect.clip_scores import clip_scores
 from asit_edge.detect.hysteresis import ClassSettings
@@ -22,6 +21,7 @@ from asit_edge.model.classifier import Classifier
 from asit_edge.model.frontend import FrontEnd, log_mel
 from trainer.data.crops import Samples
 from trainer.data.whole_clips import fitted
+from trainer.evaluation.decisions import decision_scores, decisions
 from trainer.evaluation.detection import Timeline
 from trainer.finetuning.checkpoint import load_finetuned
 from trainer.finetuning.config import FinetuneConfig
@@ -56,13 +56,12 @@ class ScoringModel:
 
         The last one, which also hears the silence after the end, is counted as far as the recording goes.
         """
-        scorer = Scorer(self.spec, self.classifier, self.spec.sample_rate)
-        decisions = [*scorer.push(samples), *scorer.flush()]
-        decisions = [decision for decision in decisions if decision.start < len(samples)]
-        if not decisions:
+        made = decisions(self.classifier, self.spec, samples)
+        made = [decision for decision in made if decision.start < len(samples)]
+        if not made:
             raise AsitEdgeError("a recording without samples cannot be scored")
-        edges = [decision.start for decision in decisions] + [min(decisions[-1].end, len(samples))]
-        scores = np.stack([decision.scores for decision in decisions])
+        edges = [decision.start for decision in made] + [min(made[-1].end, len(samples))]
+        scores = np.stack([decision.scores for decision in made])
         return Timeline(np.array(edges) / self.spec.sample_rate, scores)
 
     def clips(self, waveforms: Iterable[Samples], batch: int = 32) -> Samples:
@@ -130,6 +129,4 @@ def event_settings(thresholds: Sequence[tuple[float, float]], rate: int) -> list
 
 def score_clip(samples: Samples, front_end: FrontEnd, classifier: Classifier) -> Samples:
     """Scores of one clip (classes,), exactly as `asit-edge tag` makes them."""
-    scorer = Scorer(front_end, classifier, front_end.sample_rate)
-    decisions = [*scorer.push(samples), *scorer.flush()]
-    return clip_scores(np.stack([decision.scores for decision in decisions]))
+    return clip_scores(decision_scores(classifier, front_end, samples))

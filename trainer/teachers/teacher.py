@@ -17,7 +17,6 @@ import soxr
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from asit_edge.detect.chunker import Scorer
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.model.backends.session import open_session
 from asit_edge.model.backends.shapes import open_classifier
@@ -26,6 +25,7 @@ from asit_edge.model.classifier import Classifier
 from asit_edge.model.frontend import FrontEnd, log_mel
 from asit_edge.validation import explain
 from trainer.data.recordings import FULL_SCALE, Recording, Waveforms
+from trainer.evaluation.decisions import decision_scores
 from trainer.finetuning.checkpoint import FINETUNED, load_finetuned
 from trainer.models.device import device_classifier
 from trainer.run.cache import computed_once
@@ -69,12 +69,8 @@ class StreamTeacher:
         self.window, self.hop = round(SECONDS * self.rate), round(HOP_SECONDS * self.rate)
 
     def score(self, waveforms: Samples) -> Samples:
-        scores = []
-        for waveform in waveforms:
-            scorer = Scorer(self._front_end, self._classifier, self.rate)
-            decisions = [*scorer.push(waveform), *scorer.flush()]
-            scores.append(np.max([decision.scores for decision in decisions], axis=0))
-        return np.stack(scores)
+        each = (decision_scores(self._classifier, self._front_end, waveform) for waveform in waveforms)
+        return np.stack([scores.max(axis=0) for scores in each])
 
 
 class Declaration(BaseModel):
