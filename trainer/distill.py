@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
-import torch
 import typer
 
 from asit_edge.errors import WrongUse
@@ -17,7 +16,7 @@ from trainer.data.layouts.collections import read_recordings
 from trainer.data.scenes import SceneConfig
 from trainer.distillation.run import distil
 from trainer.models.streaming_vit import SIZES
-from trainer.run.command import run
+from trainer.run.command import Threads, run
 from trainer.students.config import CNN, DistillConfig
 
 
@@ -62,11 +61,9 @@ def main(
     sharealike: Annotated[bool, typer.Option("--sharealike", help="Use share-alike recordings too.")] = False,
     seed: Annotated[int, typer.Option()] = DistillConfig.seed,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
+    threads: Threads = 0,
 ) -> None:
     """Distil teachers into a streaming student."""
-    if threads:
-        torch.set_num_threads(threads)
     if size not in (*SIZES, CNN):
         raise WrongUse(f"--size {size}: unknown; known are {', '.join(SIZES)} and {CNN}")
     if optimiser not in ("muon", "adamw"):

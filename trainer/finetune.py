@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 from asit_edge.errors import WrongUse
@@ -20,7 +19,7 @@ from trainer.evaluation.experiment import Record, fine_tune, finished, summary
 from trainer.evaluation.results import plain
 from trainer.finetuning.recipes import TASKS, configure
 from trainer.finetuning.splits import plan
-from trainer.run.command import run
+from trainer.run.command import Threads, run
 
 
 def main(
@@ -55,15 +54,13 @@ def main(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of trainer/finetuning/config.py; repeat for more.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
+    threads: Threads = 0,
 ) -> None:
     """Fine-tune a backbone or a student on a task and test it on what it has not heard."""
     if task not in TASKS:
         raise WrongUse(f"{task}: unknown task{nearest(task, list(TASKS))}")
     if not 0 < test_share < 1:
         raise WrongUse(f"--test-share {test_share}: must be above 0 and below 1")
-    if threads:
-        torch.set_num_threads(threads)
     options = {"head": head, "epochs": epochs, "steps": steps, "batch": batch, "learning_rate": lr}
     config = configure(task, recipe, initial, size, options, settings or [])
     dataset = TASKS[task].read(data)

@@ -8,14 +8,13 @@ or the teachers are sure of it, and where they are sure that it is not there. Wh
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 import yaml
 
 from trainer.data.audioset import read_labels
 from trainer.data.layouts.collections import read_recordings
 from trainer.distillation.thresholds import student_facts
-from trainer.run.command import run
+from trainer.run.command import Threads, run
 
 
 def main(
@@ -27,11 +26,9 @@ def main(
         Path | None, typer.Option(help="Names to keep, one a line (trainer/everyday.txt); default: all.")
     ] = None,
     least: Annotated[float, typer.Option(help="Drop labels of a lower average precision in validation.")] = 0.0,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
+    threads: Threads = 0,
 ) -> None:
     """Choose labels and thresholds on the validation groups of a student's run."""
-    if threads:
-        torch.set_num_threads(threads)
     recordings = [recording for root in data for recording in read_recordings(root)]
     facts = student_facts(checkpoint, recordings, teacher or [], read_labels(labels) if labels else None, least)
     out.write_text(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), encoding="utf-8")

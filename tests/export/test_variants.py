@@ -232,7 +232,7 @@ def test_a_wrong_limit_is_explained(text: str) -> None:
 
 
 def test_the_command_reports_in_json(copy: Path, clips: Path) -> None:
-    from export.lowering import main
+    from export.variants import main
 
     app = new_app()
     app.command()(main)

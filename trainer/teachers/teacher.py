@@ -19,18 +19,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.model.backends.session import open_session
-from asit_edge.model.backends.shapes import open_classifier
-from asit_edge.model.bundle import load_bundle
 from asit_edge.model.classifier import Classifier
 from asit_edge.model.frontend import FrontEnd, log_mel
 from asit_edge.validation import explain
 from trainer.data.recordings import FULL_SCALE, Recording, Waveforms
 from trainer.evaluation.decisions import decision_scores
-from trainer.finetuning.checkpoint import FINETUNED, load_finetuned
-from trainer.models.device import device_classifier
+from trainer.evaluation.scoring import open_model
+from trainer.finetuning.checkpoint import FINETUNED
 from trainer.run.cache import computed_once
 from trainer.run.checkpoint import FORMAT, read_file
-from trainer.students.student import STUDENT, load_student
+from trainer.students.student import STUDENT
 from trainer.teachers.efficientat import EfficientAt
 from trainer.teachers.stored_scores import TeacherScores, read_teacher_scores, write_teacher_scores
 from trainer.teachers.yamnet import YamNet
@@ -118,22 +116,18 @@ class OnnxTeacher:
 
 def open_teacher(source: Path) -> Teacher:
     """By what the file or directory, which must be there, is. Raises WrongUse or AsitEdgeError."""
-    if source.is_dir():
-        bundle = load_bundle(source)
-        names = [label.name for label in bundle.manifest.labels]
-        return StreamTeacher(open_classifier(bundle), bundle.manifest.front_end, names)
     if source.suffix == ".tflite":
         return YamNet(source)
     if source.suffix == ".onnx":
         return OnnxTeacher(source)
-    content = read_file(source)
-    if content.get("format") != FORMAT:
-        return EfficientAt(source)
-    if content.get("kind") not in (STUDENT, FINETUNED):
-        raise WrongUse(f"{source}: is a {content.get('kind')!r} checkpoint, which gives no scores")
-    loaded = load_student(source) if content["kind"] == STUDENT else load_finetuned(source)
-    network, config, labels = loaded[:3]
-    return StreamTeacher(device_classifier(network, config.spec), config.spec, [label.name for label in labels])
+    if not source.is_dir():
+        content = read_file(source)
+        if content.get("format") != FORMAT:
+            return EfficientAt(source)
+        if content.get("kind") not in (STUDENT, FINETUNED):
+            raise WrongUse(f"{source}: is a {content.get('kind')!r} checkpoint, which gives no scores")
+    model = open_model(source)
+    return StreamTeacher(model.classifier, model.spec, [label.name for label in model.labels])
 
 
 def teacher_scores(
