@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from onnx import ModelProto, numpy_helper
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader
 
@@ -68,12 +66,3 @@ def to_int8(model: Path, inputs: Iterable[Tensors], out: Path, keep: Iterable[st
         finally:
             logging.disable(logging.NOTSET)
         out.write_bytes((Path(scratch) / out.name).read_bytes())
-
-
-def asymmetric(model: ModelProto) -> list[str]:
-    """Names of zero points that are not zero; none in what `to_int8` writes."""
-    values = {tensor.name: tensor for tensor in model.graph.initializer}
-    names = {
-        node.input[2] for node in model.graph.node if node.op_type.endswith("uantizeLinear") and len(node.input) > 2
-    }
-    return sorted(name for name in names if np.any(numpy_helper.to_array(values[name])))
