@@ -26,7 +26,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.layouts.detect import read_any
 from trainer.evaluation.detection import OperatingPoint, Timeline, miss_rate_at, outcomes, together, track
 from trainer.evaluation.results import choose_part, evaluate, plain
-from trainer.evaluation.scoring import OFF, ON, Model, event_settings, open_model
+from trainer.evaluation.scoring import DEFAULT_OFF, DEFAULT_ON, ScoringModel, event_settings, open_model
 from trainer.teachers.yamnet import RATE, WINDOW, YamNet
 
 EVERY = (0.96, 0.48, 0.32)
@@ -35,7 +35,7 @@ ALARMS = 20.0
 
 
 @dataclass(frozen=True)
-class YamNetModel(Model):
+class YamNetModel(ScoringModel):
     """YAMNet behind the lab's evaluation: windows of 0.975 s, each counts for the time since the one before."""
 
     hop: int = 0
@@ -52,15 +52,15 @@ class YamNetModel(Model):
         return np.stack([self.timeline(samples).scores.mean(axis=0) for samples in waveforms])
 
 
-def open_yamnet(file: Path, seconds: float) -> Model:
+def open_yamnet(file: Path, seconds: float) -> ScoringModel:
     network = YamNet(file)
     labels = [label_for(name) for name in network.labels]
-    classes = event_settings([(ON, OFF)] * len(labels), RATE)
+    classes = event_settings([(DEFAULT_ON, DEFAULT_OFF)] * len(labels), RATE)
     hop = round(seconds * RATE)
     return YamNetModel("yamnet", labels, FrontEnd(), network, classes, {}, hop=hop)  # type: ignore[arg-type]
 
 
-def variants(file: Path) -> Iterable[tuple[float, Model]]:
+def variants(file: Path) -> Iterable[tuple[float, ScoringModel]]:
     """The model, once for every interval at which it can decide, in seconds."""
     if file.suffix == ".tflite":
         yield from ((seconds, open_yamnet(file, seconds)) for seconds in EVERY)
@@ -75,7 +75,7 @@ def variants(file: Path) -> Iterable[tuple[float, Model]]:
         yield seconds, model
 
 
-def measure(model: Model, clips: Dataset, scenes: Dataset) -> dict[str, float | None]:
+def quality_and_delay(model: ScoringModel, clips: Dataset, scenes: Dataset) -> dict[str, float | None]:
     _, told = evaluate(model, clips, others=False)
     scored, heard = evaluate(model, scenes, others=False)
     detection, rate = heard["detection"], model.spec.sample_rate
@@ -114,7 +114,7 @@ def main() -> None:
     if options.part:
         clips = choose_part(clips, options.part)
     for seconds, model in variants(options.model):
-        row = measure(model, clips, scenes)
+        row = quality_and_delay(model, clips, scenes)
         rounded = {key: value and round(float(value), 3) for key, value in plain(row).items()}
         print(json.dumps({"model": options.model.name, "every": round(seconds, 2), **rounded}), flush=True)
 

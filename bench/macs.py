@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from export.graph import load
+from export.precisions.graph import load
 
 
 def onnx_macs(file: Path) -> int:

@@ -18,7 +18,7 @@ import torch
 import typer
 
 from trainer.asit.asit import ASiT, Views
-from trainer.asit.config import PretrainConfig, make_config, parse_setting
+from trainer.asit.config import PretrainConfig, make_config
 from trainer.asit.corruption import corrupt, draw_plan
 from trainer.asit.flops import flops_per_example
 from trainer.data.features import BatchedLogMel
@@ -26,6 +26,7 @@ from trainer.data.layouts.listing import list_recordings
 from trainer.data.shards import CropConfig, Crops, Shards
 from trainer.prepare import PrepareConfig, prepare_shards
 from trainer.run.optimisation import clip_each, parameter_groups
+from trainer.run.settings import parse_settings
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ def bench(
 ) -> None:
     """Times the parts of a step on this machine's CPU, one thread by default."""
     torch.set_num_threads(threads)
-    given = {"size": "tiny", "part_size": 4, **dict(map(parse_setting, settings or ()))}
+    given = {"size": "tiny", "part_size": 4, **parse_settings(settings or ())}
     with tempfile.TemporaryDirectory() as folder:
         config = make_config("2024", None, {**given, "data": [folder]})
         shards = _noise_shards(Path(folder), config.part_size)

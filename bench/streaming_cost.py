@@ -31,12 +31,12 @@ def make_models(folder: Path) -> list[tuple[str, float, Path, Path | None]]:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     from asit_edge.model.frontend import FrontEnd
-    from export.onnx import export_stream, export_windows
-    from trainer.models.classifier import ClipClassifier, Scores
+    from export.conversion import export_stream, export_windows
     from trainer.models.cnn import WindowCnn
+    from trainer.models.device import StreamStep, WindowScores
+    from trainer.models.finetuned import WindowNetwork
     from trainer.models.streaming_vit import SIZES, StreamViT
     from trainer.models.vit import vit_config
-    from trainer.students.student import DeviceStream
 
     torch.manual_seed(0)
     silence = FrontEnd().silence
@@ -52,7 +52,7 @@ def make_models(folder: Path) -> list[tuple[str, float, Path, Path | None]]:
         for interval in INTERVALS:
             config = replace(SIZES[size], chunk=round(interval / 0.16))
             file = folder / f"stream-{size}-{config.chunk}.onnx"
-            export_stream(DeviceStream(StreamViT(config, CLASSES, silence)), file)
+            export_stream(StreamStep(StreamViT(config, CLASSES, silence)), file)
             rows.append((f"streaming {size}", interval, file, quantised(file)))
     file = folder / "cnn.onnx"
     export_windows(torch.nn.Sequential(WindowCnn(CLASSES), torch.nn.Sigmoid()), 192, 128, file)
@@ -61,7 +61,7 @@ def make_models(folder: Path) -> list[tuple[str, float, Path, Path | None]]:
         for frames in (192, 592, 992):
             file = folder / f"window-{size}-{frames}.onnx"
             backbone = vit_config(size, frames, 128, 0.0)
-            export_windows(Scores(ClipClassifier(backbone, CLASSES)), frames, 128, file)
+            export_windows(WindowScores(WindowNetwork(backbone, CLASSES)), frames, 128, file)
             small = quantised(file)
             name = f"window ViT {size}, {frames * SECONDS_A_FRAME:.0f} s"
             rows += [(name, interval, file, small) for interval in INTERVALS]

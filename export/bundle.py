@@ -1,213 +1,19 @@
-"""`python -m export.bundle CKPT OUT`: a fine-tuned or distilled checkpoint becomes a bundle that a device can trust.
+"""`python -m export.bundle CKPT OUT`: a fine-tuned or distilled checkpoint becomes a bundle that a device can trust."""
 
-The bundle is written beside OUT and moved there when everything has been checked: OUT is never half a bundle.
-"""
-
-import shutil
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, cast
 
-import numpy as np
-import onnx
-import torch
 import typer
 import yaml
-from pydantic import ValidationError
-from torch import nn
 
 from asit_edge.errors import WrongUse, one_line
-from asit_edge.labels import Label
-from asit_edge.model.backends.shapes import open_classifier
-from asit_edge.model.bundle import (
-    INITIAL,
-    MODEL,
-    BundleLabel,
-    Manifest,
-    StreamModel,
-    WindowModel,
-    load_bundle,
-    sha256,
-    write_manifest,
-)
-from asit_edge.model.frontend import FrontEnd, log_mel
-from asit_edge.model.golden import GOLDEN, golden_scores
-from asit_edge.validation import explain
-from export.audio import Audio, read_audio
-from export.card import CARD, model_card
-from export.compact import Bits, pack, round_weights
-from export.onnx import TOLERANCE, cache_shapes, export_stream, export_windows, stream_parity, windows_parity
-from export.parity import real_audio_parity
-from export.variants import (
-    LOWER,
-    MOST_CLIPS,
-    ForceOption,
-    LimitOption,
-    PrecisionOption,
-    parse_limits,
-    parse_precisions,
-    write_variants,
-)
-from trainer.data.mixing import coloured_noise
-from trainer.evaluation.scoring import DECISION_FRAMES, OFF, ON, decision_steps
-from trainer.finetuning.checkpoint import load_classifier
-from trainer.models.classifier import Scores, StreamClassifier
-from trainer.models.cnn import WindowCnn
-from trainer.models.streaming_vit import StreamViT
-from trainer.run.checkpoint import checkpoint_kind
+from export.audio import read_audio
+from export.bundling import write_bundle
+from export.lowering import LOWER, MOST_CLIPS, parse_limits, parse_precisions, write_variants
+from export.options import ForceOption, LimitOption, PrecisionOption
+from export.precisions.compact import Bits
+from trainer.evaluation.scoring import DEFAULT_OFF, DEFAULT_ON
 from trainer.run.command import run
-from trainer.students.student import STUDENT, DeviceStream, TorchStream, load_student
-
-ROUNDING: dict[Bits, float] = {16: 5e-3, 8: 0.05}
-"""Largest change of a probability, on real audio, that storing weights in so many bits may bring."""
-GOLDEN_GRID = np.float32(32)
-"""Golden inputs are whole parts of 1 / this: noise with all its digits does not compress."""
-GOLDEN_FRAMES = 192
-"""Length of a golden stream, made up to whole chunks."""
-
-
-def write_bundle(
-    checkpoint: Path,
-    out: Path,
-    name: str,
-    version: str,
-    license_name: str,
-    facts: dict[str, Any],
-    on: float,
-    off: float,
-    audio: Audio | None = None,
-    compact: Bits | None = None,
-) -> Manifest:
-    """Exports, compares, writes and loads the bundle once; returns its manifest.
-
-    `compact` rounds the weights to so many bits and stores them so; the model computes in float32 all the same.
-
-    `facts` may have `training` and `metrics`, which are added to what the checkpoint records, `thresholds`, label to
-    [on, off], and, for a student, `labels`, those of its labels that the bundle has (default: all of them).
-    Raises AsitEdgeError if ONNX and torch differ, on made sounds or, where it is given, on real audio.
-    """
-    work = out.with_name(out.name + ".partial")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
-        write = _write_student if checkpoint_kind(checkpoint) == STUDENT else _write_finetuned
-        parts = write(checkpoint, work, facts, compact)
-        if compact is not None:
-            onnx.save(pack(onnx.load(str(work / MODEL))), str(work / MODEL))
-        thresholds = {**parts.thresholds, **facts.get("thresholds", {})}
-        if unknown := set(thresholds) - {label.name for label in parts.labels}:
-            raise WrongUse(f"thresholds: the checkpoint has no label {min(unknown)!r}")
-        bundle_labels = []
-        for label in parts.labels:
-            starts, ends = thresholds.get(label.name, (on, off))
-            bundle_labels.append(BundleLabel(name=label.name, id=label.id, on_threshold=starts, off_threshold=ends))
-        manifest = Manifest(
-            name=name,
-            version=version,
-            license=license_name,
-            labels=bundle_labels,
-            front_end=parts.front_end,
-            model=parts.model,
-            files={file.name: sha256(file) for file in sorted(work.iterdir())},
-            training={**parts.training, **facts.get("training", {})},
-            metrics=facts.get("metrics", {}),
-        )
-        (work / CARD).write_text(model_card(manifest), encoding="utf-8")
-        write_manifest(work, manifest)
-        open_classifier(load_bundle(work))
-        if audio is not None:
-            real_audio_parity(checkpoint, load_bundle(work), audio, ROUNDING[compact] if compact else TOLERANCE)
-        if out.exists():
-            shutil.rmtree(out)
-        work.rename(out)
-    except ValidationError as error:
-        raise WrongUse(f"the manifest would not be valid: {explain(error, Manifest)}") from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return manifest
-
-
-class Parts(NamedTuple):
-    """What a manifest says that depends on the kind of model."""
-
-    labels: list[Label]
-    front_end: FrontEnd
-    model: WindowModel | StreamModel
-    training: dict[str, Any]
-    thresholds: dict[str, Any]
-
-
-def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any], compact: Bits | None) -> Parts:
-    model, config, labels, record = load_classifier(checkpoint)
-    if compact is not None:
-        round_weights(model, compact)
-    shape: WindowModel | StreamModel
-    if isinstance(model, StreamClassifier):
-        shape = _write_stream(model.student, config.spec, work)
-    else:
-        steps = decision_steps(config)
-        shape = WindowModel(frames=config.frames, interval=DECISION_FRAMES, steps=steps)
-        _write_windows(Scores(model, steps), config.spec, shape, work)
-    size = "stream" if isinstance(model, StreamClassifier) else config.size
-    run = {"size": size, "steps": config.steps, "batch": config.batch, "seed": config.seed}
-    return Parts(labels, config.spec, shape, {**_known(record), **run}, record.get("thresholds", {}))
-
-
-def _write_student(checkpoint: Path, work: Path, facts: dict[str, Any], compact: Bits | None) -> Parts:
-    model, config, labels, record = load_student(checkpoint, facts.get("labels"))
-    if compact is not None:
-        round_weights(model, compact)
-    run = {"size": config.size, "batch": config.batch, "seed": config.seed, **_known(record)}
-    shape: WindowModel | StreamModel
-    if isinstance(model, WindowCnn):
-        shape = WindowModel(frames=model.frames, interval=DECISION_FRAMES)
-        _write_windows(nn.Sequential(model, nn.Sigmoid()), config.spec, shape, work)
-    else:
-        assert isinstance(model, StreamViT)
-        shape = _write_stream(model, config.spec, work)
-    return Parts(labels, config.spec, shape, run, {})
-
-
-def _write_windows(model: nn.Module, spec: FrontEnd, shape: WindowModel, work: Path) -> None:
-    """The files of a window model, a network from log-mel to probabilities: ONNX and golden windows."""
-    export_windows(model, shape.frames, spec.mels, work / MODEL)
-    windows = golden_windows(spec, shape.frames)
-    windows_parity(model, work / MODEL, windows)
-    with torch.inference_mode():
-        scores = model(torch.from_numpy(windows)).numpy()
-    np.savez_compressed(work / GOLDEN, log_mel=windows, scores=scores)
-
-
-def _write_stream(model: StreamViT, spec: FrontEnd, work: Path) -> StreamModel:
-    """The files of a streaming model: ONNX, its caches after silence, golden streams and their last scores."""
-    device = DeviceStream(model)
-    export_stream(device, work / MODEL)
-    frames = model.config.frames
-    streams = golden_windows(spec, -(-GOLDEN_FRAMES // frames) * frames)
-    stream_parity(device, work / MODEL, streams)
-    silence = [cache[0].numpy() for cache in model.silent_memory()]
-    initial: dict[str, Any] = dict(zip(device.cache_names, silence, strict=True))
-    np.savez_compressed(work / INITIAL, **initial)
-    np.savez_compressed(work / GOLDEN, log_mel=streams, scores=golden_scores(TorchStream(model), streams)[:, -1])
-    return StreamModel(frames=frames, steps=model.config.chunk, caches=cache_shapes(device))
-
-
-def _known(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if value is not None and key not in ("thresholds", "tested_on")}
-
-
-def golden_windows(spec: FrontEnd, frames: int) -> np.ndarray:
-    """Sounds to compare backends on: silence, and noise and tones of many levels; shape (8, frames, mels)."""
-    rng = np.random.default_rng(0)
-    length = spec.samples_for(frames)
-    time = np.arange(length) / spec.sample_rate
-    waveforms: list[np.ndarray] = [np.zeros(length)]
-    for level in (0.001, 0.03, 0.5):
-        waveforms.append(level * coloured_noise(length, float(rng.uniform(0, 2)), rng))
-        pulses = np.sin(2 * np.pi * rng.uniform(200, 4000) * time) * (np.sin(2 * np.pi * 3 * time) > 0)
-        waveforms.append(level * pulses)
-    waveforms.append(0.1 * coloured_noise(length, 1.0, rng) * np.linspace(0, 1, length))
-    exact = np.stack([log_mel(spec, waveform.astype(np.float32)) for waveform in waveforms])
-    return np.round(exact * GOLDEN_GRID) / GOLDEN_GRID
 
 
 def main(
@@ -220,8 +26,12 @@ def main(
         Path | None,
         typer.Option(help="YAML with labels, thresholds, training and metrics, for manifest and model card."),
     ] = None,
-    on: Annotated[float, typer.Option(help="Score at which an event starts, where the checkpoint does not say.")] = ON,
-    off: Annotated[float, typer.Option(help="Score below which it ends, where the checkpoint does not say.")] = OFF,
+    on: Annotated[
+        float, typer.Option(help="Score at which an event starts, where the checkpoint does not say.")
+    ] = DEFAULT_ON,
+    off: Annotated[
+        float, typer.Option(help="Score below which it ends, where the checkpoint does not say.")
+    ] = DEFAULT_OFF,
     data: Annotated[
         Path | None, typer.Option(help="Real audio: also make fp16 and int8 models, judged on it (export.variants).")
     ] = None,

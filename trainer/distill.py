@@ -1,79 +1,23 @@
 """Distillation: `python -m trainer.distill RUN --data DIR... --teacher FILE...`: teachers' knowledge into a stream.
 
 Labelled and unlabelled recordings together; targets in time from what teachers said of windows, and labels on top.
-One readable loop; a killed run goes on where it was.
+A killed run goes on where it was.
 """
 
-import sys
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
-import numpy as np
-import torch
 import typer
-from torch import nn
 
 from asit_edge.errors import WrongUse
 from trainer.data.audioset import read_labels
-from trainer.data.decode import load_waveforms
 from trainer.data.layouts.collections import read_recordings
-from trainer.data.recording import Recording, Role
-from trainer.data.scenes import SceneConfig, SceneSampler
-from trainer.distillation.material import build_targets, choose_labels, room_responses, sampling_weights
-from trainer.distillation.training import train
-from trainer.distillation.validation import held_out, mean_rank, validation_scores
-from trainer.models.streaming_vit import SIZES, STEP
-from trainer.run.command import run
+from trainer.data.scenes import SceneConfig
+from trainer.distillation.run import distil
+from trainer.models.streaming_vit import SIZES
+from trainer.run.command import Threads, run
 from trainer.students.config import CNN, DistillConfig
-from trainer.teachers.teacher import teacher_scores
-
-
-def distil(
-    out: Path, recordings: list[Recording], sources: Sequence[Path], config: DistillConfig, save_every: int
-) -> nn.Module:
-    """From recordings and teachers to a student. Beside the run `out` waveforms and teachers' scores are kept."""
-    out.mkdir(parents=True, exist_ok=True)
-    spec = config.spec
-    recordings = [
-        recording for recording in recordings if config.test_fold is None or recording.fold != config.test_fold
-    ]
-    waveforms = load_waveforms(recordings, spec.sample_rate, out.parent / "waveforms")
-    cache = out.parent / "teachers"
-    teachers = [teacher_scores(source, recordings, waveforms, spec.sample_rate, cache) for source in sources]
-    sounds = [index for index, recording in enumerate(recordings) if recording.role is Role.SOUND]
-    training = [index for index in sounds if not held_out(recordings[index], config)]
-    validation = [index for index in sounds if held_out(recordings[index], config)]
-    labels = choose_labels([recordings[index] for index in training], teachers)
-    used = [] if config.labels_only else teachers
-    material = build_targets([recordings[index] for index in training], training, waveforms, used, labels, config)
-    hours = float(np.diff(material.starts).sum() * STEP * spec.hop / spec.sample_rate / 3600)
-    print(
-        f"{len(training)} recordings to train on ({hours:.1f} h), {len(validation)} to validate, {len(labels)} labels",
-        file=sys.stderr,
-    )
-    sampler = SceneSampler(
-        waveforms,
-        material.indices,
-        sampling_weights(material, config.focus),
-        material.targets,
-        material.starts,
-        spec.sample_rate,
-        STEP * spec.hop,
-        config.scenes,
-        room_responses(recordings, waveforms, spec.sample_rate),
-    )
-    labelled = [index for index in validation if recordings[index].label in labels]
-
-    def validate(student: nn.Module) -> dict[str, float]:
-        if not labelled:
-            return {}
-        scores = validation_scores(student, waveforms, labelled, spec)
-        means = np.stack([one.mean(axis=0) for one in scores])
-        return mean_rank(means, [recordings[index] for index in labelled], labels)
-
-    return train(out / "student.pt", sampler, labels, config, validate, save_every)
 
 
 def main(
@@ -117,11 +61,9 @@ def main(
     sharealike: Annotated[bool, typer.Option("--sharealike", help="Use share-alike recordings too.")] = False,
     seed: Annotated[int, typer.Option()] = DistillConfig.seed,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
+    threads: Threads = 0,
 ) -> None:
     """Distil teachers into a streaming student."""
-    if threads:
-        torch.set_num_threads(threads)
     if size not in (*SIZES, CNN):
         raise WrongUse(f"--size {size}: unknown; known are {', '.join(SIZES)} and {CNN}")
     if optimiser not in ("muon", "adamw"):

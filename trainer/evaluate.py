@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import torch
 import typer
 
 from trainer.data.dataset import TEST, Dataset
 from trainer.data.layouts.detect import read_any
 from trainer.evaluation.results import Json, Scored, choose_part, default_parts, evaluate, plain, table, unheard
 from trainer.evaluation.scoring import open_model
-from trainer.run.command import run
+from trainer.run.command import Threads, run
 
 
 def main(
@@ -32,12 +31,10 @@ def main(
         bool, typer.Option(help="Count events of classes that the data do not have as false alarms.")
     ] = True,
     out: Annotated[Path | None, typer.Option(help="Folder for results.json and report.html.")] = None,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
+    threads: Threads = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, not a table.")] = False,
 ) -> None:
     """What a model is worth on labelled recordings."""
-    if threads:
-        torch.set_num_threads(threads)
     opened, dataset = open_model(model), read_any(data)
     parts: Sequence[str | None] = part or default_parts(opened, dataset)
     results: dict[str, Json] = {}

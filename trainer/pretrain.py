@@ -8,7 +8,6 @@ stopped anywhere goes on from its last checkpoint to the same losses.
 import contextlib
 import json
 import logging
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,25 +23,34 @@ from torch.utils.data import DataLoader
 from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.asit.asit import ASiT, Views
 from trainer.asit.collapse import CollapseWatch
-from trainer.asit.config import PretrainConfig, make_config, parse_setting, resumed
+from trainer.asit.config import PretrainConfig, Rates, make_config, resumed
 from trainer.asit.corruption import CorruptionPlan, corrupt, draw_plan
 from trainer.asit.flops import flops_per_example, peak_flops
 from trainer.asit.pictures import reconstruction_picture
 from trainer.data.features import BatchedLogMel
 from trainer.data.shards import Batches, CropConfig, Crops, Shards
 from trainer.models.pretrained import backbone_weights, load_exactly
-from trainer.run.checkpoint import read_file
+from trainer.run.checkpoint import FORMAT, PRETRAINING, read_file, save_checkpoint
 from trainer.run.command import run as run_command
 from trainer.run.distributed import Processes, join_processes, leave_processes, mean_over_processes
-from trainer.run.files import save_whole
+from trainer.run.engine import due, is_finite
 from trainer.run.journal import Journal
 from trainer.run.optimisation import clip_each, freeze, parameter_groups, set_rates
 from trainer.run.precision import autocast
+from trainer.run.settings import parse_settings
 from trainer.run.signals import StopRequest
 
 CHECKPOINT = "last.pt"
-FORMAT = "asit-edge pre-training 1"
 GLOBAL_VIEWS = 2
+
+LOSSES = ("loss/total", "loss/global", "loss/local", "loss/reconstruction")
+ENTROPIES = (
+    "entropy/teacher class",
+    "entropy/centre class",
+    "entropy/student class",
+    "entropy/teacher patch",
+    "entropy/student patch",
+)
 
 
 def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Processes, stopping: StopRequest) -> None:
@@ -58,49 +66,22 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
     # Data: shards of recordings, crops of them as waveforms; spectrograms are made on the device.
     shards = Shards([Path(folder) for folder in config.data])
     first_step = int(saved["step"]) if saved else 0
-    batches = Batches(
-        shards.counts,
-        config.part_size,
-        config.parts,
-        processes.count,
-        processes.rank,
-        config.seed,
-        config.epochs,
-        first_step,
-        config.shuffle_window,
-    )
-    if batches.steps_per_epoch == 0:
-        raise WrongUse(f"{len(shards)} examples do not fill one batch of {batches.batch}; lower part_size or parts")
+    batches = _batches(config, shards, processes, first_step)
     extent = {"examples": len(shards), "batch": batches.batch}
     if saved and saved["extent"] != extent:
         raise WrongUse(f"{checkpoint}: is another run: it has {saved['extent']}, this one {extent}")
-    spec = config.front_end
-    lengths = spec.samples_for(config.frames), spec.samples_for(config.local_frames)
-    crops = Crops(shards, CropConfig(spec.sample_rate, *lengths, GLOBAL_VIEWS, config.local_views), config.seed)
-    loader = DataLoader(
-        crops,
-        batch_sampler=batches,  # type: ignore[arg-type]  # draws, where torch's types know only indices
-        num_workers=config.workers,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=stopping.shield,
-    )
-    log_mel = BatchedLogMel(spec).to(device)
+    loader = _loader(config, shards, batches, device, stopping)
+    log_mel = BatchedLogMel(config.front_end).to(device)
 
     # Model: student, teacher, centres.
-    torch.manual_seed(config.seed)
-    asit = ASiT(config.asit).to(device)
-    if config.initial and not saved:
-        weights = backbone_weights(Path(config.initial), config.backbone)
-        asit.student.backbone.load_state_dict(weights)
-        asit.teacher.backbone.load_state_dict(weights)
+    asit = _asit(config, begins=saved is None).to(device)
     optimiser = torch.optim.AdamW(parameter_groups(asit.student), fused=device.type == "cuda")
     if saved:
         _restore(saved, asit, optimiser, checkpoint)
     if config.compile:
         asit.student.compile()
         asit.teacher.compile()
-    alone = processes.count == 1
-    student = asit.student if alone else DistributedDataParallel(asit.student)
+    student = asit.student if processes.count == 1 else DistributedDataParallel(asit.student)
 
     journal = Journal(run, first_step, batches.steps) if processes.first else None
     watch = CollapseWatch(config.prototypes)
@@ -112,13 +93,8 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
     for step in range(first_step, batches.steps):
         rates = config.rates(step, batches.steps_per_epoch, batches.batch)
         torch.manual_seed(_seed(config.seed, step, processes.rank))
-        plan = draw_plan(
-            config.corruption,
-            GLOBAL_VIEWS,
-            batches.batch,
-            (config.frames, config.mels),
-            _generator(config.seed, step),
-        )
+        size = (config.frames, config.mels)
+        plan = draw_plan(config.corruption, GLOBAL_VIEWS, batches.batch, size, _generator(config.seed, step))
         taken = [_next_part(loaded) for _ in range(config.parts)]
         parts = [
             _views(crops_of_part, log_mel, plan.part(first, first + config.part_size), config, device)
@@ -129,8 +105,7 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
 
         summed = torch.zeros(5, device=device)
         for number, views in enumerate(parts):
-            last = number == config.parts - 1
-            with _gradients_exchanged(student, only_if=last):
+            with _gradients_exchanged(student, only_if=number == config.parts - 1):
                 with autocast(device, config.bf16):
                     taught = asit.teach(views, rates.temperature)
                     outputs = student(views.corrupted_QBFM, views.local_LBFM)
@@ -138,10 +113,10 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
                 (losses.total / config.parts).backward()  # type: ignore[no-untyped-call]
             summed[:4] += torch.stack(losses).detach() / config.parts
         summed[4] = float(stopping.asked)
-        total, global_, local, reconstruction, asked = mean_over_processes(summed).tolist()
-        norms = clip_each(asit.student.parameters(), config.clip)
-        gradient_norm = norms.norm().item()
-        if not math.isfinite(total + gradient_norm):
+        *losses_of_batch, asked = mean_over_processes(summed).tolist()
+        total = losses_of_batch[0]
+        gradient_norm = clip_each(asit.student.parameters(), config.clip).norm().item()
+        if not is_finite(total, gradient_norm):
             where = _save_names(run, step, processes.rank, shards, taken)
             raise AsitEdgeError(
                 f"step {step}: the loss is {total}, the norm of the gradient {gradient_norm}; the examples "
@@ -157,41 +132,25 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
 
         steps_since += 1
         done = step + 1
-        if done % config.log_every == 0 or done == batches.steps:
+        if due(done, config.log_every, batches.steps):
             entropies = [mean_over_processes(value).item() for value in asit.entropies(taught, outputs)]
             seconds = (time.perf_counter() - since) / steps_since
             since, steps_since = time.perf_counter(), 0
             if journal:
-                metrics = {
-                    "loss/total": total,
-                    "loss/global": global_,
-                    "loss/local": local,
-                    "loss/reconstruction": reconstruction,
-                    "entropy/teacher class": entropies[0],
-                    "entropy/centre class": entropies[1],
-                    "entropy/student class": entropies[2],
-                    "entropy/teacher patch": entropies[3],
-                    "entropy/student patch": entropies[4],
-                    "gradient norm": gradient_norm,
-                    "learning rate": rates.learning_rate,
-                    "weight decay": rates.weight_decay,
-                    "EMA momentum": rates.ema,
-                    "teacher temperature": rates.temperature,
-                    "clips per second": batches.batch / seconds,
-                }
+                metrics = _metrics(losses_of_batch, entropies, gradient_norm, rates)
+                metrics["clips per second"] = batches.batch / seconds
                 if peak:
                     metrics["model FLOP utilisation"] = model_flops / seconds / (peak * processes.count)
                 journal.record(done, metrics)
-                collapse = watch.observe(entropies[0], entropies[1])
-                if collapse:
+                if collapse := watch.observe(entropies[0], entropies[1]):
                     journal.say(f"warning: step {done}: {collapse}")
         if journal:
             journal.advance()
-            if done % config.picture_every == 0 or done == batches.steps:
+            if due(done, config.picture_every, batches.steps):
                 journal.picture(done, reconstruction_picture(parts[-1], outputs))
-            if asked or done % config.save_every == 0 or done == batches.steps:
+            if asked or due(done, config.save_every, batches.steps):
                 try:
-                    save_whole(_content(config, extent, done, asit, optimiser), checkpoint)
+                    save_checkpoint(checkpoint, PRETRAINING, _content(config, extent, done, asit, optimiser))
                 except AsitEdgeError as error:
                     if asked or done == batches.steps:
                         raise
@@ -202,6 +161,51 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
             break
     if journal:
         journal.close()
+
+
+def _batches(config: PretrainConfig, shards: Shards, processes: Processes, first_step: int) -> Batches:
+    """Which examples this process takes at each step from the first one on. WrongUse if there are too few."""
+    batches = Batches(
+        shards.counts,
+        config.part_size,
+        config.parts,
+        processes.count,
+        processes.rank,
+        config.seed,
+        config.epochs,
+        first_step,
+        config.shuffle_window,
+    )
+    if batches.steps_per_epoch == 0:
+        raise WrongUse(f"{len(shards)} examples do not fill one batch of {batches.batch}; lower part_size or parts")
+    return batches
+
+
+def _loader(
+    config: PretrainConfig, shards: Shards, batches: Batches, device: torch.device, stopping: StopRequest
+) -> DataLoader[Any]:
+    """Crops of the examples as waveforms, part by part."""
+    spec = config.front_end
+    lengths = spec.samples_for(config.frames), spec.samples_for(config.local_frames)
+    crops = Crops(shards, CropConfig(spec.sample_rate, *lengths, GLOBAL_VIEWS, config.local_views), config.seed)
+    return DataLoader(
+        crops,
+        batch_sampler=batches,  # type: ignore[arg-type]  # draws, where torch's types know only indices
+        num_workers=config.workers,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=stopping.shield,
+    )
+
+
+def _asit(config: PretrainConfig, begins: bool) -> ASiT:
+    """Student, teacher and centres; where the run `begins`, with the weights that it was given."""
+    torch.manual_seed(config.seed)
+    asit = ASiT(config.asit)
+    if config.initial and begins:
+        weights = backbone_weights(Path(config.initial), config.backbone)
+        asit.student.backbone.load_state_dict(weights)
+        asit.teacher.backbone.load_state_dict(weights)
+    return asit
 
 
 def _next_part(loaded: Iterator[Any]) -> Any:
@@ -236,12 +240,24 @@ def _views(
         return Views(clean, *corrupt(clean, plan, config.corruption), local_views)
 
 
+def _metrics(losses: list[float], entropies: list[float], gradient_norm: float, rates: Rates) -> dict[str, float]:
+    """What the journal records of a step, by name; losses in the order of `Losses`, entropies of `Entropies`."""
+    return {
+        **dict(zip(LOSSES, losses, strict=True)),
+        **dict(zip(ENTROPIES, entropies, strict=True)),
+        "gradient norm": gradient_norm,
+        "learning rate": rates.learning_rate,
+        "weight decay": rates.weight_decay,
+        "EMA momentum": rates.ema,
+        "teacher temperature": rates.temperature,
+    }
+
+
 def _content(
     config: PretrainConfig, extent: dict[str, int], step: int, asit: ASiT, optimiser: torch.optim.Optimizer
 ) -> dict[str, Any]:
     """A checkpoint: plain values and tensors only, so that it loads without running any code."""
     return {
-        "format": FORMAT,
         "config": config.model_dump(),
         "extent": extent,
         "step": step,
@@ -255,7 +271,7 @@ def _content(
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     content = read_file(path)
-    if content.get("format") != FORMAT:
+    if (content.get("format"), content.get("kind")) != (FORMAT, PRETRAINING):
         raise AsitEdgeError(
             f"{path}: is no checkpoint of trainer.pretrain; to begin with its weights use --set initial="
         )
@@ -301,7 +317,7 @@ def main(
 ) -> None:
     """Pre-trains ASiT on shards made by trainer.prepare."""
     logging.basicConfig(format="%(message)s")
-    settings = dict(map(parse_setting, set_ or ())) | ({"data": data} if data else {})
+    settings = parse_settings(set_ or ()) | ({"data": data} if data else {})
     full = make_config(variant, config, settings)
     run.mkdir(parents=True, exist_ok=True)
     with _processes() as processes, StopRequest() as stopping:

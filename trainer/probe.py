@@ -29,7 +29,7 @@ from trainer.data.layouts.esc50 import read_esc50
 from trainer.data.whole_clips import clip_windows
 from trainer.models.pretrained import load_backbone, stored_backbone
 from trainer.models.vit import SIZES, ViT, vit_config
-from trainer.run.command import run
+from trainer.run.command import Threads, run
 
 Features = npt.NDArray[np.float32]
 
@@ -97,12 +97,10 @@ def main(
         int | None, typer.Option(help="Length of a window in frames; default: what the weights were made for.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
+    threads: Threads = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Accuracy by fold of a logistic regression on a frozen backbone."""
-    if threads:
-        torch.set_num_threads(threads)
     torch.manual_seed(seed)
     spec = FrontEnd()
     if weights == "random":

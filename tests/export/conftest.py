@@ -11,12 +11,12 @@ import torch
 
 from asit_edge.cli.demo import recording
 from export.audio import read_audio
-from export.bundle import write_bundle
-from export.variants import write_variants
+from export.bundling import write_bundle
+from export.lowering import write_variants
 from trainer.data.audioset import label_for
-from trainer.finetuning.checkpoint import save_classifier
+from trainer.finetuning.checkpoint import save_finetuned
 from trainer.finetuning.config import FinetuneConfig
-from trainer.models.classifier import ClipClassifier
+from trainer.models.finetuned import WindowNetwork
 from trainer.models.streaming_vit import Stage, StreamConfig, StreamViT
 from trainer.run.checkpoint import save_checkpoint
 from trainer.students.config import DistillConfig
@@ -38,9 +38,9 @@ def lively(model: torch.nn.Module) -> torch.nn.Module:
 
 def save_window(file: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
-    model = lively(ClipClassifier(WINDOW.backbone, len(NAMES)))
-    assert isinstance(model, ClipClassifier)
-    save_classifier(file, model, WINDOW, [label_for(name) for name in NAMES], {"data": "none", "test_fold": None})
+    model = lively(WindowNetwork(WINDOW.backbone, len(NAMES)))
+    assert isinstance(model, WindowNetwork)
+    save_finetuned(file, model, WINDOW, [label_for(name) for name in NAMES], {"data": "none", "test_fold": None})
     return file
 
 

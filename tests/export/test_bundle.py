@@ -10,21 +10,23 @@ import torch
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.backends.onnx import OnnxWindows
 from asit_edge.model.bundle import bundled, load_bundle
-from export.bundle import golden_windows, write_bundle
-from export.onnx import export_onnx, parity
+from export.bundling import golden_windows, write_bundle
+from export.conversion import export_windows
+from export.parity import windows_parity
 from trainer.data.audioset import label_for
 from trainer.data.layouts.esc50 import AUDIOSET_NAMES, display_name
-from trainer.finetuning.checkpoint import save_classifier
+from trainer.finetuning.checkpoint import save_finetuned
 from trainer.finetuning.config import FinetuneConfig
-from trainer.models.classifier import ClipClassifier, Scores
+from trainer.models.device import WindowScores
+from trainer.models.finetuned import WindowNetwork
 
 CONFIG = FinetuneConfig(size="nano", frames=64)
 LABELS = [label_for(display_name(category)) for category in ("dog", "rain", "sea_waves")]
 
 
-def random_model(seed: int = 0) -> ClipClassifier:
+def random_model(seed: int = 0) -> WindowNetwork:
     torch.manual_seed(seed)
-    model = ClipClassifier(CONFIG.backbone, len(LABELS))
+    model = WindowNetwork(CONFIG.backbone, len(LABELS))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return model.eval()
@@ -32,7 +34,7 @@ def random_model(seed: int = 0) -> ClipClassifier:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    save_classifier(tmp_path / "model.pt", random_model(), CONFIG, LABELS, {"data": "none", "test_fold": None})
+    save_finetuned(tmp_path / "model.pt", random_model(), CONFIG, LABELS, {"data": "none", "test_fold": None})
     return tmp_path / "model.pt"
 
 
@@ -47,14 +49,14 @@ def test_a_bundle_scores_like_its_checkpoint(checkpoint: Path, tmp_path: Path) -
     ]
     windows = np.random.default_rng(0).standard_normal((5, 64, 128)).astype(np.float32)
     with torch.inference_mode():
-        expected = Scores(random_model())(torch.from_numpy(windows)).numpy()
+        expected = WindowScores(random_model())(torch.from_numpy(windows)).numpy()
     assert np.abs(OnnxWindows(bundle).score(windows) - expected).max() < 1e-5
     assert expected.std() > 0.01
     assert "accuracy: 0.5" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_model_tells_its_layers_but_not_where_the_source_was(tmp_path: Path) -> None:
-    export_onnx(random_model(0), CONFIG, tmp_path / "model.onnx")
+    export_windows(WindowScores(random_model(0)), CONFIG.frames, CONFIG.spec.mels, tmp_path / "model.onnx")
     written = (tmp_path / "model.onnx").read_bytes()
     assert b"blocks.0.attn" in written
     assert str(Path(__file__).parents[2]).encode() not in written
@@ -67,11 +69,11 @@ def test_shipped_models_hold_no_paths_of_source(file: Path) -> None:
 
 
 def test_a_differing_model_is_refused(tmp_path: Path) -> None:
-    export_onnx(random_model(0), CONFIG, tmp_path / "model.onnx")
+    export_windows(WindowScores(random_model(0)), CONFIG.frames, CONFIG.spec.mels, tmp_path / "model.onnx")
     windows = golden_windows(CONFIG.spec, CONFIG.frames)
-    assert parity(random_model(0), tmp_path / "model.onnx", windows) < 1e-5
+    assert windows_parity(WindowScores(random_model(0)), tmp_path / "model.onnx", windows) < 1e-5
     with pytest.raises(AsitEdgeError, match="does not compute what the checkpoint does"):
-        parity(random_model(1), tmp_path / "model.onnx", windows)
+        windows_parity(WindowScores(random_model(1)), tmp_path / "model.onnx", windows)
 
 
 def test_a_failed_export_leaves_the_old_bundle(
@@ -79,7 +81,7 @@ def test_a_failed_export_leaves_the_old_bundle(
 ) -> None:
     write_bundle(checkpoint, tmp_path / "out", "test-model", "1", "Apache-2.0", {}, 0.5, 0.3)
     before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
-    monkeypatch.setattr("export.onnx.TOLERANCE", -1.0)
+    monkeypatch.setattr("export.parity.TOLERANCE", -1.0)
     with pytest.raises(AsitEdgeError, match="no bundle was written"):
         write_bundle(checkpoint, tmp_path / "out", "test-model", "2", "Apache-2.0", {}, 0.5, 0.3)
     assert before == {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}

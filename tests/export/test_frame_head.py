@@ -11,10 +11,10 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.labels import Label
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import load_bundle
-from export.bundle import write_bundle
+from export.bundling import write_bundle
 from tests.conftest import tones
 from trainer.evaluation.scoring import open_model
-from trainer.finetuning.checkpoint import new_classifier, save_classifier
+from trainer.finetuning.checkpoint import new_network, save_finetuned
 from trainer.finetuning.config import FinetuneConfig
 
 LABELS = [Label(name=name, id=name.lower()) for name in ("Low", "High", "Other")]
@@ -22,11 +22,11 @@ LABELS = [Label(name=name, id=name.lower()) for name in ("Low", "High", "Other")
 
 def checkpoint(path: Path, config: FinetuneConfig, record: dict[str, object]) -> Path:
     torch.manual_seed(0)
-    model = new_classifier(config, len(LABELS))
+    model = new_network(config, len(LABELS))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    save_classifier(path, model.eval(), config, LABELS, record)
+    save_finetuned(path, model.eval(), config, LABELS, record)
     return path
 
 

@@ -15,12 +15,14 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import load_bundle
 from asit_edge.model.classifier import Classifier
-from export.bundle import write_bundle
-from export.onnx import export_stream, stream_parity
+from export.bundling import write_bundle
+from export.conversion import export_stream
+from export.parity import stream_parity
+from trainer.models.device import StreamStep, TorchStream
 from trainer.models.streaming_vit import Stage, StreamConfig, StreamViT
 from trainer.run.checkpoint import save_checkpoint
 from trainer.students.config import DistillConfig
-from trainer.students.student import STUDENT, DeviceStream, TorchStream, load_student
+from trainer.students.student import STUDENT, load_student
 
 LABELS = ["Dog", "Rain", "Speech"]
 MODEL = StreamConfig(stages=(Stage(16, 1, 2, 4), Stage(32, 1, 2, 6)), stem=(4, 4, 8), chunk=2, activation="relu")
@@ -53,7 +55,7 @@ def offline(log_mel: np.ndarray, model: StreamViT) -> np.ndarray:
     """Scores (n, steps, classes) of whole recordings (n, frames, mels) under the mask."""
     memory = [cache.expand(len(log_mel), *cache.shape[1:]) for cache in model.silent_memory()]
     with torch.inference_mode():
-        return DeviceStream(model)(torch.from_numpy(log_mel), *memory)[0].numpy()
+        return StreamStep(model)(torch.from_numpy(log_mel), *memory)[0].numpy()
 
 
 def chunked(classifier: Classifier, log_mel: np.ndarray) -> np.ndarray:
@@ -122,7 +124,7 @@ def test_a_bundle_can_have_some_of_the_labels(tmp_path: Path) -> None:
 
 
 def test_a_differing_student_is_refused(tmp_path: Path) -> None:
-    export_stream(DeviceStream(random_student(0)), tmp_path / "model.onnx")
-    assert stream_parity(DeviceStream(random_student(0)), tmp_path / "model.onnx", sounds(2, 3, 0)) < 1e-5
+    export_stream(StreamStep(random_student(0)), tmp_path / "model.onnx")
+    assert stream_parity(StreamStep(random_student(0)), tmp_path / "model.onnx", sounds(2, 3, 0)) < 1e-5
     with pytest.raises(AsitEdgeError, match="does not compute what the checkpoint does"):
-        stream_parity(DeviceStream(random_student(1)), tmp_path / "model.onnx", sounds(2, 3, 0))
+        stream_parity(StreamStep(random_student(1)), tmp_path / "model.onnx", sounds(2, 3, 0))

@@ -17,8 +17,8 @@ from asit_edge.model.backends.tensorrt import installed
 from asit_edge.model.bundle import load_bundle
 from asit_edge.model.variant import Precision
 from export import trt
-from export.graph import load
-from export.onnx import fix_batch
+from export.conversion import fix_batch
+from export.precisions.graph import load
 from export.trt_api import Use, missing, uses
 from tests.conftest import require
 from tests.model.backends.fake_gpu import FakeTensorRT, HostCuda

@@ -17,12 +17,11 @@ from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import Bundle, load_bundle, sha256
 from asit_edge.model.golden import golden_error
 from export.audio import read_audio, samples_for
-from export.calibration import feeds
-from export.fp16 import half, widened
-from export.graph import layer_names, linear_layers, load, session
-from export.int8 import asymmetric
+from export.lowering import parse_limits, write_variants
 from export.parity import real_audio_parity
-from export.variants import parse_limits, write_variants
+from export.precisions.calibration import calibration_inputs
+from export.precisions.fp16 import to_fp16, widened
+from export.precisions.graph import layer_names, linear_layers, load, session
 from tests.export.conftest import LENIENT, save_stream, save_window
 from trainer.run.command import new_app
 
@@ -70,7 +69,10 @@ def test_half_is_half_throughout_and_layer_norm_stays_whole(full_bundle: Path) -
 def test_int8_touches_linear_layers_only_and_is_symmetric(full_bundle: Path) -> None:
     bundle = load_bundle(full_bundle)
     model, original = load(bundle.at("int8").model_file), load(bundle.at("fp32").model_file)
-    assert not asymmetric(model)
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    pairs = [node for node in model.graph.node if node.op_type.endswith("uantizeLinear") and len(node.input) > 2]
+    assert pairs
+    assert not any(values[node.input[2]].any() for node in pairs), "all zero points are zero"
     producers = {name: node for node in model.graph.node for name in node.output}
     quantised = {
         node.output[0]
@@ -90,7 +92,9 @@ def test_layers_have_the_names_of_the_trained_model(plain_bundle: Path) -> None:
 def test_feeds_are_all_inputs_of_the_graph(plain_bundle: Path, clips: Path) -> None:
     bundle = load_bundle(plain_bundle)
     spec = bundle.manifest.front_end
-    found = feeds(bundle, [samples_for(recording, spec) for recording in read_audio(clips, 100).judging], 5)
+    found = calibration_inputs(
+        bundle, [samples_for(recording, spec) for recording in read_audio(clips, 100).judging], 5
+    )
     assert len(found) == 5
     model = session(plain_bundle / "model.onnx")
     for feed in found:
@@ -171,7 +175,7 @@ def test_rounding_is_measured_that_onnx_runtime_leaves_out() -> None:
         [helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, [1, 4])],
         [weights, small],
     )
-    model = half(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10))
+    model = to_fp16(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10))
     onnx.checker.check_model(model, full_check=True)
     feed = {"x": np.full((1, 4), 100, np.float32)}
     assert np.isfinite(session(model).run(None, feed)[0]).all()
@@ -195,7 +199,7 @@ def test_the_one_that_passes_is_written_though_the_other_fails(copy: Path, clips
 def test_a_weight_that_does_not_fit_half_is_named(copy: Path) -> None:
     change_layer(copy, "blocks.1.attn.qkv", scale(1e7))
     with pytest.raises(AsitEdgeError, match=r"reach .*, and float16 ends at 65504"):
-        half(load(copy / "model.onnx"))
+        to_fp16(load(copy / "model.onnx"))
 
 
 def test_labelled_audio_adds_accuracy(full_bundle: Path, clips: Path, tmp_path: Path) -> None:

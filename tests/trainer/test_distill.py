@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,9 +19,8 @@ from trainer.data.decode import FULL_SCALE, decode, load_waveforms
 from trainer.data.layouts.collections import read_recordings
 from trainer.data.recording import Recording, Role
 from trainer.data.scenes import SceneConfig
-from trainer.distill import distil
 from trainer.distillation.material import Material, build_targets, choose_labels, sampling_weights
-from trainer.distillation.training import learning_rate
+from trainer.distillation.run import distil
 from trainer.distillation.validation import validation_scores
 from trainer.evaluation.scoring import open_model
 from trainer.models.mobilenet import MobileNet
@@ -106,16 +106,11 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(material: tuple[Path, Pa
     short = config(steps=4, batch=2, scenes=SceneConfig(steps=8, most=1))
     distil(tmp_path / "whole", recordings, [teacher], short, save_every=100)
     torch.manual_seed(99)
+    rate_at = DistillConfig.rate_at
     # What a kill after the second step leaves behind: the checkpoint of that step.
     stopped = config(steps=2, batch=2, scenes=SceneConfig(steps=8, most=1))
-    import trainer.distill as module
-
-    real = module.learning_rate
-    try:
-        module.learning_rate = lambda step, _: real(step, short)
+    with mock.patch.object(DistillConfig, "rate_at", lambda _, step: rate_at(short, step)):
         distil(tmp_path / "resumed", recordings, [teacher], stopped, save_every=2)
-    finally:
-        module.learning_rate = real
     assert load_checkpoint(tmp_path / "resumed" / "student.pt", STUDENT)["step"] == 2
     distil(tmp_path / "resumed", recordings, [teacher], short, save_every=2)
     whole, resumed = (load_checkpoint(tmp_path / name / "student.pt", STUDENT) for name in ("whole", "resumed"))
@@ -337,7 +332,7 @@ def test_recordings_know_their_split_their_licence_and_room_responses(material: 
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     run_config = config(steps=100, warmup=10, learning_rate=1.0)
-    rates = [learning_rate(step, run_config) for step in range(100)]
+    rates = [run_config.rate_at(step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[9] == pytest.approx(1.0)
     assert rates[-1] < 1e-2

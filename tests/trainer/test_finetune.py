@@ -18,11 +18,12 @@ from tests.trainer.commands import run
 from trainer.data.crops import CropConfig
 from trainer.data.decode import decode
 from trainer.data.layouts.esc50 import read_esc50
-from trainer.evaluation.scoring import checkpoint_classifier, score_clip
+from trainer.evaluation.scoring import score_clip
 from trainer.evaluation.selection import fast_scores
-from trainer.finetuning.checkpoint import load_classifier
-from trainer.finetuning.config import FinetuneConfig, learning_rate
+from trainer.finetuning.checkpoint import load_finetuned
+from trainer.finetuning.config import FinetuneConfig
 from trainer.finetuning.loop import train
+from trainer.models.device import device_classifier
 from trainer.models.vit import SIZES, ViT, vit_config
 from trainer.run.checkpoint import load_checkpoint, save_checkpoint
 
@@ -80,9 +81,9 @@ def test_a_checkpoint_becomes_a_bundle_that_hears_the_same(checkpoint: Path, ton
     tagged_scores = [
         {entry["label"]: entry["score"] for entry in json.loads(line)["scores"]} for line in tagged.stdout.splitlines()
     ]
-    model, config, labels, _ = load_classifier(checkpoint)
+    model, config, labels, _ = load_finetuned(checkpoint)
     for file, scores in zip(files, tagged_scores, strict=True):
-        expected = score_clip(decode(file, RATE), config.spec, checkpoint_classifier(model, config))
+        expected = score_clip(decode(file, RATE), config.spec, device_classifier(model, config.spec))
         assert scores == pytest.approx(
             {label.name: float(score) for label, score in zip(labels, expected, strict=True)}, abs=1e-3
         )
@@ -165,13 +166,13 @@ def test_an_unreadable_clip_is_named(tone_data: Path, tmp_path: Path) -> None:
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     config = FinetuneConfig(steps=1_000, learning_rate=1.0, warmup=0.1)
-    rates = [learning_rate(step, config) for step in range(1_000)]
+    rates = [config.rate_at(step) for step in range(1_000)]
     assert rates[0] == pytest.approx(0.01)
     assert max(rates) == rates[100] == pytest.approx(1.0)
     assert rates[550] == pytest.approx(0.5)
     assert rates[-1] < 1e-4
     assert rates[100:] == sorted(rates[100:], reverse=True)
-    assert all(math.isfinite(learning_rate(0, FinetuneConfig(steps=steps))) for steps in (1, 2))
+    assert all(math.isfinite(FinetuneConfig(steps=steps).rate_at(0)) for steps in (1, 2))
 
 
 def test_checkpoints_of_another_kind_or_origin_are_refused(tmp_path: Path) -> None:

@@ -18,14 +18,14 @@ from tests.conftest import RATE, tones
 from tests.trainer.commands import call, run
 from trainer.data.decode import decode
 from trainer.evaluation.scoring import open_model
-from trainer.finetune import configure, main
-from trainer.finetuning.checkpoint import load_classifier, new_classifier
+from trainer.finetune import main
+from trainer.finetuning.checkpoint import load_finetuned, new_network
 from trainer.finetuning.loop import begin
-from trainer.finetuning.recipes import EVERYDAY_STUDENT, RECIPES, student_recipe
-from trainer.models.classifier import StreamClassifier
+from trainer.finetuning.recipes import EVERYDAY_STUDENT, RECIPES, configure, student_recipe
+from trainer.models.finetuned import StreamNetwork
 from trainer.models.streaming_vit import Stage, StreamConfig
 from trainer.run.checkpoint import load_checkpoint, read_content, save_checkpoint
-from trainer.run.layer_decay import layered_groups
+from trainer.run.optimisation import layered_groups
 from trainer.students.config import CNN, DistillConfig
 from trainer.students.student import STUDENT, is_student, load_student, new_student
 
@@ -82,8 +82,8 @@ def test_the_shipped_student_learns_own_sounds_and_stays_a_stream(sounds: Path, 
 
 def test_it_begins_with_what_it_knows_of_the_labels(student: Path) -> None:
     config = configure("folder", None, student, None, {}, [])
-    model = new_classifier(config, 2)
-    assert isinstance(model, StreamClassifier)
+    model = new_network(config, 2)
+    assert isinstance(model, StreamNetwork)
     begin(model, student, ["Kettle", "Bell"])
     earlier = load_student(student)[0].state_dict()
     ours = model.student.state_dict()
@@ -107,7 +107,7 @@ def test_what_a_folder_begins_with(student: Path) -> None:
 
 def test_wrong_use(student: Path, tmp_path: Path) -> None:
     with (
-        mock.patch("trainer.finetune.EVERYDAY_STUDENT", tmp_path / "gone"),
+        mock.patch("trainer.finetuning.recipes.EVERYDAY_STUDENT", tmp_path / "gone"),
         pytest.raises(WrongUse, match="gone: is in"),
     ):
         configure("folder", None, None, None, {}, [])
@@ -127,7 +127,7 @@ def test_wrong_use(student: Path, tmp_path: Path) -> None:
 
 
 def test_deeper_layers_of_a_student_learn_more_slowly() -> None:
-    model = StreamClassifier(MODEL, 2, -1.0)
+    model = StreamNetwork(MODEL, 2, -1.0)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     scales: dict[str, Any] = {}
     for group in layered_groups(model, 0.5):
@@ -169,10 +169,10 @@ def test_a_fine_tuned_model_can_be_given_away(sounds: Path, student: Path, tmp_p
     more = ["--set", "frames=48", "--set", "evaluations=1"]
     assert call("trainer.finetune", main, "folder", *words, *more) == 0
     assert call("export.weights", export_weights, tmp_path / "test.pt", tmp_path / "test.safetensors") == 0
-    exact, given = load_classifier(tmp_path / "test.pt"), load_classifier(tmp_path / "test.safetensors")
+    exact, given = load_finetuned(tmp_path / "test.pt"), load_finetuned(tmp_path / "test.safetensors")
     assert given[2] == exact[2]
     assert given[3] == exact[3]
-    assert isinstance(given[0], StreamClassifier)
+    assert isinstance(given[0], StreamNetwork)
 
 
 @pytest.mark.parametrize(

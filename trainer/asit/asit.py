@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from trainer.asit.heads import ProjectionHead, ReconstructionHead
 from trainer.asit.losses import Centre, entropy, global_loss, local_loss, reconstruction_loss, teacher_probabilities
 from trainer.models.vit import PATCH, ViT, ViTConfig
-from trainer.run.optimisation import follow
+from trainer.run.average import move
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class ASiT(nn.Module):
 
     def close_step(self, momentum: float) -> None:
         """Ends a step: the teacher follows the student, the centres the teacher's logits."""
-        follow(self.teacher, self.student, momentum)
+        move(self.teacher.parameters(), self.student.parameters(), 1 - momentum)
         self.centre_class.update()
         self.centre_patch.update()
 

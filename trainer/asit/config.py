@@ -4,20 +4,20 @@ The defaults are the 2024 release's (ASiT sections 3 and 4); `VARIANTS` says wha
 differently.
 """
 
-import math
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asit_edge.errors import WrongUse
 from asit_edge.model.frontend import FrontEnd
 from trainer.asit.asit import ASiTConfig
 from trainer.asit.corruption import CorruptionConfig
 from trainer.models.vit import PATCH, ViTConfig, vit_config
-from trainer.run.schedules import cosine, learning_rate, teacher_temperature
+from trainer.run.schedules import cosine, teacher_temperature, warm_up_cosine
+from trainer.run.settings import checked, read_settings
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "2024": {},
@@ -121,18 +121,8 @@ class PretrainConfig(BaseModel):
 
     @property
     def asit(self) -> ASiTConfig:
-        return ASiTConfig(
-            self.backbone,
-            self.hidden,
-            self.bottleneck,
-            self.prototypes,
-            self.patch_prototypes,
-            self.student_temperature,
-            self.centre_momentum,
-            self.global_weight,
-            self.local_weight,
-            self.reconstruction_weight,
-        )
+        shared = {entry.name: getattr(self, entry.name) for entry in fields(ASiTConfig) if entry.name != "backbone"}
+        return ASiTConfig(self.backbone, **shared)
 
     @property
     def corruption(self) -> CorruptionConfig:
@@ -150,7 +140,7 @@ class PretrainConfig(BaseModel):
         steps = self.epochs * steps_per_epoch
         peak = self.learning_rate * batch / 256
         return Rates(
-            learning_rate(step, steps, self.warm_up * steps_per_epoch, peak, self.final_learning_rate),
+            warm_up_cosine(step, steps, self.warm_up * steps_per_epoch, peak, self.final_learning_rate, from_zero=True),
             cosine(step, steps, self.weight_decay, self.final_weight_decay),
             cosine(step, steps, self.ema, 1.0),
             teacher_temperature(
@@ -166,20 +156,8 @@ def make_config(variant: str, file: Path | None, settings: Mapping[str, Any]) ->
     """A variant's defaults, then a YAML file, then single settings. WrongUse names the wrong key."""
     if variant not in VARIANTS:
         raise WrongUse(f"unknown variant {variant}; known: {', '.join(VARIANTS)}")
-    values: dict[str, Any] = {**VARIANTS[variant], **_from_file(file), **settings}
-    try:
-        return PretrainConfig(**values)
-    except ValidationError as error:
-        raise WrongUse("; ".join(_in_words(entry) for entry in error.errors())) from None
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """ "key=value", the value as in YAML ("0.5", "true", "null"); WrongUse if there is no "="."""
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise WrongUse(f"--set {text}: must be key=value")
-    number = _number(value)
-    return key.strip(), yaml.safe_load(value) if number is None else number
+    values = {**VARIANTS[variant], **(read_settings(file) if file else {}), **settings}
+    return checked(PretrainConfig, values)
 
 
 def resumed(saved: Mapping[str, Any], asked: PretrainConfig, where: Path) -> PretrainConfig:
@@ -193,35 +171,3 @@ def resumed(saved: Mapping[str, Any], asked: PretrainConfig, where: Path) -> Pre
         words = ", ".join(f"{key} is {saved.get(key)} there and {new[key]} here" for key in changed)
         raise WrongUse(f"{where}: is another run: {words}; resume with its settings or give another folder")
     return asked
-
-
-def _from_file(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WrongUse(f"{file}: cannot be read ({error.strerror})") from None
-    except yaml.YAMLError as error:
-        raise WrongUse(f"{file}: is not YAML ({error})") from None
-    if not isinstance(content, dict):
-        raise WrongUse(f"{file}: must hold key: value lines")
-    return content
-
-
-def _number(text: str) -> float | None:
-    """Numbers that YAML 1.1 takes for strings: 1e-4."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return None if text.lstrip("+-").isdigit() or not math.isfinite(value) else value
-
-
-def _in_words(entry: Any) -> str:
-    key = ".".join(str(part) for part in entry["loc"])
-    if entry["type"] == "extra_forbidden":
-        return f"{key}: no such setting; there are {', '.join(PretrainConfig.model_fields)}"
-    if entry["type"] == "missing":
-        return f"{key}: must be given"
-    return f"{key or 'settings'}: {entry['msg']} (got {entry['input']!r})" if key else entry["msg"]

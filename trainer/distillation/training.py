@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,17 +13,18 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.errors import WrongUse
 from trainer.data.augment import equalise, spec_augment
 from trainer.data.features import BatchedLogMel
 from trainer.data.scenes import SceneSampler
 from trainer.models.cnn import WindowCnn
 from trainer.models.streaming_vit import STEP, StreamViT
+from trainer.run.average import copied
 from trainer.run.checkpoint import load_checkpoint, save_checkpoint
+from trainer.run.engine import LINE_EVERY, Engine, due
 from trainer.run.muon import MuonAdamW, block_matrices
-from trainer.run.optimisation import parameter_groups, set_rates
+from trainer.run.optimisation import Optimiser, parameter_groups
 from trainer.run.precision import autocast
-from trainer.run.schedules import cosine
 from trainer.students.config import DistillConfig
 from trainer.students.student import STUDENT, begin_from, new_student, student_of
 from trainer.teachers.features import FeatureTeacher
@@ -78,13 +79,6 @@ class Scenes(IterableDataset[Batch]):
         )
 
 
-def learning_rate(step: int, config: DistillConfig) -> float:
-    """Linear warm-up, then a cosine to zero."""
-    if step < config.warmup:
-        return config.learning_rate * (step + 1) / config.warmup
-    return cosine(step - config.warmup, config.steps - config.warmup, config.learning_rate, 0.0)
-
-
 def distillation_loss(
     model: nn.Module, batch: Batch, config: DistillConfig, features: FeatureTeacher | None = None
 ) -> Tensor:
@@ -127,73 +121,81 @@ def train(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = new_student(config, len(labels))
     features = _feature_teacher(model, config)
-    averaged = {key: value.clone() for key, value in model.state_dict().items()}
-    begun, saved = 0, None
-    if config.initial and not run_file.is_file():
-        begin_from(Path(config.initial), model, labels)
-        averaged = {key: value.clone() for key, value in model.state_dict().items()}
-    if run_file.is_file():
-        saved = load_checkpoint(run_file, STUDENT)
-        if saved["labels"] != labels:
-            raise WrongUse(f"{run_file}: was begun with other data (its labels differ); name a new run")
-        begun_with = saved["config"].get("optimiser", "adamw")
-        if begun_with != config.optimiser:
-            raise WrongUse(f"{run_file}: was begun with --optimiser {begun_with}; give that or name a new run")
+    engine = _engine(model, features, config, labels, device, run_file)
+    scenes = Scenes(sampler, config, engine.done, labels)
+    loader = iter(DataLoader(scenes, batch_size=None, num_workers=workers))
+    while engine.done < config.steps:
+        rate = config.rate_at(engine.done)
+        batch = Batch(*(part.to(device) for part in next(loader)))
+        loss = distillation_loss(model, batch, config, features)
+        engine.step(loss, rate, config.weight_decay, config.share_at(engine.done + 1))
+        step = engine.done
+        if step % LINE_EVERY == 0:
+            print(f"step {step}/{config.steps} loss {loss.item():.3f} lr {rate:.2e}", file=sys.stderr, flush=True)
+        if due(step, save_every, config.steps):
+            save_checkpoint(run_file, STUDENT, _content(engine, features, config, labels))
+            print(json.dumps({"step": step, **validate(student_of(config, labels, engine.average))}), flush=True)
+    return student_of(config, labels, engine.average)
+
+
+def _engine(
+    model: nn.Module,
+    features: FeatureTeacher | None,
+    config: DistillConfig,
+    labels: list[str],
+    device: torch.device,
+    run_file: Path,
+) -> Engine:
+    """A run at its beginning or, where `run_file` exists, where that was saved.
+
+    Raises WrongUse where what was begun there is another run.
+    """
+    saved = _begun(run_file, config, labels) if run_file.is_file() else None
+    if saved is not None:
         model.load_state_dict(saved["raw"])
-        averaged, begun = saved["model"], saved["step"]
-    whole = nn.ModuleList([model] if features is None else [model, features]).to(device).train()
-    whole.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = {key: value.to(device) for key, value in averaged.items()}
-    optimiser = make_optimiser(whole, config)
+    elif config.initial:
+        begin_from(Path(config.initial), model, labels)
+    average = {key: value.to(device) for key, value in (saved["model"] if saved else copied(model)).items()}
+    trained = nn.ModuleList([model] if features is None else [model, features]).to(device).train()
+    trained.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = make_optimiser(trained, config)
     if saved is not None:
         if features is not None:
             features.projection.load_state_dict(saved["projection"])
         optimiser.load_state_dict(saved["optimiser"])
-    loader = iter(DataLoader(Scenes(sampler, config, begun, labels), batch_size=None, num_workers=workers))
-    for step in range(begun + 1, config.steps + 1):
-        rate = learning_rate(step - 1, config)
-        set_rates(optimiser, rate, config.weight_decay)
-        batch = Batch(*(part.to(device) for part in next(loader)))
-        loss = distillation_loss(model, batch, config, features)
-        if not torch.isfinite(loss):
-            raise AsitEdgeError(f"the loss is {loss.item()} at step {step}; try a lower learning rate")
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(whole.parameters(), config.clip_norm)
-        optimiser.step()
-        follow(averaged, model, min(config.averaging, step / (step + 10), 1 - 10 / max(config.steps, 20)))
-        if step % 100 == 0:
-            print(f"step {step}/{config.steps} loss {loss.item():.3f} lr {rate:.2e}", file=sys.stderr, flush=True)
-        if step % save_every == 0 or step == config.steps:
-            content = {
-                "config": config.plain(),
-                "labels": labels,
-                "model": averaged,
-                "raw": model.state_dict(),
-                "projection": features.projection.state_dict() if features is not None else None,
-                "optimiser": optimiser.state_dict(),
-                "step": step,
-            }
-            save_checkpoint(run_file, STUDENT, content)
-            print(json.dumps({"step": step, **validate(student_of(config, labels, averaged))}), flush=True)
-    return student_of(config, labels, averaged)
+    return Engine(model, trained, optimiser, config.clip_norm, average, saved["step"] if saved else 0)
 
 
-def make_optimiser(network: nn.Module, config: DistillConfig) -> torch.optim.Optimizer | MuonAdamW:
+def _begun(run_file: Path, config: DistillConfig, labels: list[str]) -> dict[str, Any]:
+    saved = load_checkpoint(run_file, STUDENT)
+    if saved["labels"] != labels:
+        raise WrongUse(f"{run_file}: was begun with other data (its labels differ); name a new run")
+    begun_with = saved["config"].get("optimiser", "adamw")
+    if begun_with != config.optimiser:
+        raise WrongUse(f"{run_file}: was begun with --optimiser {begun_with}; give that or name a new run")
+    return saved
+
+
+def _content(
+    engine: Engine, features: FeatureTeacher | None, config: DistillConfig, labels: list[str]
+) -> dict[str, Any]:
+    """A checkpoint: what is evaluated, and what the run needs to go on."""
+    return {
+        "config": config.plain(),
+        "labels": labels,
+        "model": engine.average,
+        "raw": engine.network.state_dict(),
+        "projection": features.projection.state_dict() if features is not None else None,
+        "optimiser": engine.optimiser.state_dict(),
+        "step": engine.done,
+    }
+
+
+def make_optimiser(network: nn.Module, config: DistillConfig) -> Optimiser:
     """That of the configuration; AdamW where there are no transformer blocks."""
     if config.optimiser == "muon" and block_matrices(network):
         return MuonAdamW(network)
     return torch.optim.AdamW(parameter_groups(network))
-
-
-def follow(averaged: dict[str, Tensor], model: nn.Module, decay: float) -> None:
-    """Running average of weights and statistics; counters are copied."""
-    with torch.no_grad():
-        for key, value in model.state_dict().items():
-            if value.is_floating_point():
-                averaged[key].lerp_(value, 1 - decay)
-            else:
-                averaged[key].copy_(value)
 
 
 def _feature_teacher(model: nn.Module, config: DistillConfig) -> FeatureTeacher | None:

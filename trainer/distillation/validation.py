@@ -7,15 +7,15 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from asit_edge.detect.chunker import Scorer
 from asit_edge.model.frontend import FrontEnd
 from trainer.data.dataset import is_held_out
 from trainer.data.decode import FULL_SCALE, WaveformCache
 from trainer.data.features import BatchedLogMel
 from trainer.data.recording import Recording
+from trainer.evaluation.decisions import decision_scores
+from trainer.models.device import device_classifier
 from trainer.models.streaming_vit import StreamViT
 from trainer.students.config import DistillConfig
-from trainer.students.student import student_classifier
 
 
 def validation_scores(
@@ -23,14 +23,13 @@ def validation_scores(
 ) -> list[npt.NDArray[np.float32]]:
     """Scores of recordings (their first 10 s), each (decisions, labels): those of a device, a stream's all at once."""
     features = BatchedLogMel(spec)
-    classifier = None if isinstance(student, StreamViT) else student_classifier(student, spec)
+    classifier = None if isinstance(student, StreamViT) else device_classifier(student, spec)
     silence = student.silent_memory() if isinstance(student, StreamViT) else []
     scores = []
     for index in indices:
         samples = waveforms[index][: 10 * spec.sample_rate] / np.float32(FULL_SCALE)
         if classifier is not None:
-            scorer = Scorer(spec, classifier, spec.sample_rate)
-            scores.append(np.stack([one.scores for one in (*scorer.push(samples), *scorer.flush())]))
+            scores.append(decision_scores(classifier, spec, samples))
             continue
         assert isinstance(student, StreamViT)
         frames = student.config.frames

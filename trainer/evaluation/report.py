@@ -14,7 +14,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.decode import decode
 from trainer.evaluation.metrics import precision_recall
 from trainer.evaluation.results import Json, Scored, table
-from trainer.evaluation.scoring import Model
+from trainer.evaluation.scoring import ScoringModel
 
 TIMELINES = 8
 """Recordings that are drawn."""
@@ -28,7 +28,7 @@ MATRIX = 60
 
 
 def write_report(
-    path: Path, model: Model, clips: dict[str, Dataset], scored: dict[str, Scored], results: dict[str, Json]
+    path: Path, model: ScoringModel, clips: dict[str, Dataset], scored: dict[str, Scored], results: dict[str, Json]
 ) -> None:
     """One section a part."""
     name = next(iter(clips.values())).name
@@ -49,7 +49,7 @@ def embedded(figure: Figure) -> str:
     return f'<img src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}" alt="">'
 
 
-def pictures(model: Model, dataset: Dataset, scored: Scored, result: Json) -> Iterator[tuple[str, Figure]]:
+def pictures(model: ScoringModel, dataset: Dataset, scored: Scored, result: Json) -> Iterator[tuple[str, Figure]]:
     """Captions and figures of one part."""
     yield "Precision over recall", curves(scored, result)
     yield "Average precision by class, with 95 % intervals", bars(result)
@@ -129,7 +129,7 @@ def choose_timelines(scored: Scored) -> list[int]:
     return sorted(np.argsort(sizes, kind="stable")[::-1][:TIMELINES].tolist())
 
 
-def timeline(model: Model, path: Path, scored: Scored, index: int) -> Figure:
+def timeline(model: ScoringModel, path: Path, scored: Scored, index: int) -> Figure:
     """Spectrogram above, scores below, with true and detected events as bars between them."""
     line, true, detected = scored.timelines[index], scored.events[index], scored.detected[index]
     figure = Figure(figsize=(11, 5), layout="constrained")

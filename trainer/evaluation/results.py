@@ -36,7 +36,7 @@ from trainer.evaluation.metrics import (
     roc_auc,
 )
 from trainer.evaluation.psds import PSDS1, PSDS2, psds
-from trainer.evaluation.scoring import ON, Model
+from trainer.evaluation.scoring import DEFAULT_ON, ScoringModel
 
 Json = dict[str, Any]
 
@@ -66,7 +66,7 @@ class Scored:
     detected: list[list[DetectedEvent]]
 
 
-def columns_of(model: Model, dataset: Dataset, others: bool) -> list[int]:
+def columns_of(model: ScoringModel, dataset: Dataset, others: bool) -> list[int]:
     """The model's outputs to look at, the data's classes first. Raises WrongUse where the model lacks one."""
     names = [label.name for label in model.labels]
     wanted = [label.name for label in dataset.labels]
@@ -76,7 +76,7 @@ def columns_of(model: Model, dataset: Dataset, others: bool) -> list[int]:
     return [names.index(name) for name in wanted + rest]
 
 
-def score_dataset(model: Model, dataset: Dataset, others: bool = True) -> Scored:
+def score_dataset(model: ScoringModel, dataset: Dataset, others: bool = True) -> Scored:
     """Every recording through the model.
 
     `others`: with strong labels, classes of the model that the data do not have take part; what is heard of them is
@@ -133,7 +133,7 @@ def clip_results(scored: Scored) -> Json:
     return results
 
 
-def detection_results(scored: Scored, model: Model) -> Json:
+def detection_results(scored: Scored, model: ScoringModel) -> Json:
     """Detection metrics, at the model's own thresholds and over all of them."""
     count, rate = len(scored.labels), model.spec.sample_rate
     settings = {label.name: entry for label, entry in zip(model.labels, model.classes, strict=True)}
@@ -143,7 +143,7 @@ def detection_results(scored: Scored, model: Model) -> Json:
     psds1, alone1 = psds(scored.timelines, scored.events, count, PSDS1)
     psds2, alone2 = psds(scored.timelines, scored.events, count, PSDS2)
     f1 = collar_f1(scored.detected, scored.events, count)
-    flicker = crossings_per_minute(scored.timelines, [entry.on if entry else ON for entry in classes])
+    flicker = crossings_per_minute(scored.timelines, [entry.on if entry else DEFAULT_ON for entry in classes])
     parts = outcomes(scored.detected, scored.events, count)
     points = operating_points(scored.timelines, scored.events, classes, rate)
     chosen = {f"{alarms:g}": miss_rate_at(points, alarms) for alarms in ALARM_RATES}
@@ -184,7 +184,7 @@ def _outcome(outcome: Outcome, hours: float) -> Json:
     }
 
 
-def evaluate(model: Model, dataset: Dataset, others: bool = True) -> tuple[Scored, Json]:
+def evaluate(model: ScoringModel, dataset: Dataset, others: bool = True) -> tuple[Scored, Json]:
     """Scores and results of one part of a data set."""
     scored = score_dataset(model, dataset, others)
     results = clip_results(scored)
@@ -202,7 +202,7 @@ def choose_part(dataset: Dataset, part: str) -> Dataset:
     return dataset.choose(chosen)
 
 
-def unheard(model: Model, dataset: Dataset) -> Dataset:
+def unheard(model: ScoringModel, dataset: Dataset) -> Dataset:
     """Without the recordings that the checkpoint was trained on, if these are the data that it was split from."""
     tested = set(model.record.get("tested_on", ()))
     chosen = [index for index, group in enumerate(dataset.groups) if group in tested]
@@ -211,7 +211,7 @@ def unheard(model: Model, dataset: Dataset) -> Dataset:
     return dataset.choose(chosen)
 
 
-def default_parts(model: Model, dataset: Dataset) -> list[str | None]:
+def default_parts(model: ScoringModel, dataset: Dataset) -> list[str | None]:
     """What the checkpoint was not trained on; else the publisher's test part; else everything."""
     tested = model.record.get("test_fold")
     if tested is not None and int(tested) in dataset.folds:

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from asit_edge.audio.samples import Samples
 from asit_edge.config.events import Events
-from asit_edge.detect.chunker import Scorer
 from asit_edge.detect.class_settings import class_settings
 from asit_edge.detect.clip_scores import clip_scores
 from asit_edge.detect.hysteresis import ClassSettings
@@ -20,52 +18,24 @@ from asit_edge.errors import AsitEdgeError
 from asit_edge.labels import Label
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import load_bundle
-from asit_edge.model.classifier import Classifier, SlidingWindow
+from asit_edge.model.classifier import Classifier
 from asit_edge.model.frontend import FrontEnd, log_mel
 from trainer.data.mixing import fitted
+from trainer.evaluation.decisions import decision_scores, decisions
 from trainer.evaluation.detection import Timeline
-from trainer.finetuning.checkpoint import load_classifier
+from trainer.finetuning.checkpoint import load_finetuned
 from trainer.finetuning.config import FinetuneConfig
-from trainer.models.classifier import Network, Scores, StreamClassifier
+from trainer.models.device import TorchWindows, WindowScores, device_classifier
+from trainer.models.finetuned import FinetunedNetwork
 from trainer.run.checkpoint import checkpoint_kind
-from trainer.students.student import STUDENT, TorchStream, load_student, student_classifier
+from trainer.students.student import STUDENT, load_student
 
-DECISION_FRAMES = 48
-"""Frames that a checkpoint hears between decisions; a bundle brings its own."""
-
-ON, OFF = 0.5, 0.3
-"""Thresholds of a checkpoint that has none of its own."""
-
-
-class TorchWindows:
-    """A checkpoint's network, on whatever it lies, as a window model of the device."""
-
-    def __init__(self, model: Network, steps: int = 1) -> None:
-        self._scores = Scores(model, steps).eval()
-
-    def score(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        device = next(self._scores.parameters()).device
-        with torch.inference_mode():
-            scores: npt.NDArray[np.float32] = self._scores(torch.from_numpy(windows).to(device)).cpu().numpy()
-        return scores
-
-
-def decision_steps(config: FinetuneConfig) -> int:
-    """Decisions that a window model makes each time: one for each new time patch with a frame head."""
-    return DECISION_FRAMES // config.stride if config.head == "frame" else 1
-
-
-def checkpoint_classifier(model: Network, config: FinetuneConfig) -> Classifier:
-    """A checkpoint behind the device's `Classifier` protocol."""
-    if isinstance(model, StreamClassifier):
-        return TorchStream(model.student)
-    silence = np.full(config.spec.mels, config.spec.silence, np.float32)
-    steps = decision_steps(config)
-    return SlidingWindow(TorchWindows(model, steps), config.frames, DECISION_FRAMES, silence, steps)
+DEFAULT_ON, DEFAULT_OFF = 0.5, 0.3
+"""Scores at which an event starts, and below which it ends, where a checkpoint has no thresholds of its own."""
 
 
 @dataclass(frozen=True)
-class Model:
+class ScoringModel:
     """Something that scores sound, from a checkpoint or a bundle."""
 
     name: str
@@ -76,7 +46,7 @@ class Model:
     """How the device makes events of the scores, in samples of `spec`."""
     record: dict[str, Any]
     """What the checkpoint says about its making; empty for a bundle."""
-    whole: Network | None = None
+    whole: FinetunedNetwork | None = None
     """The network, where it was trained on whole clips; None where only windows of a stream make sense."""
     frames: int = 0
     """Length of such a clip."""
@@ -86,13 +56,12 @@ class Model:
 
         The last one, which also hears the silence after the end, is counted as far as the recording goes.
         """
-        scorer = Scorer(self.spec, self.classifier, self.spec.sample_rate)
-        decisions = [*scorer.push(samples), *scorer.flush()]
-        decisions = [decision for decision in decisions if decision.start < len(samples)]
-        if not decisions:
+        made = decisions(self.classifier, self.spec, samples)
+        made = [decision for decision in made if decision.start < len(samples)]
+        if not made:
             raise AsitEdgeError("a recording without samples cannot be scored")
-        edges = [decision.start for decision in decisions] + [min(decisions[-1].end, len(samples))]
-        scores = np.stack([decision.scores for decision in decisions])
+        edges = [decision.start for decision in made] + [min(made[-1].end, len(samples))]
+        scores = np.stack([decision.scores for decision in made])
         return Timeline(np.array(edges) / self.spec.sample_rate, scores)
 
     def clips(self, waveforms: Iterable[Samples], batch: int = 32) -> Samples:
@@ -100,14 +69,14 @@ class Model:
         if self.whole is None:
             return np.stack([score_clip(samples, self.spec, self.classifier) for samples in waveforms])
         length = self.spec.samples_for(self.frames)
-        network, scores = TorchWindows(self.whole), []
+        network, scores = TorchWindows(WindowScores(self.whole)), []
         rest = iter(waveforms)
         while features := [log_mel(self.spec, fitted(samples, length)) for samples in islice(rest, batch)]:
             scores.append(network.score(np.stack(features)))
         return np.concatenate(scores)
 
 
-def open_model(path: Path) -> Model:
+def open_model(path: Path) -> ScoringModel:
     """A checkpoint of trainer.finetune (on the GPU, if there is one), or the directory of a bundle.
 
     Either with the settings for events that it comes with.
@@ -117,32 +86,32 @@ def open_model(path: Path) -> Model:
         manifest = bundle.manifest
         classes = class_settings(Events(), manifest)
         labels = [Label(name=label.name, id=label.id) for label in manifest.labels]
-        return Model(manifest.name, labels, manifest.front_end, open_classifier(bundle), classes, {})
+        return ScoringModel(manifest.name, labels, manifest.front_end, open_classifier(bundle), classes, {})
     if checkpoint_kind(path) == STUDENT:
         student, run, labels, record = load_student(path)
-        classes = event_settings([(ON, OFF)] * len(labels), run.spec.sample_rate)
-        return Model(path.stem, labels, run.spec, student_classifier(student, run.spec), classes, record)
-    network, config, labels, record = load_classifier(path)
+        classes = event_settings([(DEFAULT_ON, DEFAULT_OFF)] * len(labels), run.spec.sample_rate)
+        return ScoringModel(path.stem, labels, run.spec, device_classifier(student, run.spec), classes, record)
+    network, config, labels, record = load_finetuned(path)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return checkpoint_model(path.stem, network.to(device), config, labels, record)
 
 
 def checkpoint_model(
     name: str,
-    network: Network,
+    network: FinetunedNetwork,
     config: FinetuneConfig,
     labels: Sequence[Label],
     record: dict[str, Any] | None = None,
-) -> Model:
+) -> ScoringModel:
     """A network in memory, with the thresholds that its record has, or else the defaults."""
     record = record or {}
     thresholds = record.get("thresholds", {})
-    pairs = [thresholds.get(label.name, (ON, OFF)) for label in labels]
-    return Model(
+    pairs = [thresholds.get(label.name, (DEFAULT_ON, DEFAULT_OFF)) for label in labels]
+    return ScoringModel(
         name,
         list(labels),
         config.spec,
-        checkpoint_classifier(network, config),
+        device_classifier(network, config.spec),
         event_settings(pairs, config.spec.sample_rate),
         record,
         network if config.crop == "whole" else None,
@@ -160,6 +129,4 @@ def event_settings(thresholds: Sequence[tuple[float, float]], rate: int) -> list
 
 def score_clip(samples: Samples, front_end: FrontEnd, classifier: Classifier) -> Samples:
     """Scores of one clip (classes,), exactly as `asit-edge tag` makes them."""
-    scorer = Scorer(front_end, classifier, front_end.sample_rate)
-    decisions = [*scorer.push(samples), *scorer.flush()]
-    return clip_scores(np.stack([decision.scores for decision in decisions]))
+    return clip_scores(decision_scores(classifier, front_end, samples))

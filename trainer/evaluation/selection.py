@@ -14,9 +14,9 @@ from trainer.data.mixing import fitted
 from trainer.data.whole_clips import clip_windows
 from trainer.evaluation.detection import Timeline, outcomes, track
 from trainer.evaluation.metrics import best_threshold, mean_average_precision
-from trainer.evaluation.scoring import Model
+from trainer.evaluation.scoring import ScoringModel
 from trainer.finetuning.config import FinetuneConfig
-from trainer.models.classifier import Network
+from trainer.models.finetuned import FinetunedNetwork
 
 LOWEST, HIGHEST = 0.2, 0.95
 """Thresholds stay within these: a few validation clips do not prove that less or more is safe in a long day."""
@@ -29,7 +29,7 @@ RELEASE = 0.6
 
 
 def fast_scores(
-    model: Network, clips: Sequence[Samples], config: FinetuneConfig, device: torch.device, batch: int = 64
+    model: FinetunedNetwork, clips: Sequence[Samples], config: FinetuneConfig, device: torch.device, batch: int = 64
 ) -> Samples:
     """Clip scores (clips, classes) in batches: of whole clips, or the mean over windows that cover a clip."""
     length = config.spec.samples_for(config.frames)
@@ -71,7 +71,7 @@ def decision_map(timelines: Sequence[Timeline], dataset: Dataset) -> float:
     return mean_average_precision(scores, np.concatenate(truth) > 0)
 
 
-def choose_thresholds(model: Model, dataset: Dataset, clips: Sequence[Samples]) -> dict[str, list[float]]:
+def choose_thresholds(model: ScoringModel, dataset: Dataset, clips: Sequence[Samples]) -> dict[str, list[float]]:
     """Label to [on, off], of the classes that the validation clips can tell something about.
 
     Strong labels: the highest F-beta of events, through the tracker. Else: the highest F-beta of clips, by their
@@ -94,7 +94,7 @@ def choose_thresholds(model: Model, dataset: Dataset, clips: Sequence[Samples]) 
     }
 
 
-def _by_events(model: Model, dataset: Dataset, timelines: Sequence[Timeline]) -> list[float]:
+def _by_events(model: ScoringModel, dataset: Dataset, timelines: Sequence[Timeline]) -> list[float]:
     count, rate = len(model.labels), model.spec.sample_rate
     events = dataset.events
     best = [(float("-inf"), float("nan"))] * count

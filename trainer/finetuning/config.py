@@ -1,18 +1,18 @@
 """Everything that a fine-tuning run depends on, apart from the data; its checkpoint carries it."""
 
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
-
-import yaml
 
 from asit_edge.errors import WrongUse
 from asit_edge.model.frontend import FrontEnd
-from asit_edge.validation import nearest
 from trainer.data.crops import CropConfig
-from trainer.models.classifier import Head
+from trainer.models.finetuned import Head
 from trainer.models.streaming_vit import StreamConfig, stream_config
 from trainer.models.vit import PATCH, SIZES, ViTConfig, vit_config
-from trainer.run.schedules import cosine
+from trainer.run.average import epoch_mean_share, running_share
+from trainer.run.schedules import warm_up_cosine, warm_up_halving
+from trainer.run.settings import changed
 
 Loss = Literal["bce", "ce"]
 Crop = Literal["window", "whole"]
@@ -139,73 +139,23 @@ class FinetuneConfig:
             return None
         return self.frames // PATCH if self.student is not None else self.backbone.grid[0]
 
+    def rate_at(self, step: int, epoch_steps: int = 0) -> float:
+        """The learning rate at `step`, from 0 to `steps` - 1; halving needs the number of steps in an epoch."""
+        warm_up = max(round(self.steps * self.warmup), 1)
+        if self.schedule == "halving":
+            return warm_up_halving(step, epoch_steps, warm_up, self.learning_rate, self.halve_from, self.halve_every)
+        return warm_up_cosine(step, self.steps, warm_up, self.learning_rate)
 
-def learning_rate(step: int, config: FinetuneConfig, epoch_steps: int = 0) -> float:
-    """Linear warm-up, then a cosine to zero or halving by epochs; `step` from 0 to `config.steps` - 1.
-
-    `epoch_steps` is the number of steps in an epoch, which halving needs.
-    """
-    warm = max(round(config.steps * config.warmup), 1)
-    if step < warm:
-        return config.learning_rate * (step + 1) / warm
-    if config.schedule == "halving":
-        late = step // epoch_steps - config.halve_from
-        return config.learning_rate * (0.5 ** (late // config.halve_every + 1) if late >= 0 else 1.0)
-    return cosine(step - warm, config.steps - warm, config.learning_rate, 0.0)
+    def share_at(self, done: int, epoch_steps: int) -> float:
+        """By how much the average of the weights moves to those after `done` steps: 1 takes them as they are."""
+        if self.average_from is not None:
+            return epoch_mean_share(done, epoch_steps, self.average_from)
+        return running_share(self.averaging, done, self.steps, late=9)
 
 
-def with_settings(config: FinetuneConfig, settings: dict[str, Any]) -> FinetuneConfig:
+def with_settings(config: FinetuneConfig, settings: Mapping[str, Any]) -> FinetuneConfig:
     """A config with some keys changed; `crops.KEY` reaches into the crops. WrongUse names an unknown key or value."""
-    known = {entry.name for entry in fields(FinetuneConfig)} - {"front_end", "crops", "student"}
-    known |= {f"crops.{entry.name}" for entry in fields(CropConfig)}
-    values: dict[str, Any] = {}
-    crops: dict[str, Any] = {}
-    for key, value in settings.items():
-        if key not in known:
-            raise WrongUse(f"--set {key}: unknown{nearest(key, sorted(known))}")
-        old = getattr(config.crops, key[6:]) if key.startswith("crops.") else getattr(config, key)
-        try:
-            new = _like(old, value)
-        except (TypeError, ValueError):
-            raise WrongUse(f"--set {key}={value}: must be like {old!r}") from None
-        (crops if key.startswith("crops.") else values)[key.removeprefix("crops.")] = new
-    return replace(config, crops=replace(config.crops, **crops), **values)
-
-
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """`key=value` pairs, values in YAML."""
-    settings = {}
-    for pair in pairs:
-        key, found, value = pair.partition("=")
-        if not found:
-            raise WrongUse(f"--set {pair}: must be key=value")
-        try:
-            settings[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise WrongUse(f"--set {pair}: the value is not YAML") from None
-    return settings
-
-
-def _like(old: Any, value: Any) -> Any:
-    """`value` as the type of `old`; YAML reads 1e-4 as a string."""
-    if isinstance(old, bool):
-        if not isinstance(value, bool):
-            raise TypeError
-        return value
-    if isinstance(old, int | float):
-        if isinstance(value, bool) or value is None:
-            raise TypeError
-        number = float(value)
-        if isinstance(old, float):
-            return number
-        if number != int(number):
-            raise ValueError
-        return int(number)
-    if isinstance(old, tuple):
-        return tuple(float(entry) for entry in value)
-    if old is None and isinstance(value, float) and value == int(value):
-        return int(value)
-    return value
+    return changed(config, settings, fixed=("front_end", "student"))
 
 
 def same_run(first: FinetuneConfig, second: FinetuneConfig) -> bool:

@@ -5,34 +5,31 @@ whole clips (`trainer.finetuning.recipes`).
 """
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as nnf
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from asit_edge.audio.samples import Samples
-from asit_edge.errors import AsitEdgeError
 from trainer.data.augment import add_noise, roll_frames, spec_augment
 from trainer.data.crops import WindowSampler
 from trainer.data.features import BatchedLogMel
 from trainer.data.recording import TrueEvent
 from trainer.data.whole_clips import WholeClips, balanced_weights
-from trainer.finetuning.checkpoint import new_classifier
-from trainer.finetuning.config import FinetuneConfig, learning_rate
-from trainer.models.classifier import Network, StreamClassifier
+from trainer.finetuning.checkpoint import new_network
+from trainer.finetuning.config import FinetuneConfig
+from trainer.models.finetuned import FinetunedNetwork, StreamNetwork
 from trainer.models.pretrained import load_backbone
-from trainer.run.layer_decay import layered_groups, set_scaled_rates
+from trainer.run.average import Weights
+from trainer.run.engine import Engine, Progress, due
+from trainer.run.optimisation import layered_groups
 from trainer.run.precision import autocast
 from trainer.students.student import begin_from
-
-Weights = dict[str, Tensor]
 
 
 def train(
@@ -42,9 +39,9 @@ def train(
     device: torch.device,
     name: str = "train",
     events: Sequence[Sequence[TrueEvent]] | None = None,
-    validate: Callable[[Network], float] | None = None,
+    validate: Callable[[FinetunedNetwork], float] | None = None,
     categories: Sequence[str] = (),
-) -> Network:
+) -> FinetunedNetwork:
     """Trains on waveforms at the front end's rate with multi-hot targets (clips, classes), or strong labels.
 
     A student that knows some of the `categories` already begins with what it knows of them. Returns the averaged
@@ -53,55 +50,61 @@ def train(
     torch.manual_seed(config.seed)
     masks = torch.Generator().manual_seed(config.seed)
     features = BatchedLogMel(config.spec).to(device)
-    model = new_classifier(config, targets.shape[1]).to(device).train()
+    classes = targets.shape[1]
+    model = new_network(config, classes).to(device).train()
     if config.initial is not None:
         begin(model, Path(config.initial), categories)
-    optimiser = torch.optim.AdamW(layered_groups(model, config.layer_decay))
-    batches = make_batches(clips, targets, config, events)
-    averaged = {key: value.clone() for key, value in model.state_dict().items()}
+    engine = Engine.alone(model, torch.optim.AdamW(layered_groups(model, config.layer_decay)), config.clip_norm)
     epoch_steps = max(len(clips) // config.batch, 1)
     every = max(config.steps // config.evaluations, 1)
-    best, best_weights, since = float("-inf"), None, 0
-    for step, report in progress(config.steps, name):
-        set_scaled_rates(optimiser, learning_rate(step, config, epoch_steps), config.weight_decay)
-        waveforms, labels = next(batches)
-        log_mel = augmented(features(waveforms.to(device)), config, masks)
-        with autocast(device):
-            logits = model(log_mel).float()
-        loss = loss_of(logits, labels.to(device), config)
-        if not torch.isfinite(loss):
-            raise AsitEdgeError(f"the loss is {loss.item()} at step {step}; try a lower learning rate")
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        optimiser.step()
-        average(averaged, model.state_dict(), step, epoch_steps, config)
-        report(loss.item())
-        if validate and ((step + 1) % every == 0 or step + 1 == config.steps):
-            score = validate(with_weights(config, targets.shape[1], averaged, device))
-            if best_weights is None or score >= best:
-                best, since = score, 0
-                best_weights = {key: value.clone() for key, value in averaged.items()}
-            else:
-                since += 1
-            print(f"{name}: step {step + 1} validation {score:.3f} (best {best:.3f})", file=sys.stderr)
-            if config.patience and since >= config.patience:
-                print(f"{name}: stopped, {since} evaluations without a better one", file=sys.stderr)
-                break
-    return with_weights(config, targets.shape[1], best_weights or averaged, device)
+    best = Best()
+    with Progress(name, config.steps) as progress:
+        for step, (waveforms, labels) in enumerate(make_batches(clips, targets, config, events)):
+            log_mel = augmented(features(waveforms.to(device)), config, masks)
+            with autocast(device):
+                logits = model(log_mel).float()
+            loss = loss_of(logits, labels.to(device), config)
+            share = config.share_at(step + 1, epoch_steps)
+            engine.step(loss, config.rate_at(step, epoch_steps), config.weight_decay, share)
+            progress.report(engine.done, loss.item())
+            if validate and due(engine.done, every, config.steps):
+                score = validate(with_weights(config, classes, engine.average, device))
+                best.take(score, engine.average)
+                print(f"{name}: step {engine.done} validation {score:.3f} (best {best.score:.3f})", file=sys.stderr)
+                if config.patience and best.since >= config.patience:
+                    print(f"{name}: stopped, {best.since} evaluations without a better one", file=sys.stderr)
+                    break
+    return with_weights(config, classes, best.weights or engine.average, device)
 
 
-def begin(model: Network, initial: Path, categories: Sequence[str]) -> None:
+@dataclass
+class Best:
+    """The weights of the highest score so far, and how many evaluations there were since."""
+
+    score: float = float("-inf")
+    weights: Weights | None = None
+    since: int = 0
+
+    def take(self, score: float, weights: Weights) -> None:
+        """Of equal scores the later one counts; the first is taken whatever it is."""
+        if self.weights is None or score >= self.score:
+            self.score, self.since = score, 0
+            self.weights = {key: value.clone() for key, value in weights.items()}
+        else:
+            self.since += 1
+
+
+def begin(model: FinetunedNetwork, initial: Path, categories: Sequence[str]) -> None:
     """Copies a pre-trained backbone or a distilled student into a network."""
-    if isinstance(model, StreamClassifier):
+    if isinstance(model, StreamNetwork):
         begin_from(initial, model.student, categories)
     else:
         load_backbone(model.backbone, initial)
 
 
-def with_weights(config: FinetuneConfig, classes: int, weights: Weights, device: torch.device) -> Network:
+def with_weights(config: FinetuneConfig, classes: int, weights: Weights, device: torch.device) -> FinetunedNetwork:
     """A network of its own with these weights, ready to be evaluated."""
-    model = new_classifier(config, classes).to(device)
+    model = new_network(config, classes).to(device)
     model.load_state_dict(weights)
     return model.eval()
 
@@ -143,39 +146,3 @@ def loss_of(logits: Tensor, labels: Tensor, config: FinetuneConfig) -> Tensor:
     if config.loss == "ce":
         return nnf.cross_entropy(logits, labels)
     return nnf.binary_cross_entropy_with_logits(logits, labels)
-
-
-def average(averaged: Weights, now: Weights, step: int, epoch_steps: int, config: FinetuneConfig) -> None:
-    """Brings the weights to be saved up to date: a running average, a mean over epochs, or the newest weights."""
-    if config.average_from is not None:
-        epoch, place = divmod(step + 1, epoch_steps)
-        count = epoch - config.average_from + 1
-        between = 1.0 if count <= 0 else 0.0
-        share = between if count <= 0 or place else 1 / count
-    else:
-        # The first steps weigh less, and the average reaches back over a tenth of a short run at most: weights that
-        # have learnt nothing yet are no part of it.
-        decay = min(config.averaging, (step + 1) / (step + 10), 1 - 10 / config.steps) if config.averaging else 0.0
-        share = 1 - max(decay, 0.0)
-    if share:
-        for key, value in now.items():
-            averaged[key].lerp_(value, share)
-
-
-def progress(steps: int, name: str) -> Iterator[tuple[int, Any]]:
-    """Steps with a place to report the loss to: a bar in a terminal, a line now and then in a log."""
-    began = time.monotonic()
-    average_loss = None
-    with tqdm(total=steps, desc=name, disable=not sys.stderr.isatty()) as bar:
-        for step in range(steps):
-
-            def report(loss: float, step: int = step) -> None:
-                nonlocal average_loss
-                average_loss = loss if average_loss is None else 0.98 * average_loss + 0.02 * loss
-                bar.set_postfix(loss=f"{average_loss:.4f}")
-                bar.update()
-                if bar.disable and ((step + 1) % 100 == 0 or step + 1 == steps):
-                    seconds = time.monotonic() - began
-                    print(f"{name}: step {step + 1}/{steps} loss {average_loss:.4f} {seconds:.0f} s", file=sys.stderr)
-
-            yield step, report

@@ -1,15 +1,20 @@
-"""The tasks that `trainer.finetune` knows: whose data, which recipe (ASiT adopts AST's)."""
+"""The tasks that `trainer.finetune` knows: whose data, which recipe (ASiT adopts AST's), and how a recipe is chosen."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from asit_edge.errors import WrongUse
+from asit_edge.validation import nearest
 from trainer.data.dataset import Dataset
 from trainer.data.layouts import audioset, folder, fsdd, speech_commands, voxceleb
 from trainer.data.layouts.esc50 import read_esc50
-from trainer.finetuning.config import FinetuneConfig
+from trainer.finetuning.config import FinetuneConfig, with_settings
+from trainer.models.pretrained import stored_backbone
+from trainer.run.settings import parse_settings
 from trainer.students.config import CNN, DistillConfig
+from trainer.students.student import is_student, load_student
 
 DETECTOR = FinetuneConfig()
 """Windows of two seconds with what is audible in them, other sounds and noise added: for listening all day."""
@@ -117,3 +122,38 @@ def student_recipe(student: DistillConfig) -> FinetuneConfig:
 
 RECIPES = {"detector": DETECTOR, **{name: task.recipe for name, task in TASKS.items() if name != "folder"}}
 """Recipes by name: any task can be trained with any."""
+
+
+def configure(
+    task: str, recipe: str | None, initial: Path | None, size: str | None, options: dict[str, Any], pairs: list[str]
+) -> FinetuneConfig:
+    """The recipe with what was asked for instead. The size is that of the weights to begin with, if there are any.
+
+    A distilled student that is begun with has a recipe of its own. One's own sounds begin with the student that comes
+    with the trainer, unless something else is asked for.
+    """
+    if recipe is not None and recipe not in RECIPES:
+        raise WrongUse(f"--recipe {recipe}: unknown{nearest(recipe, list(RECIPES))}")
+    if task == "folder" and recipe is None and size is None and initial is None:
+        initial = EVERYDAY_STUDENT
+        if not initial.is_file():
+            raise WrongUse(
+                f"{initial.name}: is in the repository, not in the installed package; give --initial or --size"
+            )
+    config = TASKS[task].recipe if recipe is None else RECIPES[recipe]
+    if initial is not None and is_student(initial):
+        if recipe is not None or size is not None:
+            raise WrongUse(f"--initial {initial}: a student brings its size and recipe; leave out --size and --recipe")
+        config = student_recipe(load_student(initial)[1])
+    settings = {key: value for key, value in options.items() if value is not None}
+    if "steps" in settings and "epochs" not in settings and config.epochs is not None:
+        if config.schedule == "halving" or config.average_from is not None:
+            raise WrongUse("--steps: this recipe counts epochs (halving, averaging); use --epochs")
+        config = replace(config, epochs=None)
+    if initial is not None:
+        settings["initial"] = str(initial)
+        if config.student is None:
+            size = size or stored_backbone(initial)[0]
+    if size is not None:
+        settings["size"] = size
+    return with_settings(config, settings | parse_settings(pairs))

@@ -10,7 +10,7 @@ Shape suffixes: B batch, S time steps of 16 frames, F frequency tokens, N = S*F 
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from trainer.models.vit import PATCH, DropPath, PatchEmbed, initialise
+from trainer.models.vit import ACTIVATIONS, PATCH, DropPath, Mlp, PatchEmbed, initialise
 
 STEP = PATCH
 """Frames of one time step (160 ms at 10 ms a frame): the finest time at which the model decides."""
@@ -28,9 +28,6 @@ LONGEST_CHUNK = 6
 
 STEM_PAST = STEP
 """Frames of past that the convolutional stem looks at; its receptive field is 15 frames beyond a step's own."""
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": nnf.gelu, "relu": nnf.relu}
 
 
 @dataclass(frozen=True)
@@ -189,24 +186,13 @@ class StreamAttention(nn.Module):
         return both.flatten(3, 4).flatten(1, 2)
 
 
-class StreamMlp(nn.Module):
-    def __init__(self, width: int, activation: str) -> None:
-        super().__init__()
-        self.activation = ACTIVATIONS[activation]
-        self.fc1 = nn.Linear(width, 4 * width)
-        self.fc2 = nn.Linear(4 * width, width)
-
-    def forward(self, x_BND: Tensor) -> Tensor:
-        return self.fc2(self.activation(self.fc1(x_BND)))  # type: ignore[no-any-return]
-
-
 class StreamBlock(nn.Module):
     def __init__(self, stage: Stage, tokens: int, activation: str, drop_path: float) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(stage.width, eps=1e-6)
         self.attn = StreamAttention(stage.width, stage.heads, tokens, stage.context)
         self.norm2 = nn.LayerNorm(stage.width, eps=1e-6)
-        self.mlp = StreamMlp(stage.width, activation)
+        self.mlp = Mlp(stage.width, activation)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x_BND: Tensor, past: Tensor | None, hidden_SS: Tensor | None) -> tuple[Tensor, Tensor]:

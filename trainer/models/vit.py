@@ -5,6 +5,7 @@ Parameter names follow timm and DeiT (`patch_embed.proj`, `blocks.N.attn.qkv`, `
 `trainer.models.pretrained`. Shape suffixes: B batch, T time patches, F frequency patches, N = 1 + T*F tokens, D width.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -100,14 +101,18 @@ class Attention(nn.Module):
         return self.proj(attended.transpose(1, 2).reshape(batch, tokens, width))  # type: ignore[no-any-return]
 
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": nnf.gelu, "relu": nnf.relu}
+
+
 class Mlp(nn.Module):
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, activation: str = "gelu") -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[activation]
         self.fc1 = nn.Linear(width, 4 * width)
         self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, x_BND: Tensor) -> Tensor:
-        return self.fc2(nnf.gelu(self.fc1(x_BND)))  # type: ignore[no-any-return]
+        return self.fc2(self.activation(self.fc1(x_BND)))  # type: ignore[no-any-return]
 
 
 class DropPath(nn.Module):

@@ -6,7 +6,8 @@ A checkpoint says what it is (`format`, `kind`); what else it holds is the busin
 import argparse
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,24 @@ import safetensors
 import torch
 from safetensors.torch import save
 
-from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from trainer.run.files import save_whole, write_whole
 
 FORMAT = "asit-edge/1"
 
+PRETRAINING = "pretraining"
+"""Kind of the checkpoints of `trainer.pretrain`."""
+OLD_PRETRAINING = "asit-edge pre-training 1"
+"""Their format before they had a kind."""
 
 RESUMING = ("raw", "optimiser", "projection")
 """What a checkpoint has only for its run to go on."""
 
-
 PATHS = ("initial", "live", "features")
 """Settings that name files."""
+
+NOTES = "asit-edge"
+"""Key of a safetensors file's metadata under which a checkpoint has what is not weights, as JSON."""
 
 
 def save_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
@@ -71,12 +78,17 @@ def read_content(path: Path) -> dict[str, Any]:
     return content
 
 
-NOTES = "asit-edge"
-"""Key of a safetensors file's metadata under which a checkpoint has what is not weights, as JSON."""
+@contextmanager
+def made_by_this_version(path: Path) -> Iterator[None]:
+    """Around what takes a checkpoint's content apart: AsitEdgeError, naming the file, where something does not fit."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise AsitEdgeError(f"{path}: made by another version of the trainer ({one_line(error)[:200]})") from None
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds, loaded to the CPU. Errors name the file."""
+    """What a file of weights, ours or anybody's, holds, loaded to the CPU. Errors name the file."""
     if not path.is_file():
         raise WrongUse(f"{path}: no such checkpoint")
     try:
@@ -91,11 +103,13 @@ def read_file(path: Path) -> dict[str, Any]:
         raise AsitEdgeError(f"{path}: not a readable safetensors file ({_first_line(error)})") from None
     if not isinstance(content, Mapping):
         raise AsitEdgeError(f"{path}: holds a {type(content).__name__}, not named weights")
+    if content.get("format") == OLD_PRETRAINING:
+        return {**content, "format": FORMAT, "kind": PRETRAINING}
     return dict(content)
 
 
 def _safetensors(path: Path) -> dict[str, Any]:
-    """Bare named weights, or what `trainer.run.checkpoint.save_portable` wrote, in the form of a checkpoint."""
+    """Bare named weights, or what `save_portable` wrote, in the form of a checkpoint."""
     with safetensors.safe_open(path, "pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         notes = (file.metadata() or {}).get(NOTES)

@@ -2,11 +2,23 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from asit_edge.errors import AsitEdgeError
+
+
+def _use_threads(threads: int) -> int:
+    if threads:
+        import torch  # not for those who only ask for help
+
+        torch.set_num_threads(threads)
+    return threads
+
+
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.", callback=_use_threads)]
+"""Option of commands that compute; torch is told as it is read."""
 
 
 def new_app(description: str | None = None) -> typer.Typer:

@@ -1,5 +1,6 @@
-"""What a step does to the parameters (ASiT section 4): groups, clipping, frozen last layer, EMA."""
+"""What a step does to the parameters (ASiT section 4): groups, rates, clipping, frozen last layer."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -15,21 +16,55 @@ def parameter_groups(network: nn.Module) -> list[dict[str, object]]:
     decayed: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
-        (rest if name.endswith(".bias") or parameter.ndim == 1 else decayed).append(parameter)
+        (decayed if _is_decayed(name, parameter) else rest).append(parameter)
     return [{"params": decayed, "decayed": True}, {"params": rest, "decayed": False, "weight_decay": 0.0}]
 
 
-class HasGroups(Protocol):
+def layered_groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
+    """Groups for AdamW; each has a `scale` for its learning rate: 1 for head and final norm, `decay` less for every
+    block below, and the least for embeddings and for what merges tokens between blocks.
+
+    Biases and 1-D parameters are not decayed (`decayed`).
+    """
+    depth = 1 + max(
+        (int(found[1]) for name, _ in model.named_parameters() if (found := re.search(r"blocks\.(\d+)\.", name))),
+        default=-1,
+    )
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        found = re.search(r"blocks\.(\d+)\.", name)
+        embedding = re.search(r"(patch_embed|pos_embed|cls_token|frequency_embed|merges)", name)
+        below = depth - int(found[1]) if found else depth + 1 if embedding else 0
+        groups.setdefault((below, _is_decayed(name, parameter)), []).append(parameter)
+    return [
+        {"params": parameters, "decayed": decayed, "weight_decay": 0.0, "scale": decay**below}
+        for (below, decayed), parameters in sorted(groups.items(), key=lambda item: item[0])
+    ]
+
+
+def _is_decayed(name: str, parameter: nn.Parameter) -> bool:
+    return not name.endswith(".bias") and parameter.ndim != 1
+
+
+class Optimiser(Protocol):
     """A `torch.optim.Optimizer`, or several as one."""
 
     @property
     def param_groups(self) -> list[dict[str, Any]]: ...
 
+    def zero_grad(self, set_to_none: bool = True) -> None: ...
 
-def set_rates(optimiser: HasGroups, learning_rate: float, weight_decay: float) -> None:
-    """Puts this step's learning rate and weight decay into an optimiser over `parameter_groups`."""
+    def step(self) -> Any: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None: ...
+
+
+def set_rates(optimiser: Optimiser, learning_rate: float, weight_decay: float) -> None:
+    """Puts this step's learning rate, times its group's `scale` if it has one, and weight decay into an optimiser."""
     for group in optimiser.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group.get("scale", 1.0)
         if group["decayed"]:
             group["weight_decay"] = weight_decay
 
@@ -47,9 +82,3 @@ def freeze(parameters: Iterable[nn.Parameter]) -> None:
     """Leaves these parameters out of the coming optimiser step, weight decay included."""
     for parameter in parameters:
         parameter.grad = None
-
-
-@torch.no_grad()
-def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """EMA over all parameters: teacher = momentum * teacher + (1 - momentum) * student."""
-    torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - momentum)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 from asit_edge.model.frontend import FrontEnd
 from trainer.data.scenes import SceneConfig
 from trainer.models.streaming_vit import SIZES, StreamConfig, stream_config
+from trainer.run.average import running_share
+from trainer.run.schedules import warm_up_cosine
 
 CNN = "cnn"
 
@@ -71,6 +73,14 @@ class DistillConfig:
                 raise ValueError(f"{self.size!r} is not a streaming size; those are {', '.join(SIZES)}")
             return SIZES[self.size]
         return stream_config(self.model)
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate at `step`, from 0 to `steps` - 1."""
+        return warm_up_cosine(step, self.steps, self.warmup, self.learning_rate)
+
+    def share_at(self, done: int) -> float:
+        """By how much the average of the weights moves to those after `done` steps."""
+        return running_share(self.averaging, done, max(self.steps, 20), late=10)
 
     def plain(self) -> dict[str, Any]:
         """As built-in types, the model's sizes written out; `from_plain` reads it."""

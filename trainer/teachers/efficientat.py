@@ -37,9 +37,14 @@ class Mel32k(nn.Module):
         spectrum = torch.stft(
             emphasised, spec.fft, spec.hop, spec.window, self.window, center=True, return_complex=True
         )
-        power = spectrum.real.square() + spectrum.imag.square()
-        mel = (power.transpose(1, 2) @ self.filters).transpose(1, 2)
-        return ((mel + 1e-5).log()[:, None] + 4.5) / 5
+        return picture(spectrum, self.filters)
+
+
+def picture(spectrum: Tensor, filters: Tensor) -> Tensor:
+    """What the networks see: complex spectra (batch, bins, frames) to log-mel (batch, 1, mels, frames)."""
+    power = spectrum.real.square() + spectrum.imag.square()
+    mel = (power.transpose(1, 2) @ filters).transpose(1, 2)
+    return ((mel + 1e-5).log()[:, None] + 4.5) / 5
 
 
 class EfficientAt:

@@ -16,7 +16,7 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.frontend import mel_filters
 from trainer.models.streaming_vit import STEP
 from trainer.run.precision import autocast
-from trainer.teachers.efficientat import RATE, EfficientAt, Mel32k
+from trainer.teachers.efficientat import RATE, EfficientAt, Mel32k, picture
 
 STRIDE = 32
 """Frames (10 ms) from column to column of what the network sees at last."""
@@ -49,9 +49,9 @@ class LiveTeacher:
         A step's value is the mean of the stretches that cover it.
         """
         steps = waveforms.shape[1] // STEP_SAMPLES
-        picture = self._features(waveforms).contiguous(memory_format=torch.channels_last)
+        log_mel = self._features(waveforms).contiguous(memory_format=torch.channels_last)
         with autocast(torch.device("cpu")):
-            seen = self._model.features(picture)
+            seen = self._model.features(log_mel)
         columns = seen.float().mean(dim=2)[:, :, : steps * STEP // STRIDE]
         width = min(COLUMNS, columns.shape[2])
         stretches = nnf.avg_pool1d(columns, width, 1)
@@ -90,6 +90,4 @@ class HalfRateMel(nn.Module):
         spectrum = torch.stft(
             waveforms, self._fft, self._hop, self._length, self.window, center=True, return_complex=True
         )
-        power = spectrum.real.square() + spectrum.imag.square()
-        mel = (power.transpose(1, 2) @ self.filters).transpose(1, 2)
-        return ((mel + 1e-5).log()[:, None] + 4.5) / 5
+        return picture(spectrum, self.filters)

@@ -17,21 +17,19 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asit_edge.audio.samples import Samples
-from asit_edge.detect.chunker import Scorer
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.model.backends.session import open_session
-from asit_edge.model.backends.shapes import open_classifier
-from asit_edge.model.bundle import load_bundle
 from asit_edge.model.classifier import Classifier
 from asit_edge.model.frontend import FrontEnd, log_mel
 from asit_edge.validation import explain
 from trainer.data.decode import FULL_SCALE, WaveformCache
 from trainer.data.recording import Recording
-from trainer.evaluation.scoring import checkpoint_classifier
-from trainer.finetuning.checkpoint import CLASSIFIER, load_classifier
+from trainer.evaluation.decisions import decision_scores
+from trainer.evaluation.scoring import open_model
+from trainer.finetuning.checkpoint import FINETUNED
 from trainer.run.cache import computed_once
 from trainer.run.checkpoint import FORMAT, read_file
-from trainer.students.student import STUDENT, load_student, student_classifier
+from trainer.students.student import STUDENT
 from trainer.teachers.efficientat import EfficientAt
 from trainer.teachers.stored_scores import TeacherScores, read_teacher_scores, write_teacher_scores
 from trainer.teachers.yamnet import YamNet
@@ -68,12 +66,8 @@ class StreamTeacher:
         self.window, self.hop = round(SECONDS * self.rate), round(HOP_SECONDS * self.rate)
 
     def score(self, waveforms: Samples) -> Samples:
-        scores = []
-        for waveform in waveforms:
-            scorer = Scorer(self._front_end, self._classifier, self.rate)
-            decisions = [*scorer.push(waveform), *scorer.flush()]
-            scores.append(np.max([decision.scores for decision in decisions], axis=0))
-        return np.stack(scores)
+        each = (decision_scores(self._classifier, self._front_end, waveform) for waveform in waveforms)
+        return np.stack([scores.max(axis=0) for scores in each])
 
 
 class Declaration(BaseModel):
@@ -121,24 +115,18 @@ class OnnxTeacher:
 
 def open_teacher(source: Path) -> Teacher:
     """By what the file or directory, which must be there, is. Raises WrongUse or AsitEdgeError."""
-    if source.is_dir():
-        bundle = load_bundle(source)
-        names = [label.name for label in bundle.manifest.labels]
-        return StreamTeacher(open_classifier(bundle), bundle.manifest.front_end, names)
     if source.suffix == ".tflite":
         return YamNet(source)
     if source.suffix == ".onnx":
         return OnnxTeacher(source)
-    content = read_file(source)
-    if content.get("format") != FORMAT:
-        return EfficientAt(source)
-    if content.get("kind") == STUDENT:
-        student, run, labels, _ = load_student(source)
-        return StreamTeacher(student_classifier(student, run.spec), run.spec, [label.name for label in labels])
-    if content.get("kind") == CLASSIFIER:
-        model, config, labels, _ = load_classifier(source)
-        return StreamTeacher(checkpoint_classifier(model, config), config.spec, [label.name for label in labels])
-    raise WrongUse(f"{source}: is a {content.get('kind')!r} checkpoint, which gives no scores")
+    if not source.is_dir():
+        content = read_file(source)
+        if content.get("format") != FORMAT:
+            return EfficientAt(source)
+        if content.get("kind") not in (STUDENT, FINETUNED):
+            raise WrongUse(f"{source}: is a {content.get('kind')!r} checkpoint, which gives no scores")
+    model = open_model(source)
+    return StreamTeacher(model.classifier, model.spec, [label.name for label in model.labels])
 
 
 def teacher_scores(

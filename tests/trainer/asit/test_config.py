@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from asit_edge.errors import WrongUse
-from trainer.asit.config import VARIANTS, PretrainConfig, make_config, parse_setting
+from trainer.asit.config import VARIANTS, PretrainConfig, make_config
+from trainer.run.settings import parse_settings
 
 
 def test_defaults_are_the_2024_release() -> None:
@@ -50,8 +51,7 @@ def test_file_then_settings(tmp_path: Path) -> None:
     ("text", "value"), [("a=1e-4", 1e-4), ("a=3", 3), ("a=true", True), ("a=null", None), ("a=x=y", "x=y")]
 )
 def test_settings_are_read_as_yaml(text: str, value: object) -> None:
-    key, parsed = parse_setting(text)
-    assert key == "a"
+    parsed = parse_settings([text])["a"]
     assert parsed == value
     assert type(parsed) is type(value)
 
@@ -84,4 +84,4 @@ def test_wrong_files_variants_and_settings(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="key: value"):
         make_config("2024", tmp_path / "list.yaml", {})
     with pytest.raises(WrongUse, match="key=value"):
-        parse_setting("seed")
+        parse_settings(["seed"])

@@ -16,14 +16,17 @@ from trainer.data.dataset import TEST, TRAIN, VALIDATION, Dataset
 from trainer.data.mixing import fitted
 from trainer.data.recording import Recording, StrongLabel, TrueEvent
 from trainer.data.whole_clips import WholeClips, balanced_weights
-from trainer.evaluation.scoring import Model, checkpoint_model
+from trainer.evaluation.experiment import summary
+from trainer.evaluation.scoring import ScoringModel, checkpoint_model
 from trainer.evaluation.selection import choose_thresholds
-from trainer.finetune import configure, plan, summary
-from trainer.finetuning.checkpoint import new_classifier
-from trainer.finetuning.config import FinetuneConfig, learning_rate, parse_settings, with_settings
-from trainer.finetuning.loop import average, loss_of
-from trainer.finetuning.recipes import RECIPES, TASKS
-from trainer.run.layer_decay import layered_groups, set_scaled_rates
+from trainer.finetuning.checkpoint import new_network
+from trainer.finetuning.config import FinetuneConfig, with_settings
+from trainer.finetuning.loop import loss_of
+from trainer.finetuning.recipes import RECIPES, TASKS, configure
+from trainer.finetuning.splits import plan
+from trainer.run.average import move
+from trainer.run.optimisation import layered_groups, set_rates
+from trainer.run.settings import parse_settings
 
 SMALL = FinetuneConfig(size="nano", frames=48)
 
@@ -59,7 +62,7 @@ def test_the_papers_recipes() -> None:
 
 def test_the_rate_of_audioset_halves_every_five_epochs_from_the_tenth() -> None:
     config = replace(RECIPES["audioset-20k"], steps=250, warmup=0.0)
-    rates = [learning_rate(epoch * 10, config, 10) / config.learning_rate for epoch in range(25)]
+    rates = [config.rate_at(epoch * 10, 10) / config.learning_rate for epoch in range(25)]
     assert rates[1:10] == [1.0] * 9
     assert rates[10:15] == [0.5] * 5
     assert rates[15:20] == [0.25] * 5
@@ -221,7 +224,7 @@ def test_slots_are_labelled_where_events_are() -> None:
 
 def test_a_frame_head_scores_every_time_patch_and_hears_what_is_in_it() -> None:
     config = replace(SMALL, head="frame", frames=64)
-    model = new_classifier(config, 3).eval()
+    model = new_network(config, 3).eval()
     assert model(torch.zeros(2, 64, 128)).shape == (2, 4, 3)
     detector = checkpoint_model("d", model, config, [Label(name=name, id=name) for name in "abc"])
     assert (detector.classifier.chunk, detector.classifier.steps) == (48, 3)
@@ -233,7 +236,7 @@ def test_a_frame_head_scores_every_time_patch_and_hears_what_is_in_it() -> None:
 def test_patches_may_overlap() -> None:
     config = replace(SMALL, stride=10)
     assert config.backbone.grid == (4, 12)
-    assert new_classifier(config, 2)(torch.zeros(1, 48, 128)).shape == (1, 2)
+    assert new_network(config, 2)(torch.zeros(1, 48, 128)).shape == (1, 2)
 
 
 # Augmentation, optimisation, averaging
@@ -253,10 +256,10 @@ def test_rolling_keeps_values_and_noise_stays_in_its_range() -> None:
 
 
 def test_deeper_layers_learn_slower() -> None:
-    model = new_classifier(SMALL, 2)
+    model = new_network(SMALL, 2)
     groups = layered_groups(model, 0.5)
     optimiser = torch.optim.AdamW(groups)
-    set_scaled_rates(optimiser, 1.0, 0.1)
+    set_rates(optimiser, 1.0, 0.1)
     rate = {id(parameter): group["lr"] for group in optimiser.param_groups for parameter in group["params"]}
     decay = {id(parameter): group["weight_decay"] for group in optimiser.param_groups for parameter in group["params"]}
     assert len(rate) == len(list(model.parameters()))
@@ -272,7 +275,7 @@ def test_weights_are_averaged_over_the_ends_of_epochs() -> None:
     config = replace(SMALL, epochs=4, average_from=2)
     averaged = {"w": torch.zeros(1)}
     for step in range(12):  # epochs of three steps; the weights are the step's number
-        average(averaged, {"w": torch.tensor([float(step)])}, step, 3, config)
+        move(averaged.values(), [torch.tensor([float(step)])], config.share_at(step + 1, 3))
         if step == 2:
             assert averaged["w"].item() == 2.0
     assert averaged["w"].item() == pytest.approx((5 + 8 + 11) / 3)
@@ -289,7 +292,7 @@ def test_cross_entropy_and_binary_cross_entropy() -> None:
 # Thresholds
 
 
-def test_thresholds_come_from_the_validation_clips(tone_model: Model) -> None:
+def test_thresholds_come_from_the_validation_clips(tone_model: ScoringModel) -> None:
     sounds = [tones((0, 0.5), (500, 1), (0, 1)), tones((0, 0.5), (3000, 1), (0, 1)), tones((0, 2))]
     weak = Dataset(
         "v",
@@ -310,7 +313,7 @@ def test_thresholds_come_from_the_validation_clips(tone_model: Model) -> None:
 
 
 @pytest.fixture
-def tone_model(tone_bundle: Path) -> Model:
+def tone_model(tone_bundle: Path) -> ScoringModel:
     from trainer.evaluation.scoring import open_model
 
     return open_model(tone_bundle)

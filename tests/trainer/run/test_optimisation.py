@@ -4,7 +4,8 @@ from torch import nn
 
 from trainer.asit.asit import ASiT, ASiTConfig
 from trainer.models.vit import ViTConfig
-from trainer.run.optimisation import clip_each, follow, freeze, parameter_groups, set_rates
+from trainer.run.average import move
+from trainer.run.optimisation import clip_each, freeze, parameter_groups, set_rates
 
 
 @pytest.fixture
@@ -56,6 +57,6 @@ def test_teacher_follows_every_parameter(asit: ASiT) -> None:
     with torch.no_grad():
         for parameter in asit.student.parameters():
             parameter.add_(1.0)
-    follow(asit.teacher, asit.student, momentum=0.9)
+    move(asit.teacher.parameters(), asit.student.parameters(), 1 - 0.9)
     for name, value in asit.teacher.named_parameters():
         torch.testing.assert_close(value, before[name] + 0.1)

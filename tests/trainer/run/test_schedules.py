@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.run.schedules import cosine, learning_rate, teacher_temperature
+from trainer.run.schedules import cosine, teacher_temperature, warm_up_cosine
 
 
 def test_cosine() -> None:
@@ -19,9 +19,8 @@ def test_learning_rate(warm_up: int) -> None:
     rest = np.arange(steps - warm_up)
     decay = final + 0.5 * (peak - final) * (1 + np.cos(np.pi * rest / len(rest)))
     expected = np.concatenate((np.linspace(0, peak, warm_up), decay))
-    np.testing.assert_allclose(
-        [learning_rate(step, steps, warm_up, peak, final) for step in range(steps)], expected, atol=1e-12
-    )
+    ours = [warm_up_cosine(step, steps, warm_up, peak, final, from_zero=True) for step in range(steps)]
+    np.testing.assert_allclose(ours, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("warm_up", [0, 1, 5, 30])

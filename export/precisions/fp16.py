@@ -18,7 +18,7 @@ MOVES_ONLY = frozenset(
 """Operators whose float16 result is exact: what they give was representable before."""
 
 
-def half(model: ModelProto) -> ModelProto:
+def to_fp16(model: ModelProto) -> ModelProto:
     """A float32 model with its precision lowered to float16; the names of its tensors stay.
 
     Raises AsitEdgeError if a weight does not fit float16, or the model is not wholly float32.

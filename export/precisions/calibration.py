@@ -8,10 +8,10 @@ from asit_edge.audio.samples import Samples
 from asit_edge.model.backends.onnx import OnnxStream
 from asit_edge.model.bundle import Bundle, StreamModel, WindowModel
 from asit_edge.model.frontend import Frames, FrontEnd, log_mel
-from export.graph import Tensors
+from export.precisions.graph import Tensors
 
 
-def feeds(bundle: Bundle, recordings: Sequence[Samples], most: int) -> list[Tensors]:
+def calibration_inputs(bundle: Bundle, recordings: Sequence[Samples], most: int) -> list[Tensors]:
     """At most that many inputs of one run each, evenly taken from recordings at the front end's rate.
 
     Those of a streaming model have the caches that the fp32 model had left behind by then.

@@ -5,7 +5,6 @@ A backbone with a head on top, which scores windows, or a streaming student, whi
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from trainer.models.streaming_vit import StreamConfig, StreamViT
@@ -14,7 +13,7 @@ from trainer.models.vit import ViT, ViTConfig
 Head = Literal["clip", "frame"]
 
 
-class ClipClassifier(nn.Module):
+class WindowNetwork(nn.Module):
     """Log-mel (batch, frames, mels) to logits: (batch, classes), with a frame head (batch, time patches, classes).
 
     The clip head sees the mean of the patch tokens beside the class token, as AST and ASiT fine-tune. The frame head
@@ -41,8 +40,8 @@ class ClipClassifier(nn.Module):
         return self.head(pooled)  # type: ignore[no-any-return]
 
 
-class StreamClassifier(nn.Module):
-    """A streaming student as a classifier of windows: log-mel (batch, frames, mels) to logits (batch, steps, classes).
+class StreamNetwork(nn.Module):
+    """A streaming student with the labels of a task: log-mel (batch, frames, mels) to logits (batch, steps, classes).
 
     Each class is for itself, and every time step of 160 ms has its scores.
     """
@@ -61,20 +60,4 @@ class StreamClassifier(nn.Module):
         return self.student(log_mel)[0].frames  # type: ignore[no-any-return]
 
 
-Network = ClipClassifier | StreamClassifier
-
-
-class Scores(nn.Module):
-    """What a device runs: the classifier with its logits turned into probabilities."""
-
-    def __init__(self, classifier: Network, steps: int = 1) -> None:
-        """With a frame head, the newest `steps` time patches are given out, (batch, steps, classes)."""
-        super().__init__()
-        self.classifier = classifier
-        self.steps = steps
-
-    def forward(self, log_mel: Tensor) -> Tensor:
-        logits = self.classifier(log_mel)
-        if self.classifier.kind == "frame":
-            logits = logits[:, -self.steps :]
-        return logits.softmax(dim=-1) if self.classifier.exclusive else torch.sigmoid(logits)
+FinetunedNetwork = WindowNetwork | StreamNetwork

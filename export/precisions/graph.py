@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from export.compact import unpack
+from export.precisions.compact import unpack
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
 
@@ -86,7 +86,7 @@ def local_errors(reference: ModelProto, variant: ModelProto, feeds: Iterable[Ten
 
     Returns name in the trained model to relative L2 error (infinite where the variant overflows). Errors of earlier
     layers do not count: this finds the layer that loses, not the one at the end that shows it. Both models compute in
-    float32 (see `export.fp16.widened`) and call their tensors alike.
+    float32 (see `export.precisions.fp16.widened`) and call their tensors alike.
     """
     names = layer_names(reference)
     produced = {name for node in variant.graph.node for name in node.output}

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from asit_edge.audio.samples import Samples
-from asit_edge.detect.chunker import Scorer
 from asit_edge.detect.clip_scores import clip_scores
 from asit_edge.model.bundle import Manifest
 from asit_edge.model.classifier import Classifier, Scores
 from asit_edge.model.frontend import FrontEnd
 from asit_edge.model.variant import Gate
+from trainer.evaluation.decisions import decision_scores
 from trainer.evaluation.metrics import average_precision
 
 LIMITS: dict[str, dict[str, float]] = {
@@ -40,31 +40,29 @@ LIMITS: dict[str, dict[str, float]] = {
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a model made of recordings: per recording its decisions (n, classes)."""
+class Decisions:
+    """What a model decided on recordings: for each the scores of its decisions (n, classes)."""
 
-    decisions: list[Scores]
+    scores: list[Scores]
 
     @property
     def all(self) -> Scores:
-        return np.concatenate(self.decisions)
+        return np.concatenate(self.scores)
 
     @property
     def clips(self) -> Scores:
         """(recordings, classes), as `asit-edge tag` would score them."""
-        return np.stack([clip_scores(scores) for scores in self.decisions])
+        return np.stack([clip_scores(scores) for scores in self.scores])
 
 
-def hear(classifier: Classifier, front_end: FrontEnd, recordings: Sequence[Samples]) -> Heard:
+def decisions_on(classifier: Classifier, front_end: FrontEnd, recordings: Sequence[Samples]) -> Decisions:
     """Every decision of a model on recordings at the front end's rate."""
-    heard = []
-    for samples in recordings:
-        scorer = Scorer(front_end, classifier, front_end.sample_rate)
-        heard.append(np.stack([decision.scores for decision in (*scorer.push(samples), *scorer.flush())]))
-    return Heard(heard)
+    return Decisions([decision_scores(classifier, front_end, samples) for samples in recordings])
 
 
-def measure(reference: Heard, variant: Heard, manifest: Manifest, labels: Sequence[str | None]) -> dict[str, float]:
+def compare(
+    reference: Decisions, variant: Decisions, manifest: Manifest, labels: Sequence[str | None]
+) -> dict[str, float]:
     """What the variant loses; keys as in `asit_edge.model.bundle.Gate`.
 
     Accuracy (best class among those that the labels have) and mean average precision are of whole recordings, and
@@ -84,7 +82,7 @@ def measure(reference: Heard, variant: Heard, manifest: Manifest, labels: Sequen
     columns = sorted({names.index(str(labels[index])) for index in known})
     if len(columns) > 1:
         true = np.array([columns.index(names.index(str(labels[index]))) for index in known])
-        before, after = (quality(heard.clips[known][:, columns], true) for heard in (reference, variant))
+        before, after = (quality(one.clips[known][:, columns], true) for one in (reference, variant))
         measured["accuracy_loss"] = before[0] - after[0]
         measured["map_loss"] = before[1] - after[1]
     return {name: round(value, 6) for name, value in measured.items()}

@@ -18,10 +18,10 @@ from asit_edge.model.backends.tensorrt import installed
 from asit_edge.model.bundle import load_bundle
 from asit_edge.model.golden import golden_error
 from export.audio import read_audio
-from export.bundle import write_bundle
-from export.compact import SMALLEST, pack, round_weights, unpack
-from export.graph import layer_names, linear_layers, load, session
-from export.variants import write_variants
+from export.bundling import write_bundle
+from export.lowering import write_variants
+from export.precisions.compact import SMALLEST, pack, round_weights, unpack
+from export.precisions.graph import layer_names, linear_layers, load, session
 from tests.export.conftest import LENIENT
 
 
@@ -141,6 +141,6 @@ def test_what_rounding_changes_on_real_audio_is_judged(
     audio = read_audio(clips, 100)
     out = tmp_path / "compact"
     write_bundle(window_checkpoint, out, "small", "1", "MIT", {}, 0.5, 0.3, audio, compact=16)
-    monkeypatch.setattr("export.bundle.ROUNDING", {16: 1e-9})
+    monkeypatch.setattr("export.bundling.ROUNDING", {16: 1e-9})
     with pytest.raises(AsitEdgeError, match="on real audio the ONNX model does not compute what the checkpoint does"):
         write_bundle(window_checkpoint, out, "small", "1", "MIT", {}, 0.5, 0.3, audio, compact=16)

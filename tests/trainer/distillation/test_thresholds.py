@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from asit_edge.errors import WrongUse
 from trainer.data.audioset import read_labels
-from trainer.thresholds import threshold_for
+from trainer.distillation.thresholds import threshold_for
 
-FOLDER = Path(__file__).parent.parent.parent / "trainer"
+FOLDER = Path(__file__).parents[3] / "trainer"
 
 
 def test_the_lowest_score_that_is_right_often_enough() -> None:

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from asit_edge.model.bundle import Manifest, load_bundle
 from asit_edge.model.variant import Gate
-from export.gate import LIMITS, Heard, judge, measure, quality
+from export.precisions.gate import LIMITS, Decisions, compare, judge, quality
 
 SCORES = arrays(np.float32, (6, 2), elements=st.floats(0, 1, width=32))
 
@@ -20,9 +20,9 @@ def manifest(tone_bundle: Path) -> Manifest:
     return load_bundle(tone_bundle).manifest
 
 
-def heard(scores: np.ndarray) -> Heard:
+def decisions(scores: np.ndarray) -> Decisions:
     """Three recordings with two decisions each."""
-    return Heard(np.split(scores.astype(np.float32), 3))
+    return Decisions(np.split(scores.astype(np.float32), 3))
 
 
 LABELS = ["Low tone", "High tone", "Low tone"]
@@ -30,7 +30,7 @@ LABELS = ["Low tone", "High tone", "Low tone"]
 
 @given(scores=SCORES)
 def test_the_same_scores_lose_nothing(manifest: Manifest, scores: np.ndarray) -> None:
-    measured = measure(heard(scores), heard(scores), manifest, LABELS)
+    measured = compare(decisions(scores), decisions(scores), manifest, LABELS)
     assert set(measured.values()) == {0.0}
     assert measured.keys() == LIMITS["int8"].keys() == LIMITS["fp16"].keys()
     assert judge("int8", "tones", measured, {}, {}).passed
@@ -40,7 +40,9 @@ def test_the_same_scores_lose_nothing(manifest: Manifest, scores: np.ndarray) ->
 def test_a_score_that_is_no_number_fails(manifest: Manifest, scores: np.ndarray, row: int, column: int) -> None:
     broken = scores.copy()
     broken[row, column] = np.nan
-    gate = judge("int8", "tones", measure(heard(scores), heard(broken), manifest, LABELS), {"max_error": 1.0}, {})
+    gate = judge(
+        "int8", "tones", compare(decisions(scores), decisions(broken), manifest, LABELS), {"max_error": 1.0}, {}
+    )
     assert not gate.passed
     assert "max_error" in gate.failures
 
@@ -51,23 +53,23 @@ def test_each_kind_of_loss_is_measured(manifest: Manifest) -> None:
     after[0] = [0.7, 0.1]  # only the size
     after[4] = [0.3, 0.4]  # another best class
     after[5] = [0.55, 0.2]  # above its threshold of 0.5 now
-    measured = measure(heard(before), heard(after), manifest, [None, None, None])
+    measured = compare(decisions(before), decisions(after), manifest, [None, None, None])
     assert measured["max_error"] == pytest.approx(0.2)
     assert measured["top1_change"] == pytest.approx(1 / 6, abs=1e-6)
     assert measured["event_change"] == pytest.approx(1 / 6, abs=1e-6)
     assert 0.1 < measured["relative_error"] < 0.5
     assert "accuracy_loss" not in measured
     after[4:] = [0.1, 0.9]  # the third recording is taken for a high tone
-    labelled = measure(heard(before), heard(after), manifest, LABELS)
+    labelled = compare(decisions(before), decisions(after), manifest, LABELS)
     assert labelled["accuracy_loss"] == pytest.approx(1 / 3, abs=1e-6)
     assert labelled["map_loss"] > 0
-    gain = measure(heard(after), heard(before), manifest, LABELS)
+    gain = compare(decisions(after), decisions(before), manifest, LABELS)
     assert gain["accuracy_loss"] == pytest.approx(-1 / 3, abs=1e-6)
 
 
 def test_labels_that_the_model_does_not_know_do_not_count(manifest: Manifest) -> None:
     scores = np.full((6, 2), 0.5)
-    assert "accuracy_loss" not in measure(heard(scores), heard(scores), manifest, ["Dog", "Low tone", None])
+    assert "accuracy_loss" not in compare(decisions(scores), decisions(scores), manifest, ["Dog", "Low tone", None])
 
 
 def test_quality_of_perfect_and_of_upside_down_scores() -> None:

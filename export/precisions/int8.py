@@ -10,28 +10,26 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from onnx import ModelProto
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader
 
 from asit_edge.errors import AsitEdgeError, one_line
-from export.graph import Tensors, linear_layers, load
+from export.precisions.graph import Tensors, linear_layers, load
 
 
-class _Feeds(CalibrationDataReader):  # type: ignore[misc]
+class _Inputs(CalibrationDataReader):  # type: ignore[misc]
     """What the calibrator runs the model on."""
 
-    def __init__(self, feeds: Iterable[Tensors]) -> None:
-        self._feeds: Iterator[Tensors] = iter(feeds)
+    def __init__(self, inputs: Iterable[Tensors]) -> None:
+        self._inputs: Iterator[Tensors] = iter(inputs)
 
     def get_next(self) -> dict[str, Any] | None:
-        feed = next(self._feeds, None)
-        return None if feed is None else dict(feed)
+        one = next(self._inputs, None)
+        return None if one is None else dict(one)
 
 
-def quantise(model: Path, feeds: Iterable[Tensors], out: Path, keep: Iterable[str] = ()) -> None:
-    """Writes the int8 model, calibrated on feeds (name of each input to its array).
+def to_int8(model: Path, inputs: Iterable[Tensors], out: Path, keep: Iterable[str] = ()) -> None:
+    """Writes the int8 model, calibrated on `inputs` (name of each input to its array).
 
     Weights get a scale per output channel, inputs of layers one scale. Scales are float32 with zero points of zero,
     which is what TensorRT takes. `keep` are nodes that stay float32. Raises AsitEdgeError if there is nothing to do.
@@ -53,7 +51,7 @@ def quantise(model: Path, feeds: Iterable[Tensors], out: Path, keep: Iterable[st
             quantize_static(
                 str(model),
                 str(Path(scratch) / out.name),
-                _Feeds(feeds),
+                _Inputs(inputs),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 op_types_to_quantize=["MatMul", "Gemm"],
@@ -68,14 +66,3 @@ def quantise(model: Path, feeds: Iterable[Tensors], out: Path, keep: Iterable[st
         finally:
             logging.disable(logging.NOTSET)
         out.write_bytes((Path(scratch) / out.name).read_bytes())
-
-
-def asymmetric(model: ModelProto) -> list[str]:
-    """Names of zero points that are not zero; none in what `quantise` writes."""
-    values = {tensor.name: tensor for tensor in model.graph.initializer}
-    from onnx import numpy_helper
-
-    names = {
-        node.input[2] for node in model.graph.node if node.op_type.endswith("uantizeLinear") and len(node.input) > 2
-    }
-    return sorted(name for name in names if np.any(numpy_helper.to_array(values[name])))

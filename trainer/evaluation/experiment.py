@@ -1,0 +1,124 @@
+"""One run of fine-tuning from beginning to end: trained, chosen by validation, tested once, saved, and summed up."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from asit_edge.audio.samples import Samples
+from asit_edge.errors import AsitEdgeError
+from trainer.data.dataset import Dataset
+from trainer.data.decode import LazyClips
+from trainer.data.layouts.folder import write_table
+from trainer.evaluation.metrics import mean_average_precision
+from trainer.evaluation.results import evaluate, plain
+from trainer.evaluation.scoring import checkpoint_model
+from trainer.evaluation.selection import choose_thresholds, decision_map, fast_scores
+from trainer.finetuning.checkpoint import load_finetuned, save_finetuned
+from trainer.finetuning.config import FinetuneConfig, same_run
+from trainer.finetuning.loop import train
+from trainer.finetuning.splits import Split
+from trainer.models.finetuned import FinetunedNetwork
+
+Record = dict[str, Any]
+"""What a run says of itself: its data, its thresholds, its results."""
+
+DETECTION = ("psds1", "psds2", "miss_rate", "alarms_per_hour", "delay_p50", "delay_p95")
+"""Results on strong labels that a record has."""
+
+
+def fine_tune(dataset: Dataset, clips: Sequence[Samples], split: Split, config: FinetuneConfig, path: Path) -> Record:
+    """One run: trains, selects, tests, saves the checkpoint; returns its record.
+
+    Where the split is ours, the test recordings are listed in a table beside the checkpoint.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    training, held = dataset.choose(split.train), dataset.choose(split.validation)
+    rate = config.spec.sample_rate
+    own = LazyClips(training.recordings, rate) if config.workers else [clips[index] for index in split.train]
+    held_clips = LazyClips(held.recordings, rate) if config.workers else [clips[index] for index in split.validation]
+    labels = dataset.labels
+    validate = _validation(dataset, held, held_clips, config, device)
+    events = training.events if dataset.strong else None
+    steps = config.steps if config.epochs is None else config.epochs * max(len(training.recordings) // config.batch, 1)
+    running = replace(config, steps=steps)
+    names = [label.name for label in labels]
+    judge = validate if split.validation else None
+    model = train(own, training.targets, running, device, path.stem, events, judge, names)
+    record: Record = {
+        "data": dataset.name,
+        "trained_on_clips": len(split.train),
+        "validated_on_clips": len(split.validation),
+        "test_fold": split.fold,
+    }
+    if split.validation:
+        record["validation"] = round(validate(model), 4)
+        record["thresholds"] = choose_thresholds(checkpoint_model(path.stem, model, config, labels), held, held_clips)
+    if split.test:
+        tested = dataset.choose(split.test)
+        if not any(one.part for one in tested.recordings):
+            record["tested_on"] = sorted(set(tested.groups))
+            write_table(path.with_suffix(".csv"), tested)
+        _, results = evaluate(checkpoint_model(path.stem, model, config, labels, record), tested)
+        record |= {"clips": len(split.test), "map": results["map"]["value"]}
+        if "accuracy" in results:
+            record["accuracy"] = results["accuracy"]["value"]
+        if "detection" in results:
+            record |= {key: results["detection"][key] for key in DETECTION}
+    save_finetuned(path, model.cpu(), running, labels, plain(record))
+    return record
+
+
+def _validation(
+    dataset: Dataset, held: Dataset, clips: Sequence[Samples], config: FinetuneConfig, device: torch.device
+) -> Callable[[FinetunedNetwork], float]:
+    """By what weights are chosen, higher is better: accuracy where a clip has one class, else average precision."""
+
+    def validate(model: FinetunedNetwork) -> float:
+        if dataset.strong or config.student is not None:
+            scorer = checkpoint_model("validation", model, config, dataset.labels)
+            if dataset.strong:
+                return decision_map([scorer.timeline(clip) for clip in clips], held)
+            scores = scorer.clips(clips)
+        else:
+            scores = fast_scores(model, clips, config, device)
+        if dataset.single_label:
+            return float((scores.argmax(axis=1) == held.targets.argmax(axis=1)).mean())
+        return mean_average_precision(scores, held.targets > 0)
+
+    return validate
+
+
+def finished(path: Path, config: FinetuneConfig, split: Split) -> Record | None:
+    """The record of a run that is already there; None if it is not, or was made with other settings."""
+    if not path.is_file():
+        return None
+    try:
+        _, saved, _, record = load_finetuned(path)
+    except AsitEdgeError:
+        return None
+    if config.epochs is not None:
+        saved = replace(saved, steps=config.steps)
+    return record if same_run(saved, config) and record.get("trained_on_clips") == len(split.train) else None
+
+
+def summary(records: dict[str, dict[int, Record]]) -> str:
+    """A line a fold with every seed, and the means over folds: mean and deviation over seeds."""
+    first = next(iter(next(iter(records.values())).values()))
+    key = "accuracy" if "accuracy" in first else "map"
+    if key not in first:
+        return "nothing was tested"
+    title = "accuracy" if key == "accuracy" else "mAP"
+    lines = []
+    for name, by_seed in records.items():
+        values = " ".join(f"{record[key]:.3f}" for record in by_seed.values())
+        lines.append(f"{name}: {title} {values} on {next(iter(by_seed.values()))['clips']} clips")
+    seeds = list(next(iter(records.values())))
+    means = [float(np.mean([by_seed[seed][key] for by_seed in records.values()])) for seed in seeds]
+    if len(records) > 1 or len(seeds) > 1:
+        spread = f", deviation over {len(seeds)} seeds {np.std(means, ddof=1):.3f}" if len(seeds) > 1 else ""
+        lines.append(f"mean: {title} {np.mean(means):.3f}{spread}")
+    return "\n".join(lines)
