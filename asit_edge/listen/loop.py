@@ -197,7 +197,7 @@ class ListeningLoop:
         now = self._time.steady()
         if last or now - self._noted_at >= NOTED_EVERY:
             self._noted_at = now
-            until = {one.supervisor.source.name: one.supervisor.heard_until for one in begun}
+            until = {one.supervisor.source.name: one.supervisor.account.heard_until for one in begun}
             self._last_heard.note({name: time for name, time in until.items() if time})
 
     def _decide(self) -> bool:

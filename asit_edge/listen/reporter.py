@@ -80,7 +80,7 @@ class Reporter:
         if name not in self._states or self._states[name][0] != became.state:
             self._states[name] = became.state, supervisor.epoch_now()
         _log(supervisor, became)
-        totals = supervisor.totals
+        totals = supervisor.account.totals
         self._announcer.status(
             Status(
                 schema=1,

@@ -142,8 +142,8 @@ class Running:
 
     def heard(self, seconds: float) -> None:
         [supervisor] = self.loop.supervisors
-        enough = supervisor.totals.heard + seconds
-        wait_for(lambda: supervisor.totals.heard >= enough, 20, f"{seconds} s of audio")
+        enough = supervisor.account.totals.heard + seconds
+        wait_for(lambda: supervisor.account.totals.heard >= enough, 20, f"{seconds} s of audio")
 
 
 def test_a_stream_of_another_rate_is_heard(tone_bundle: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_source_faster_than_real_time_is_held_back(tone_bundle: Path) -> None:
         time.sleep(3)
         lasted = time.monotonic() - began
     [supervisor] = running.loop.supervisors
-    assert supervisor.totals.heard < lasted + 5 + 2, "at most what it may catch up"
+    assert supervisor.account.totals.heard < lasted + 5 + 2, "at most what it may catch up"
     assert running.notes.gaps == [], "nothing is overrun"
 
 

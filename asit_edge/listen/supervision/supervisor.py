@@ -14,7 +14,7 @@ from asit_edge.audio.ring import PAUSE
 from asit_edge.audio.sources.source import Capture, Source
 from asit_edge.detect.pipeline import Pipeline
 from asit_edge.errors import AsitEdgeError
-from asit_edge.listen.supervision.account import Account, Totals
+from asit_edge.listen.supervision.account import Account
 from asit_edge.listen.supervision.arrivals import Arrivals
 from asit_edge.listen.supervision.facts import Became, Fact, Tick
 from asit_edge.listen.supervision.opening import Attempt, Opening, close_in_background
@@ -73,7 +73,7 @@ class SourceSupervisor:
         self._time = clock
         self._close_capture = close
         self._opening = Opening(source, now, attempt)
-        self._account = Account(source.name, pipeline, model_rate, watch.silent_after if source.live else 0.0, clock)
+        self.account = Account(source.name, pipeline, model_rate, watch.silent_after if source.live else 0.0, clock)
         self._arrivals = Arrivals(1, source.live, now, clock.asleep())
         self._index = 0
         """The sample of the capture that is read next."""
@@ -85,7 +85,7 @@ class SourceSupervisor:
         if self.over:
             return Tick([], busy=False)
         now = self._time.steady()
-        self._account.follow_wall(now)
+        self.account.follow_wall(now)
         busy = self._open(now) if self.capture is None else self._take(self.capture, now)
         if not self.over:
             self._become(*self._reported())
@@ -96,18 +96,9 @@ class SourceSupervisor:
         return self.phase is Phase.OVER
 
     @property
-    def totals(self) -> Totals:
-        return self._account.totals
-
-    @property
     def clock(self) -> SampleClock | None:
         """When positions were; None before the first sample."""
-        return self._account.timeline.clock
-
-    @property
-    def heard_until(self) -> float | None:
-        """When the last sample was heard that counts as heard, in epoch seconds; None before the first."""
-        return self._account.heard_until
+        return self.account.timeline.clock
 
     @property
     def backlog(self) -> float:
@@ -124,18 +115,18 @@ class SourceSupervisor:
     @property
     def progress(self) -> int:
         """Grows while audio is dealt with: decided on, or passed over because it is not to be listened to."""
-        return self._index if self.muted or self._account.intake.silent else self.pipeline.progress
+        return self._index if self.muted or self.account.intake.silent else self.pipeline.progress
 
     def epoch_now(self) -> float:
         """The time on the clock of events; steps of the system clock do not move it."""
-        return self._account.timeline.epoch_at(self._time.steady(), self._time.wall())
+        return self.account.timeline.epoch_at(self._time.steady(), self._time.wall())
 
     def mute(self, why: str) -> list[Fact]:
         """From now on nothing is listened to, for that reason; "" listens again."""
         if why and not self.muted:
-            self._account.interrupt("muted")
+            self.account.interrupt("muted")
         if self.muted and not why:
-            self._account.intake.interrupt()
+            self.account.intake.interrupt()
             if self.capture:  # what was recorded meanwhile is not listened to afterwards
                 self._index += self.capture.ring.skip(self.capture.ring.unread)
         self.muted = why
@@ -152,14 +143,14 @@ class SourceSupervisor:
             self._place(capture, now, ending=True)
             while capture.ring.unread and self._arrivals.placed:
                 self._read(capture, capture.rate // 2)
-            waited = self._account.timeline.behind(now, self._index, capture.rate)
+            waited = self.account.timeline.behind(now, self._index, capture.rate)
             if self.source.live and self._arrivals.placed and waited > PAUSE:
-                self._account.interrupt("stalled")
+                self.account.interrupt("stalled")
         self._finish(now, "stopped")
         return self._facts()
 
     def _facts(self) -> list[Fact]:
-        facts, self._account.facts = self._account.facts, []
+        facts, self.account.facts = self.account.facts, []
         return facts
 
     # Opening.
@@ -175,7 +166,7 @@ class SourceSupervisor:
         self.capture, self.phase = capture, Phase.AWAITING
         self._index = 0
         self._arrivals = Arrivals(capture.rate, self.source.live, self._time.steady(), self._time.asleep())
-        self._account.intake.begin(capture.rate)
+        self.account.intake.begin(capture.rate)
         return True
 
     def _failed(self, now: float, error: AsitEdgeError) -> None:
@@ -210,7 +201,7 @@ class SourceSupervisor:
         if begin is not None:
             self.phase = Phase.RECEIVING
             self._opening.error = None
-            self._account.begin(begin, capture.rate, live=self.source.live, muted=bool(self.muted))
+            self.account.begin(begin, capture.rate, live=self.source.live, muted=bool(self.muted))
 
     def _took_something(self, capture: Capture, now: float, *, ending: bool) -> bool:
         if self.pipeline.due > 2:
@@ -219,7 +210,7 @@ class SourceSupervisor:
         verdict = self._arrivals.judge(ring.pause, last, self._index, now, ending=ending)
         if verdict.lost:
             stalled = verdict.judged or self._arrivals.stalled
-            self._account.lose(verdict.lost, "stalled" if stalled else "overrun")
+            self.account.lose(verdict.lost, "stalled" if stalled else "overrun")
             self._arrivals.shift(verdict.lost)
         if verdict.judged:
             self._arrivals.stalled = False
@@ -228,12 +219,12 @@ class SourceSupervisor:
             return False
         if self.source.live and verdict.readable is None and not verdict.lost:
             if now - last[1] < AWAKE:
-                self._account.timeline.awake(self._time.asleep())
-            if self._account.follow_drift(verdict.drifted):
+                self.account.timeline.awake(self._time.asleep())
+            if self.account.follow_drift(verdict.drifted):
                 self._arrivals.shift(verdict.drifted)
         if self.source.live and ring.unread > ring.capacity - MARGIN * rate:
             # The model cannot keep up: rather miss a stretch, and say so, than fall behind for ever.
-            self._account.interrupt("overload")
+            self.account.interrupt("overload")
             self._index += ring.skip(ring.unread - ring.capacity // 3)
         if ring.unread < rate // 25 and not ending:
             return False
@@ -243,11 +234,11 @@ class SourceSupervisor:
         """Takes up to so many samples on their way."""
         read = capture.ring.read(most)
         if read.lost:
-            self._account.interrupt("overrun")
+            self.account.interrupt("overrun")
             self._index = read.position
         if not len(read.samples):
             return False
-        heard = self._account.hear(read.samples, self._index, capture.rate, muted=bool(self.muted))
+        heard = self.account.hear(read.samples, self._index, capture.rate, muted=bool(self.muted))
         if heard and self._index > STEADY_AFTER * capture.rate:
             self._opening.works()
         self._index = read.position + len(read.samples)
@@ -261,7 +252,7 @@ class SourceSupervisor:
         if self._arrivals.stalled and placed:
             self._read(capture, capture.rate // 2)
             if not capture.ring.unread:
-                self._account.interrupt("stalled")
+                self.account.interrupt("stalled")
         if waiting > (self._watch.reopen_after if placed else max(self._watch.reopen_after, FIRST_AUDIO)):
             self._lose(now, f"nothing arrived for {waiting:.0f} s", "stalled")
 
@@ -270,17 +261,17 @@ class SourceSupervisor:
         capture, self.capture, self.phase = self.capture, None, Phase.OPENING
         assert capture is not None
         self._close_capture(capture)
-        self._account.note = ""
+        self.account.note = ""
         if why == "" or self.source.longest_pause is None:
             self.broken = why
             self._finish(now, "failed" if why else "stopped", why)
             return
-        self._account.interrupt(cause)
+        self.account.interrupt(cause)
         self._failed(now, AsitEdgeError(why))
 
     def _finish(self, now: float, state: State, detail: str = "") -> None:
         """Nothing more will come of this source."""
-        self._account.finish(now)
+        self.account.finish(now)
         self.phase = Phase.OVER
         self._become(state, detail)
 
@@ -293,11 +284,11 @@ class SourceSupervisor:
             begun=self.clock is not None,
             stalled_after=self._watch.stall_after if self._arrivals.stalled else None,
             muted=self.muted,
-            silent=self._account.intake.silent,
-            notes=(self.burden, self._account.note),
+            silent=self.account.intake.silent,
+            notes=(self.burden, self.account.note),
         )
 
     def _become(self, state: State, detail: str) -> None:
         if (state, detail) != (self.state, self.detail) or self.over:
             self.state, self.detail = state, detail
-            self._account.facts.append(Became(state, detail))
+            self.account.facts.append(Became(state, detail))
