@@ -7,6 +7,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+_PRIVATE = {"url", "host", "password_file", "token_file", "options", "run"}
+"""Keys whose values may have a secret in them, or be one: they are not repeated."""
+
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first problem in words, with the nearest valid key where the key is unknown."""
@@ -18,6 +21,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"key {key!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
+    if key.rpartition(".")[2] in _PRIVATE:
+        return f"{key}: {message}"
     if isinstance(problem["input"], (str, int, float, bool)) and problem["type"] != "value_error":
         message += f", not {problem['input']!r}"
     return f"{key}: {message}" if key else message

@@ -1,13 +1,14 @@
 """`mqtt`, `home_assistant`, `sinks` and `store` in config.yaml: where events go, and where they wait."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from asit_edge.config.secrets import read_secret
 from asit_edge.config.section import Name, Section
-from asit_edge.errors import WrongUse, one_line
 from asit_edge.host.directories import state_directory
 
 
@@ -49,6 +50,17 @@ class Mqtt(Section):
     backlog_rate: float = Field(100.0, ge=1, description="messages a second, at most, of what waited for the broker")
     tls: Tls = Tls()
 
+    @field_validator("host")
+    @classmethod
+    def _host_alone(cls, host: str | None) -> str | None:
+        # What is wrong here is often a whole address with its password: it is not repeated.
+        if host is not None and (re.search(r"://|[/@?#\s]", host) or re.search(r"^[^:]*:\d*$", host)):
+            raise ValueError(
+                "must be a host name or an IP address alone, such as broker.local; what else stands in an address goes "
+                "into mqtt.port, mqtt.username, mqtt.password_file and mqtt.tls.enabled"
+            )
+        return host
+
     @property
     def effective_port(self) -> int:
         if self.port is not None:
@@ -62,10 +74,7 @@ class Mqtt(Section):
             return password
         if self.password_file is None:
             return None
-        try:
-            return self.password_file.read_text(encoding="utf-8").partition("\n")[0].strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise WrongUse(f"mqtt.password_file {self.password_file}: {one_line(error)}") from None
+        return read_secret(self.password_file, "mqtt.password_file")
 
 
 class HomeAssistant(Section):
@@ -87,7 +96,9 @@ class WebhookSink(_Filtered):
 
     type: Literal["webhook"]
     name: Name = "webhook"
-    url: str = Field(pattern=r"^https?://[^/\s]+\S*$")
+    url: str = Field(
+        pattern=r"^(https?://[^/\s]+\S*|\$\{\w+\}\S*)$", description="${NAME} in it is taken from the environment"
+    )
     token_file: Path | None = Field(None, description="its first line is sent as `Authorization: Bearer`")
     ca_file: Path | None = Field(None, description="PEM; null: the system's certificate authorities")
     timeout: float = Field(10.0, gt=0, le=300, description="seconds")

@@ -38,7 +38,8 @@ class StreamSource(_LiveSource):
 
     type: Literal["stream"] = "stream"
     name: Name = "stream"
-    url: str = Field(min_length=1)
+    url: str = Field(min_length=1, description="${NAME} in it is taken from the environment")
+    password_file: Path | None = Field(None, description="its first line is the password of the user in url")
     options: list[str] = Field(default_factory=list, description='ffmpeg\'s, for its input: ["-rtsp_transport", "tcp"]')
     channel: int | None = Field(None, ge=1, le=64, description="which channel, from 1; null: all mixed")
     once: bool = Field(False, description="it is over when it ends; otherwise it is opened again")
