@@ -23,7 +23,6 @@ def read_secret(file: Path, key: str) -> str:
 
     Raises WrongUse, naming `key`, if there is none.
     """
-    file = file.expanduser()
     try:
         with file.open("rb") as opened:
             content = opened.read(MOST)

@@ -45,14 +45,11 @@ def test_a_file_without_a_secret_is_named(tmp_path: Path, content: bytes, messag
         read_secret(file, "mqtt.password_file")
 
 
-def test_a_directory_and_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_and_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="is a directory; name a file"):
         read_secret(tmp_path, "mqtt.password_file")
     with pytest.raises(WrongUse, match=r"nothing: cannot be read \(No such file or directory\)"):
         read_secret(tmp_path / "nothing", "mqtt.password_file")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "password").write_text("secret\n", encoding="utf-8")
-    assert read_secret(Path("~/password"), "mqtt.password_file") == "secret"
 
 
 def test_variables_are_filled_in_as_parts_of_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
