@@ -8,7 +8,6 @@ rings only.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TextIO
 
 from asit_edge.assembly import Model
 from asit_edge.audio.clock import Clock
@@ -22,7 +21,7 @@ from asit_edge.detect.quiet_hours import QuietTimes
 from asit_edge.listen.announcer import Announcer
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.load import Load
-from asit_edge.listen.reporter import Reporter
+from asit_edge.listen.reporter import Output, Reporter
 from asit_edge.listen.supervision.facts import Changed, Missed
 from asit_edge.listen.supervision.opening import Attempt
 from asit_edge.listen.supervision.supervisor import SourceSupervisor, Watch
@@ -65,7 +64,7 @@ class ListeningLoop:
         model: Model,
         sources: list[Source],
         announcer: Announcer,
-        out: TextIO,
+        out: Output,
         clock: Clock,
         attempt: Callable[[Source], Attempt] = Attempt,
         last_heard: LastHeard | None = None,

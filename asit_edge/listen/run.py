@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from typing import TextIO
 
 from asit_edge.assembly import load_model, open_source
 from asit_edge.audio.clock import SystemClock
@@ -12,6 +11,7 @@ from asit_edge.errors import AsitEdgeError
 from asit_edge.host.systemd import Systemd
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
+from asit_edge.listen.reporter import Output
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ DRAIN_SECONDS = 5.0
 """How long the broker gets, when listening ends, to take what is still waiting."""
 
 
-def listen(config: Config, out: TextIO, stopping: Callable[[], bool], rest: Callable[[float], object]) -> None:
+def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Callable[[float], object]) -> None:
     """Listens until `stopping()`, or until every source has ended; writes events to `out`, one JSON object a line.
 
     `rest` waits so many seconds, less when it is time to stop. Raises AsitEdgeError if nothing can be listened to, a
