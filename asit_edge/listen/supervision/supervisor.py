@@ -159,6 +159,7 @@ class SourceSupervisor:
         return self._facts()
 
     def _facts(self) -> list[Fact]:
+        self._account.settle()
         facts, self._account.facts = self._account.facts, []
         return facts
 
