@@ -90,10 +90,14 @@ class Delivery:
         if self._mqtt:
             for event in written:
                 label = self._reported.slugs.get(event.label_id)
-                if label is not None:
+                if label is not None and source in self._sources:  # not of an earlier run's source that is gone
                     self._mqtt.set_state(self._topics.sound(source, label), "OFF" if event.type == "end" else "ON")
         self._wake()
         return written
+
+    def unfinished(self) -> list[Event]:
+        """What an earlier run announced and did not bring to its end."""
+        return self._store.unfinished()
 
     def gap(self, gap: Gap) -> None:
         """Audio was lost: stored and sent like an event."""

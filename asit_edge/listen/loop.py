@@ -184,17 +184,18 @@ class ListeningLoop:
         """Reports what was missed since the run before, and leaves a note for the one after."""
         if self._last_heard is None:
             return
-        begun = [one for one in self._sources.values() if one.supervisor.clock and one.supervisor.source.longest_pause]
+        begun = [one for one in self._sources.values() if one.supervisor.clock and one.supervisor.source.live]
+        last_or_new = last  # a run that is killed within seconds was a run, too
         for source in begun:
             clock, name = source.supervisor.clock, source.supervisor.source.name
             if source.follows_on or clock is None:
                 continue
-            source.follows_on = True
+            source.follows_on = last_or_new = True
             before = self._last_heard.last(name)
             if before is not None and clock.anchor - before > RESTART:
                 self._reporter.report(source.supervisor, [Missed(before, clock.epoch(0), "restart")])
         now = self._time.steady()
-        if last or now - self._noted_at >= NOTED_EVERY:
+        if last_or_new or now - self._noted_at >= NOTED_EVERY:
             self._noted_at = now
             until = {one.supervisor.source.name: one.supervisor.heard_until for one in begun}
             self._last_heard.note({name: time for name, time in until.items() if time})

@@ -1,6 +1,7 @@
 """What `asit-edge listen` does, from the configuration to the last event delivered."""
 
 import logging
+import time
 from collections.abc import Callable
 
 from asit_edge.assembly import load_model, open_source
@@ -12,6 +13,7 @@ from asit_edge.host.systemd import Systemd
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
 from asit_edge.listen.reporter import Output
+from asit_edge.listen.unfinished import end_unfinished
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     last_heard = LastHeard(config.store.effective_path.with_name("heard.json"))
     loop = ListeningLoop(config, model, sources, delivery, out, SystemClock(), last_heard=last_heard)
     delivery.start()
+    end_unfinished(delivery, last_heard.last, time.time(), out)
     loop.start()
     systemd.ready()
     try:

@@ -94,6 +94,13 @@ class Store:
             self._write()
         return written
 
+    def unfinished(self) -> list[Event]:
+        """The last message of every event that began and has not ended, the oldest first. Looks at all that is kept."""
+        last = "SELECT max(seq) FROM event GROUP BY id"
+        query = f"SELECT payload FROM event WHERE seq IN ({last}) AND type != 'end' ORDER BY seq"
+        with self._lock:
+            return [Event.model_validate_json(payload) for (payload,) in self._disk.read(query)]
+
     def post(self, topic: str, gap: Gap) -> None:
         """Stores and queues a message that is not an event."""
         with self._lock:

@@ -639,3 +639,20 @@ def test_a_model_that_gives_no_numbers_is_a_gap_with_its_cause(
     assert (status.lost, status.gaps) == (pytest.approx(0.32), 1)
     assert status.heard + status.lost == pytest.approx(5, abs=0.05)
     assert caplog.text.count("the model gives no numbers") == 1
+
+
+def test_a_pipe_has_a_gap_between_runs_too_and_a_run_of_seconds_is_one(
+    scene: Callable[..., Scene], tmp_path: Path
+) -> None:
+    file = tmp_path / "heard.json"
+    story = scene()
+    story.mic.longest_pause = None  # over when it has ended, as standard input is
+    story.make(LastHeard(file))
+    story.noise(4)  # killed
+    story.clock.advance(60)
+    story.make(LastHeard(file))
+    story.noise(4)
+    [(cause, begin, duration)] = story.gaps()
+    assert cause == "restart"
+    assert 0 <= begin <= 4
+    assert begin + duration == pytest.approx(64, abs=0.05)

@@ -12,7 +12,7 @@ LOUDEST = 8.0
 
 
 def checked(block: Block) -> tuple[Block, list[str]]:
-    """A block (n, channels) without samples that no microphone gives, and what is wrong with it in words for the user."""
+    """A block (n, channels) without samples that no microphone gives, and what was wrong, in words for the user."""
     problems = []
     if not np.isfinite(block).all():
         problems.append("delivers samples that are not numbers; they are taken as silence")
