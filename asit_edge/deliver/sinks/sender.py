@@ -139,10 +139,12 @@ class Sender:
             if self._in_flight or now < self._retry_at:
                 return False
             self._begin_anew()
-        while self.state and self._room(self._limits) > 0:
-            self._send_announcement(self.state.next())
+        # Events before state: an alarm does not wait behind some hundred topics, and gets through where no connection
+        # lasts for long enough to send them all.
         order = self._order
         order.live_after = self._send_rows(self._limits, order.live_after, None, self._room(self._limits))
+        while self.state and self._room(self._limits) > 0:
+            self._send_announcement(self.state.next())
         if order.boundary:
             free = self._room(self._limits) - (0 if self._suspicion.careful else KEPT_FREE)
             room, before = order.backlog_room(free, now), len(self._in_flight)

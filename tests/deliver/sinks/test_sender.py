@@ -71,15 +71,15 @@ def test_nothing_is_sent_without_a_connection(store: Store, broker: Broker, send
     assert broker.sent == []
 
 
-def test_state_goes_first_then_the_outbox_in_order_until_enough_is_on_its_way(
+def test_events_go_first_in_order_until_enough_is_on_its_way_and_state_follows(
     store: Store, broker: Broker, sender: Sender
 ) -> None:
     store.commit([event(number) for number in range(30)], "mic/event")
     sender.state.update("asit/hall/mic/status", "listening")
     sender.up(Limits(IN_FLIGHT, None))
     assert not sender.send()
-    assert broker.sent[0] == ("asit/hall/mic/status", "listening", True)
-    assert ids(broker) == [f"id-{number}" for number in range(IN_FLIGHT - 1)]
+    assert ids(broker) == [f"id-{number}" for number in range(IN_FLIGHT)]
+    assert len(broker.sent) == IN_FLIGHT
     for number in range(1, IN_FLIGHT + 1):
         sender.acknowledged(number, SUCCESS)
     assert not sender.send()
@@ -88,7 +88,19 @@ def test_state_goes_first_then_the_outbox_in_order_until_enough_is_on_its_way(
     sender.settle()
     assert sender.send(), "the broker has everything"
     assert ids(broker) == [f"id-{number}" for number in range(30)]
+    assert broker.sent[30] == ("asit/hall/mic/status", "listening", True)
     assert store.count_waiting() == 0
+
+
+def test_an_alarm_does_not_wait_behind_state(store: Store, broker: Broker, sender: Sender) -> None:
+    for number in range(300):
+        sender.state.update(f"asit/hall/mic/sound/{number}", "OFF")
+    sender.up(Limits(IN_FLIGHT, None))
+    sender.send()
+    store.commit([event(0)], "mic/event")
+    sender.acknowledged(1, SUCCESS)
+    sender.send()
+    assert broker.sent[IN_FLIGHT][0] == "asit/hall/mic/event"
 
 
 def test_what_was_not_acknowledged_is_sent_again_over_the_next_connection(
