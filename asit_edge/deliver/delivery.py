@@ -155,7 +155,8 @@ class Delivery:
             self._show_health()
 
     def _show_health(self) -> None:
-        problems = [self._store.problem, *(worker.problem for worker in self._workers)]
+        denied = self._mqtt.refusal if self._mqtt else None
+        problems = [self._store.problem, denied, *(worker.problem for worker in self._workers)]
         health = Health(
             schema=1,
             device=self._topics.device,
