@@ -6,12 +6,16 @@ The public face of the library; everything else may move. What is named here is 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from asit_edge.host.telemetry import switch_off
+
 if TYPE_CHECKING:
     from asit_edge.detector import Detector
     from asit_edge.errors import AsitEdgeError
     from asit_edge.messages.event import Event
     from asit_edge.model.bundle import load_bundle
     from asit_edge.mqtt.client import Client
+
+switch_off()
 
 __version__ = "0.1.0"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from asit_edge.audio.level import rms_of
 from asit_edge.audio.sources.source import Source
 from asit_edge.config.root import Config
+from asit_edge.config.secrets import fill_in, read_secret, with_password
 from asit_edge.config.sources import FileSource, SourceSettings, StdinSource, StreamSource
 from asit_edge.detect.chunker import Chunker, Scorer
 from asit_edge.detect.class_settings import class_parents, class_settings
@@ -72,7 +73,7 @@ def open_source(settings: SourceSettings, model_rate: int) -> Source:
         from asit_edge.audio.sources.stream import LONGEST_PAUSE, Stream
 
         pause = None if settings.once else LONGEST_PAUSE
-        return Stream(settings.name, settings.url, settings.options, settings.channel, model_rate, pause)
+        return Stream(settings.name, _address(settings), settings.options, settings.channel, model_rate, pause)
     if isinstance(settings, StdinSource):
         from asit_edge.audio.sources.standard_input import StandardInput
 
@@ -80,3 +81,13 @@ def open_source(settings: SourceSettings, model_rate: int) -> Source:
     from asit_edge.audio.sources.microphone import Microphone  # loads PortAudio, which the others do not need
 
     return Microphone(settings.name, settings.device, settings.channel, settings.rate, model_rate)
+
+
+def _address(settings: StreamSource) -> str:
+    """With the secrets that the configuration leaves to the environment and to files. Raises WrongUse."""
+    where = f"source {settings.name!r}"
+    url = fill_in(settings.url, f"{where}: url")
+    if settings.password_file is None:
+        return url
+    key = f"{where}: password_file"
+    return with_password(url, read_secret(settings.password_file, key), key)

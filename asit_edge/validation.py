@@ -7,6 +7,17 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+_PRIVATE = {"url", "host", "password_file", "token_file", "options", "run"}
+"""Keys whose values may have a secret in them, or be one: they are not repeated."""
+
+
+_PATTERNS = {
+    r"^[A-Za-z0-9_-]{1,64}$": "must be 1 to 64 letters, digits, _ and -",
+    r"^([01]\d|2[0-3]):[0-5]\d$": "must be a time of day from 00:00 to 23:59",
+    r"^[^+#/\s]+(/[^+#/\s]+)*$": "must be a topic without +, #, spaces and empty parts",
+}
+"""Of texts that must look like something: in words what the pattern says."""
+
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first problem in words, with the nearest valid key where the key is unknown."""
@@ -16,8 +27,16 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key {key!r}{_nearest_key(problem, model)}"
     if problem["type"] == "missing":
         return f"key {key!r} is missing"
+    if problem["type"] in ("invalid_key", "string_type") and problem["loc"][-1:] == ("[key]",):
+        return f"{dotted(_without_tags(problem['loc'][:-2], model))}: a key must be a text"
+    if problem["type"] == "finite_number":
+        return f"{key}: must be a finite number"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "string_pattern_mismatch":
+        message = _PATTERNS.get(problem["ctx"]["pattern"], message)
     message = message[:1].lower() + message[1:]
+    if key.rpartition(".")[2] in _PRIVATE:
+        return f"{key}: {message}"
     if isinstance(problem["input"], (str, int, float, bool)) and problem["type"] != "value_error":
         message += f", not {problem['input']!r}"
     return f"{key}: {message}" if key else message

@@ -1,6 +1,10 @@
 """`asit-edge listen`."""
 
+import logging
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Annotated
 
@@ -9,6 +13,10 @@ import typer
 from asit_edge.cli.options import ConfigOption, ModelOption, load_settings, stop_on_signals
 from asit_edge.config.sources import MicrophoneSource, StdinSource
 from asit_edge.errors import WrongUse
+from asit_edge.host.lines import Lines
+
+LAST_LINES = 1.0
+"""Seconds that whoever reads our output gets, when listening ends, for what still waits."""
 
 
 class PcmFormat(str, Enum):
@@ -45,4 +53,26 @@ def listen(
         device = int(microphone) if microphone.isdecimal() else microphone
         settings = settings.model_copy(update={"sources": [MicrophoneSource(device=device)]})
     stopping = stop_on_signals()
-    run(settings, sys.stdout, stopping.is_set, stopping.wait)
+    with _never_waiting() as out:
+        run(settings, out, stopping.is_set, stopping.wait)
+
+
+@contextmanager
+def _never_waiting() -> Iterator[Lines]:
+    """Standard output, and the log too, for as long as listening must not wait for whoever reads them."""
+    # Python has no stdout where a process is started with it closed.
+    out = Lines(sys.stdout.fileno() if sys.stdout else os.open(os.devnull, os.O_WRONLY), "stdout")
+    handlers = [one for one in logging.getLogger().handlers if isinstance(one, logging.StreamHandler)]
+    streams = [one.stream for one in handlers]
+    talk = [Lines(stream.fileno(), "stderr", telling=False) for stream in streams if hasattr(stream, "fileno")]
+    if len(talk) == len(handlers):
+        for handler, lines in zip(handlers, talk, strict=True):
+            handler.setStream(lines)
+    try:
+        yield out
+    finally:
+        out.close(LAST_LINES)
+        for lines in talk:
+            lines.close(LAST_LINES)
+        for handler, stream in zip(handlers, streams, strict=True):
+            handler.setStream(stream)

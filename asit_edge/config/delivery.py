@@ -1,13 +1,14 @@
 """`mqtt`, `home_assistant`, `sinks` and `store` in config.yaml: where events go, and where they wait."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from asit_edge.config.section import Name, Section
-from asit_edge.errors import WrongUse, one_line
+from asit_edge.config.secrets import read_secret
+from asit_edge.config.section import File, Name, Section
 from asit_edge.host.directories import state_directory
 
 
@@ -15,9 +16,9 @@ class Tls(Section):
     """Setting any key, or `enabled`, switches TLS on; certificates and host names are always verified."""
 
     enabled: bool = False
-    ca_file: Path | None = Field(None, description="PEM; null: the system's certificate authorities")
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    ca_file: File | None = Field(None, description="PEM; null: the system's certificate authorities")
+    cert_file: File | None = None
+    key_file: File | None = None
 
     @model_validator(mode="after")
     def _pair(self) -> "Tls":
@@ -38,7 +39,7 @@ class Mqtt(Section):
     transport: Literal["tcp", "websockets"] = "tcp"
     path: str = Field("/mqtt", pattern=r"^/\S*$", description="of the broker's websocket")
     username: str | None = None
-    password_file: Path | None = Field(None, description="or the environment's ASIT_EDGE_MQTT_PASSWORD")
+    password_file: File | None = Field(None, description="or the environment's ASIT_EDGE_MQTT_PASSWORD")
     client_id: str | None = Field(None, min_length=1, description="null: asit-edge-<device>")
     prefix: str = Field("asit", pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$", description="first part of every topic")
     keepalive: int = Field(30, ge=5, le=3_600, description="seconds")
@@ -48,6 +49,17 @@ class Mqtt(Section):
     )
     backlog_rate: float = Field(100.0, ge=1, description="messages a second, at most, of what waited for the broker")
     tls: Tls = Tls()
+
+    @field_validator("host")
+    @classmethod
+    def _host_alone(cls, host: str | None) -> str | None:
+        # What is wrong here is often a whole address with its password: it is not repeated.
+        if host is not None and (re.search(r"://|[/@?#\s]", host) or re.search(r"^[^:]*:\d*$", host)):
+            raise ValueError(
+                "must be a host name or an IP address alone, such as broker.local; what else stands in an address goes "
+                "into mqtt.port, mqtt.username, mqtt.password_file and mqtt.tls.enabled"
+            )
+        return host
 
     @property
     def effective_port(self) -> int:
@@ -62,10 +74,7 @@ class Mqtt(Section):
             return password
         if self.password_file is None:
             return None
-        try:
-            return self.password_file.read_text(encoding="utf-8").partition("\n")[0].strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise WrongUse(f"mqtt.password_file {self.password_file}: {one_line(error)}") from None
+        return read_secret(self.password_file, "mqtt.password_file")
 
 
 class HomeAssistant(Section):
@@ -87,9 +96,11 @@ class WebhookSink(_Filtered):
 
     type: Literal["webhook"]
     name: Name = "webhook"
-    url: str = Field(pattern=r"^https?://[^/\s]+\S*$")
-    token_file: Path | None = Field(None, description="its first line is sent as `Authorization: Bearer`")
-    ca_file: Path | None = Field(None, description="PEM; null: the system's certificate authorities")
+    url: str = Field(
+        pattern=r"^(https?://[^/\s]+\S*|\$\{\w+\}\S*)$", description="${NAME} in it is taken from the environment"
+    )
+    token_file: File | None = Field(None, description="its first line is sent as `Authorization: Bearer`")
+    ca_file: File | None = Field(None, description="PEM; null: the system's certificate authorities")
     timeout: float = Field(10.0, gt=0, le=300, description="seconds")
 
 
@@ -107,7 +118,7 @@ class FileSink(_Filtered):
 
     type: Literal["file"]
     name: Name = "file"
-    path: Path
+    path: File
     max_mb: float = Field(100.0, gt=0, description="then it becomes <path>.1 and a new one begins")
 
 
@@ -117,7 +128,7 @@ SinkSettings = Annotated[WebhookSink | CommandSink | FileSink, Field(discriminat
 class StoreSettings(Section):
     """Where events are kept until the broker has them, and after."""
 
-    path: Path | None = Field(None, description="null: events.db in the state directory")
+    path: File | None = Field(None, description="null: events.db in the state directory")
     keep: int = Field(100_000, ge=100, description="events; beyond it the oldest are dropped, and that is said")
     max_days: float | None = Field(None, gt=0, description="older events are dropped; null: however old")
     max_mb: float = Field(500.0, ge=1, description="size of the file beyond which the oldest are dropped")

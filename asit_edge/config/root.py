@@ -1,14 +1,13 @@
 """The device's configuration: every key with its type, default and meaning. `config.yaml` shows all of them."""
 
 import socket
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from asit_edge.config.delivery import HomeAssistant, Mqtt, SinkSettings, StoreSettings
 from asit_edge.config.events import Events
-from asit_edge.config.section import Name, Section
+from asit_edge.config.section import File, Name, Section
 from asit_edge.config.sources import MicrophoneSource, SourceSettings
 from asit_edge.labels import slug
 from asit_edge.validation import nearest
@@ -17,7 +16,7 @@ from asit_edge.validation import nearest
 class TensorRTSettings(Section):
     """Used where `backend` is, or turns out to be, tensorrt."""
 
-    engines: Path | None = Field(None, description="folder of engines; null: the cache directory")
+    engines: File | None = Field(None, description="folder of engines; null: the cache directory")
     build: Literal["background", "never"] = Field("background", description="what to do without a fitting engine")
     batch: int | None = Field(None, ge=1, le=64, description="streams in one step; null: the number of sources")
     workspace_mb: int = Field(1024, ge=16, le=65_536, description="scratch memory for building, MB")
@@ -27,7 +26,7 @@ class Config(Section):
     """All of `config.yaml`."""
 
     device: Name | None = Field(None, description="this box in topics; null: the host name")
-    model: Path | None = Field(
+    model: File | None = Field(
         None, description="directory of a model bundle, or the name of one in the package; null: the default one"
     )
     backend: Literal["auto", "onnxruntime", "tensorrt"] = "auto"

@@ -1,12 +1,11 @@
 """`sources` in config.yaml: what is listened to."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from asit_edge.config.events import SourceEvents
-from asit_edge.config.section import Name, Section
+from asit_edge.config.section import File, Name, Section
 
 
 class _Source(Section):
@@ -38,7 +37,8 @@ class StreamSource(_LiveSource):
 
     type: Literal["stream"] = "stream"
     name: Name = "stream"
-    url: str = Field(min_length=1)
+    url: str = Field(min_length=1, description="${NAME} in it is taken from the environment")
+    password_file: File | None = Field(None, description="its first line is the password of the user in url")
     options: list[str] = Field(default_factory=list, description='ffmpeg\'s, for its input: ["-rtsp_transport", "tcp"]')
     channel: int | None = Field(None, ge=1, le=64, description="which channel, from 1; null: all mixed")
     once: bool = Field(False, description="it is over when it ends; otherwise it is opened again")
@@ -60,7 +60,7 @@ class FileSource(_Source):
 
     type: Literal["file"] = "file"
     name: Name = "file"
-    path: Path
+    path: File
 
 
 SourceSettings = Annotated[MicrophoneSource | StreamSource | StdinSource | FileSource, Field(discriminator="type")]

@@ -90,10 +90,14 @@ class Delivery:
         if self._mqtt:
             for event in written:
                 label = self._reported.slugs.get(event.label_id)
-                if label is not None:
+                if label is not None and source in self._sources:  # not of an earlier run's source that is gone
                     self._mqtt.set_state(self._topics.sound(source, label), "OFF" if event.type == "end" else "ON")
         self._wake()
         return written
+
+    def unfinished(self) -> list[Event]:
+        """What an earlier run announced and did not bring to its end."""
+        return self._store.unfinished()
 
     def gap(self, gap: Gap) -> None:
         """Audio was lost: stored and sent like an event."""
@@ -151,7 +155,8 @@ class Delivery:
             self._show_health()
 
     def _show_health(self) -> None:
-        problems = [self._store.problem, *(worker.problem for worker in self._workers)]
+        denied = self._mqtt.refusal if self._mqtt else None
+        problems = [self._store.problem, denied, *(worker.problem for worker in self._workers)]
         health = Health(
             schema=1,
             device=self._topics.device,

@@ -16,6 +16,9 @@ from asit_edge.detect.chunker import Chunk, Chunker, decisions
 from asit_edge.detect.tracker import Change, Tracker
 from asit_edge.model.classifier import Classifier, LogMels, Memory, Scores
 
+UNSCORED_AT_MOST = 20
+"""Chunks without scores in a row that are one stretch; what lasts longer is told in several."""
+
 
 @runtime_checkable
 class Skimming(Protocol):
@@ -60,6 +63,13 @@ class Pipeline:
         self._due: deque[Chunk] = deque()
         self._since: int | None = None
         self._skimmed = 0
+        self._unscored: list[tuple[int, int]] = []
+        self._failing: tuple[int, int] | None = None
+
+    @property
+    def failing(self) -> bool:
+        """The model gives no numbers for this stream at the moment."""
+        return self._failing is not None
 
     @property
     def position(self) -> int:
@@ -89,6 +99,7 @@ class Pipeline:
         """What comes next does not follow on: decides on the rest and ends every event."""
         self._due.extend(self._chunker.flush())
         changes = self._catch_up() + self.tracker.finish(self.position)
+        self._close_unscored()
         self._memory = self._classifier.open()
         self._since, self._skimmed = None, 0
         self._quiet = 0
@@ -101,6 +112,11 @@ class Pipeline:
     def finish(self) -> list[Change]:
         """The stream is over: decides on its last samples and ends every event."""
         return self.gap()
+
+    def take_unscored(self) -> list[tuple[int, int]]:
+        """From and to, in positions: audio for which the model gave no numbers, each stretch once, when it is over."""
+        spans, self._unscored = self._unscored, []
+        return spans
 
     def _catch_up(self) -> list[Change]:
         changes: list[Change] = []
@@ -142,8 +158,26 @@ class Pipeline:
 
     def track(self, chunk: Chunk, scores: Scores) -> list[Change]:
         """The chunk's scores (steps, classes), and what was skimmed before it, to what they change."""
+        if not np.isfinite(scores).all():
+            return self._fail(chunk)
+        self._close_unscored()
         self.decided += len(scores)
         return self._track(chunk, scores)
+
+    def _fail(self, chunk: Chunk) -> list[Change]:
+        """No numbers came of the chunk: what sounded ends before it, and the model begins anew, from silence."""
+        begin = chunk.start if self._since is None else self._since
+        self._memory = self._classifier.open()
+        self._since, self._skimmed = None, 0
+        self._failing = (self._failing[0] if self._failing else begin, chunk.end)
+        if self._failing[1] - self._failing[0] > UNSCORED_AT_MOST * (chunk.end - chunk.start):
+            self._close_unscored()
+        return self.tracker.finish(begin)
+
+    def _close_unscored(self) -> None:
+        if self._failing:
+            self._unscored.append(self._failing)
+            self._failing = None
 
     def _track(self, chunk: Chunk, scores: Scores) -> list[Change]:
         changes: list[Change] = []

@@ -3,18 +3,32 @@
 import os
 from pathlib import Path
 
+from asit_edge.errors import WrongUse
+
 
 def default_cache() -> Path:
-    """systemd's `CACHE_DIRECTORY`, or else the user's XDG cache."""
+    """systemd's `CACHE_DIRECTORY`, or else the user's XDG cache. Raises WrongUse where there is none of them."""
     return _directory("CACHE_DIRECTORY", "XDG_CACHE_HOME", ".cache")
 
 
 def state_directory() -> Path:
-    """systemd's `STATE_DIRECTORY`, or else the user's XDG state home."""
+    """systemd's `STATE_DIRECTORY`, or else the user's XDG state home. Raises WrongUse where there is none of them."""
     return _directory("STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state")
+
+
+_WHAT = {"CACHE_DIRECTORY": "engines and measurements", "STATE_DIRECTORY": "the event store"}
+_ALSO = {"CACHE_DIRECTORY": "", "STATE_DIRECTORY": ", or store.path in config.yaml"}
 
 
 def _directory(service: str, user: str, home: str) -> Path:
     if directory := os.environ.get(service):
         return Path(directory.partition(":")[0])
-    return Path(os.environ.get(user) or Path.home() / home) / "asit-edge"
+    if directory := os.environ.get(user):
+        return Path(directory) / "asit-edge"
+    try:
+        return Path.home() / home / "asit-edge"
+    except RuntimeError:  # no HOME, and no entry in the system's list of users, as in some containers
+        raise WrongUse(
+            f"this user (number {os.getuid()}) has no home directory, so there is no place for {_WHAT[service]}; "
+            f"set HOME or {service} to a directory that it may write to{_ALSO[service]}"
+        ) from None

@@ -1,16 +1,49 @@
-"""Files that are always whole."""
+"""Files that are always whole, and nobody else's business: what a microphone heard is for its owner alone."""
 
+import contextlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
 from asit_edge.errors import AsitEdgeError
 
+OWNER_ONLY = 0o600
+"""The mode of every file that is made here; folders are 0700."""
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it that are missing, for the owner alone. Raises OSError."""
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # raises what is wrong if something else has that name
+
+
+def tighten(file: Path) -> None:
+    """Takes from others what an older version, or somebody else, had given them; no file, no harm."""
+    with contextlib.suppress(OSError):  # not ours, or a file system without owners
+        mode = file.stat().st_mode
+        if stat.S_ISREG(mode) and mode & 0o077:
+            file.chmod(OWNER_ONLY)
+
+
+def owner_only(path: str, flags: int) -> int:
+    """An opener for `open`: what is made is for the owner alone, whatever the umask."""
+    return os.open(path, flags, OWNER_ONLY)
+
+
+def make_private(file: Path) -> None:
+    """Makes an empty file if there is none; one that is there is tightened. Raises OSError."""
+    with contextlib.suppress(FileExistsError), open(file, "xb", opener=owner_only):
+        pass
+    tighten(file)
+
 
 def write_whole(file: Path, content: bytes) -> None:
     """Replaces a file in one step, also across a power cut. Raises AsitEdgeError if it cannot be written."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
+        # 0600, as all that tempfile makes.
         with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as partial:
             try:
                 partial.write(content)

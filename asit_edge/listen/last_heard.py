@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from asit_edge.errors import one_line
+from asit_edge.host.files import owner_only, tighten
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +17,8 @@ class LastHeard:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._times: dict[str, float] = {}
+        self._fails = False
+        tighten(path)
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             self._times = {str(name): float(time) for name, time in values.items()}
@@ -33,7 +36,12 @@ class LastHeard:
         self._times.update(times)
         fresh = self._path.with_suffix(".new")
         try:
-            fresh.write_text(json.dumps(self._times), encoding="utf-8")
+            tighten(fresh)
+            with open(fresh, "w", encoding="utf-8", opener=owner_only) as file:
+                file.write(json.dumps(self._times))
             fresh.replace(self._path)
+            self._fails = False
         except OSError as error:
-            log.warning("%s: cannot be written (%s)", self._path, one_line(error))
+            if not self._fails:  # said once, not every ten seconds
+                log.warning("%s: cannot be written (%s)", self._path, one_line(error))
+            self._fails = True

@@ -8,7 +8,6 @@ rings only.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TextIO
 
 from asit_edge.assembly import Model
 from asit_edge.audio.clock import Clock
@@ -22,7 +21,7 @@ from asit_edge.detect.quiet_hours import QuietTimes
 from asit_edge.listen.announcer import Announcer
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.load import Load
-from asit_edge.listen.reporter import Reporter
+from asit_edge.listen.reporter import Output, Reporter
 from asit_edge.listen.supervision.facts import Changed, Missed
 from asit_edge.listen.supervision.opening import Attempt
 from asit_edge.listen.supervision.supervisor import SourceSupervisor, Watch
@@ -65,7 +64,7 @@ class ListeningLoop:
         model: Model,
         sources: list[Source],
         announcer: Announcer,
-        out: TextIO,
+        out: Output,
         clock: Clock,
         attempt: Callable[[Source], Attempt] = Attempt,
         last_heard: LastHeard | None = None,
@@ -185,17 +184,18 @@ class ListeningLoop:
         """Reports what was missed since the run before, and leaves a note for the one after."""
         if self._last_heard is None:
             return
-        begun = [one for one in self._sources.values() if one.supervisor.clock and one.supervisor.source.longest_pause]
+        begun = [one for one in self._sources.values() if one.supervisor.clock and one.supervisor.source.live]
+        last_or_new = last  # a run that is killed within seconds was a run, too
         for source in begun:
             clock, name = source.supervisor.clock, source.supervisor.source.name
             if source.follows_on or clock is None:
                 continue
-            source.follows_on = True
+            source.follows_on = last_or_new = True
             before = self._last_heard.last(name)
             if before is not None and clock.anchor - before > RESTART:
                 self._reporter.report(source.supervisor, [Missed(before, clock.epoch(0), "restart")])
         now = self._time.steady()
-        if last or now - self._noted_at >= NOTED_EVERY:
+        if last_or_new or now - self._noted_at >= NOTED_EVERY:
             self._noted_at = now
             until = {one.supervisor.source.name: one.supervisor.account.heard_until for one in begun}
             self._last_heard.note({name: time for name, time in until.items() if time})

@@ -1,7 +1,7 @@
 """The one place where what became of sources is announced: fused, put into the contract's words, sent on, logged."""
 
 import logging
-from typing import TextIO
+from typing import Protocol
 
 from asit_edge.audio.clock import iso
 from asit_edge.detect.event_writer import EventWriter
@@ -16,10 +16,18 @@ from asit_edge.model.bundle import Manifest
 log = logging.getLogger(__name__)
 
 
+class Output(Protocol):
+    """Takes text and never waits (or is a test's)."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None: ...
+
+
 class Reporter:
     """Of all sources of a device."""
 
-    def __init__(self, device: str, manifest: Manifest, fusion: Fusion, announcer: Announcer, out: TextIO) -> None:
+    def __init__(self, device: str, manifest: Manifest, fusion: Fusion, announcer: Announcer, out: Output) -> None:
         """Events go to `out` too, one JSON object a line."""
         self._device, self._manifest, self._fusion = device, manifest, fusion
         self._announcer, self._out = announcer, out

@@ -1,8 +1,8 @@
 """What `asit-edge listen` does, from the configuration to the last event delivered."""
 
 import logging
+import time
 from collections.abc import Callable
-from typing import TextIO
 
 from asit_edge.assembly import load_model, open_source
 from asit_edge.audio.clock import SystemClock
@@ -12,6 +12,8 @@ from asit_edge.errors import AsitEdgeError
 from asit_edge.host.systemd import Systemd
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
+from asit_edge.listen.reporter import Output
+from asit_edge.listen.unfinished import end_unfinished
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ DRAIN_SECONDS = 5.0
 """How long the broker gets, when listening ends, to take what is still waiting."""
 
 
-def listen(config: Config, out: TextIO, stopping: Callable[[], bool], rest: Callable[[float], object]) -> None:
+def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Callable[[float], object]) -> None:
     """Listens until `stopping()`, or until every source has ended; writes events to `out`, one JSON object a line.
 
     `rest` waits so many seconds, less when it is time to stop. Raises AsitEdgeError if nothing can be listened to, a
@@ -37,6 +39,7 @@ def listen(config: Config, out: TextIO, stopping: Callable[[], bool], rest: Call
     last_heard = LastHeard(config.store.effective_path.with_name("heard.json"))
     loop = ListeningLoop(config, model, sources, delivery, out, SystemClock(), last_heard=last_heard)
     delivery.start()
+    end_unfinished(delivery, last_heard.last, time.time(), out)
     loop.start()
     systemd.ready()
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from asit_edge.errors import WrongUse
 from asit_edge.host.directories import default_cache
 from asit_edge.host.files import write_whole
 from asit_edge.model.bundle import Bundle
@@ -70,7 +71,7 @@ def faster(bundle: Bundle, provider: str, threads: int) -> bool:
     """Was int8 measured to be faster than fp32, with this bundle, on this machine, with this ONNX Runtime?"""
     try:
         record = Record.model_validate(_read(_file()).get(_place(bundle, provider, threads)))
-    except ValidationError:
+    except (ValidationError, WrongUse):  # WrongUse: this user has no place for a cache
         return False
     medians = record.p50_ms
     return "int8" in medians and "fp32" in medians and medians["int8"] < WORTH * medians["fp32"]

@@ -103,6 +103,8 @@ class Connection:
         self._over = threading.Event()
         self._problem: str | None = f"MQTT broker {self.where}: not connected yet"
         self._falls_back = False
+        self._explained = False
+        """Whether the present attempt has come to something: an answer, or a problem that was reported."""
         self._welcomed = False
         self._up_at = 0.0
         self._brief = 0
@@ -212,6 +214,7 @@ class Connection:
             self._unanswered = threading.Timer(ANSWER_SECONDS, self._on_no_answer, [self._client])
             self._unanswered.daemon = True
             self._over.clear()
+            self._explained = False
             try:
                 self._open()
                 self._unanswered.start()
@@ -252,6 +255,7 @@ class Connection:
 
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
         self._unanswered.cancel()
+        self._explained = True
         if reason.is_failure:
             self._falls_back = str(reason) == problems.UNSUPPORTED_PROTOCOL and self._may_fall_back()
             if not self._falls_back:
@@ -273,6 +277,7 @@ class Connection:
 
     def _on_no_answer(self, client: paho.Client) -> None:
         """The broker took the connection and does not answer: some do so when they cannot read MQTT 5."""
+        self._explained = True
         self._falls_back = self._may_fall_back()
         if not self._falls_back:
             self._report(problems.NO_ANSWER)
@@ -284,6 +289,8 @@ class Connection:
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         self._over.set()
+        if not self._explained and not self._stopping.is_set():
+            self._report(problems.closed_early(self._settings))
         if not self.up or self._stopping.is_set():
             return
         brief = time.monotonic() - self._up_at < LASTING

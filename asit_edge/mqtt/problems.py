@@ -15,6 +15,18 @@ TAKEN_OVER = 142
 NO_ANSWER = "takes the connection but does not answer; check mqtt.port and mqtt.protocol, and whether it expects TLS"
 
 
+def closed_early(settings: Mqtt) -> str:
+    """The broker took the connection and closed it without a word, which is all that some say about TLS."""
+    tls = settings.tls
+    if not tls.wanted:
+        why = "does it expect TLS there (mqtt.tls.enabled)? is mqtt.port right?"
+    elif tls.cert_file is None:
+        why = "does it ask for a client certificate (mqtt.tls.cert_file and key_file)? is mqtt.port its port for TLS?"
+    else:
+        why = "does it know who issued mqtt.tls.cert_file? is mqtt.port its port for TLS?"
+    return f"closes the connection before it answers; {why}"
+
+
 def no_connection(error: Exception, settings: Mqtt) -> str:
     """The network, TLS or the websocket failed."""
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from asit_edge.errors import AsitEdgeError, one_line
+from asit_edge.host.files import make_folder, make_private, owner_only, tighten
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,10 @@ def lease(path: Path) -> IO[bytes]:
 
     Raises NotAStore if another process has it, OSError if the disk does not allow writing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.with_name(f"{path.name}.lock").open("ab")
+    make_folder(path.parent)
+    name = path.with_name(f"{path.name}.lock")
+    tighten(name)
+    file = open(name, "ab", opener=owner_only)  # noqa: SIM115 - open is what holds the lock
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -101,7 +104,7 @@ def open_database(path: Path | None) -> sqlite3.Connection:
         database = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         _lay_out(database, path)
         return database
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     _require_store(path)
     try:
         return _open_file(path)
@@ -128,6 +131,9 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 def _open_file(path: Path) -> sqlite3.Connection:
+    make_private(path)  # SQLite gives what it puts beside the file the same mode
+    for suffix in ("-wal", "-shm"):
+        tighten(path.with_name(path.name + suffix))
     database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
     try:
         database.execute("PRAGMA journal_mode=WAL")

@@ -25,8 +25,14 @@ def history(
 
     Raises AsitEdgeError if there is no store, or none that can be read.
     """
-    if not path.exists():
-        raise AsitEdgeError(f"{path}: no such file; has asit-edge listen run on this device, as this user?")
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise AsitEdgeError(f"{path}: no such file; has asit-edge listen run on this device, as this user?") from None
+    except OSError as error:
+        raise AsitEdgeError(
+            f"{path}: cannot be read ({error.strerror}); only the user as whom asit-edge listen runs may"
+        ) from None
     conditions, parameters = ["seq > ?"], list[object]([0])
     for condition, value in (("onset_epoch >= ?", since), ("label = ? COLLATE NOCASE", label), ("source = ?", source)):
         if value is not None:

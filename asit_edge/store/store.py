@@ -94,6 +94,13 @@ class Store:
             self._write()
         return written
 
+    def unfinished(self) -> list[Event]:
+        """The last message of every event that began and has not ended, the oldest first. Looks at all that is kept."""
+        last = "SELECT max(seq) FROM event GROUP BY id"
+        query = f"SELECT payload FROM event WHERE seq IN ({last}) AND type != 'end' ORDER BY seq"
+        with self._lock:
+            return [Event.model_validate_json(payload) for (payload,) in self._disk.read(query)]
+
     def post(self, topic: str, gap: Gap) -> None:
         """Stores and queues a message that is not an event."""
         with self._lock:
@@ -163,6 +170,31 @@ class Store:
         with self._lock:
             stored = self._disk.read("SELECT sink, topic, reason FROM dead_letter ORDER BY number")
             return [Refusal(*row) for row in stored] + self._notes.refusals()
+
+    def refused_topics(self, sink: str, reason: str) -> set[str]:
+        """Topics of messages that the sink refused for that reason."""
+        return {one.topic for one in self.refusals() if (one.sink, one.reason) == (sink, reason)}
+
+    def requeue(self, sink: str, topic: str, reason: str, most: int) -> int:
+        """Queues the oldest messages of a topic once more that the sink had refused for that reason; says how many."""
+        query = (
+            "SELECT number, payload, refused FROM dead_letter WHERE sink = ? AND topic = ? AND reason = ? "
+            "ORDER BY number LIMIT ?"
+        )
+        with self._lock:
+            self._write()
+
+            def change(database: sqlite3.Connection) -> int:
+                found = database.execute(query, (sink, topic, reason, most)).fetchall()
+                rows = [(self._row + at, sink, topic, *one[1:]) for at, one in enumerate(found, 1)]
+                database.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?)", rows)
+                database.executemany("DELETE FROM dead_letter WHERE number = ?", [one[:1] for one in found])
+                return len(found)
+
+            count = self._disk.write(change, durable=True) or 0
+            self._row += count
+            self.refused -= count
+            return count
 
     def retained(self) -> set[str]:
         """The topics on which the broker keeps something of ours, as noted by `remember_retained`."""

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from asit_edge.config.delivery import Mqtt
 from asit_edge.config.file import load_config
 from asit_edge.config.root import Config
-from asit_edge.config.sources import FileSource
+from asit_edge.config.sources import FileSource, StreamSource
 from asit_edge.errors import WrongUse
 from asit_edge.host.directories import state_directory
 from tests.conftest import ROOT
@@ -26,6 +27,118 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("# nothing yet\n", encoding="utf-8")
     assert load_config(file) == Config()
+
+
+@pytest.mark.parametrize("yes", ["yes", "Yes", "on", "true"])
+def test_words_and_times_are_taken_as_meant(tmp_path: Path, yes: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        f"device: 0123\nsources: [{{type: stream, url: x, once: {yes}}}]\nmqtt: {{username: 0047, port: 01883}}\n"
+        "events:\n  only: [Dog, No, on]\n  labels: {off: {on_threshold: 5e-1}}\n"
+        "  quiet_hours: [{begin: 22:00, end: 06:30}]\n",
+        encoding="utf-8",
+    )
+    config = load_config(file)
+    assert (config.device, config.mqtt.username, config.mqtt.port) == ("0123", "0047", 1883)
+    assert config.events.only == ["Dog", "No", "on"]
+    assert config.events.labels["off"].on_threshold == 0.5
+    assert (config.events.quiet_hours[0].begin, config.events.quiet_hours[0].end) == ("22:00", "06:30")
+    [source] = config.sources
+    assert isinstance(source, StreamSource)
+    assert source.once
+
+
+@pytest.mark.parametrize(
+    "wanted", ["mqtt: {username: 911}", "device: true", "events: {only: [Dog, 3.5]}", "mqtt: {protocol: 5}"]
+)
+def test_the_remedy_of_a_text_without_quotes_works_when_pasted(tmp_path: Path, wanted: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(wanted, encoding="utf-8")
+    with pytest.raises(WrongUse, match=r'config.yaml:1: .*\(in quotes it is a text: ".*"\)') as refused:
+        load_config(file)
+    quoted = str(refused.value).rpartition("text: ")[2].rstrip(")")
+    file.write_text(wanted.replace(quoted.strip('"'), quoted), encoding="utf-8")
+    load_config(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"mqtt:\n  host: a\ndevice: x\nmqtt:\n  port: 1\n", ":4: key 'mqtt' is there twice, first on line 1; put"),
+        (b"mqtt:\n  tls: {enabled: true, enabled: false}\n", ":2: key 'enabled' is there twice"),
+        (b"mqtt:\n\thost: a\n", ":2: not valid YAML (a tab; YAML is indented with spaces)"),
+        (b"mqtt:\n  host: !secret broker\n", ":2: not valid YAML (!secret is not known here; secrets can be in files"),
+        (b"mqtt:\n  host: caf\xe9\n", ":2: has a character that is not UTF-8; save the file as UTF-8"),
+        (b"device: a\x00b\n", ": has a character that YAML does not allow (number 0)"),
+        (b"[" * 5_000, ": is nested too deeply"),
+        (b"device: x\n---\ndevice: y\n", "not valid YAML"),
+        (b"sources: &a [*a]\n", ":1: "),
+        (b"events: {merge_gap: .inf}\n", ":1: events.merge_gap: must be a finite number"),
+        (b"events: {max_duration: 1e999}\n", ":1: events.max_duration: must be a finite number"),
+        (b"events: {merge_gap: 1:30}\n", ":1: events.merge_gap: "),
+        (b"events: {quiet_hours: [{begin: 9:00, end: 22:00}]}\n", "a time of day from 00:00 to 23:59, not '9:00'"),
+        (b"events: {labels: {5: {}}}\n", ':1: events.labels: a key must be a text (in quotes it is a text: "5")'),
+        (b"device: hall way\n", ":1: device: must be 1 to 64 letters, digits, _ and -, not 'hall way'"),
+    ],
+)
+def test_odd_files_are_named_with_line_and_remedy(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_bytes(content)
+    with pytest.raises(WrongUse) as refused:
+        load_config(file)
+    assert f"{file}" in str(refused.value)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_configuration_is_read_however_an_editor_saved_it(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_bytes("device: hall\r\nevents: {only: [Grünspecht]}\r\n".encode(encoding))
+    assert load_config(file).events.only == ["Grünspecht"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mqtt: {host: 'mqtt://ann:s3cret@broker:1883'}",
+        "mqtt: {host: 'ann:s3cret@broker'}",
+        "sinks: [{type: webhook, url: 'ftp://ann:s3cret@example.org'}]",
+        "sources: [{type: stream, url: [s3cret]}]",
+        "sources: [{type: stream, url: http://cam/x?token=s3cret: 1}]",
+        "sources: [{type: stream, url: 'http://cam/x?token=s3cret}]",
+        "mqtt: {password: s3cret}",
+    ],
+)
+def test_no_error_repeats_a_secret(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(WrongUse) as refused:
+        load_config(file)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["broker", "broker.local", "10.0.0.2", "::1", "fe80::1%eth0"])
+def test_hosts_of_a_broker(host: str) -> None:
+    assert Mqtt(host=host).host == host
+
+
+@pytest.mark.parametrize("host", ["mqtt://broker", "broker:1883", "ann@broker", "broker/mqtt", "my broker"])
+def test_what_is_no_host_is_told_where_its_parts_go(host: str) -> None:
+    with pytest.raises(ValueError, match="must be a host name or an IP address alone.*mqtt.port, mqtt.username"):
+        Mqtt(host=host)
+
+
+def test_a_tilde_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    file = tmp_path / "config.yaml"
+    file.write_text("store: {path: ~/events.db}\nmqtt: {tls: {ca_file: ~/ca.pem}}\nmodel: ~/m\n", encoding="utf-8")
+    config = load_config(file)
+    assert config.store.effective_path == Path("/home/ann/events.db")
+    assert config.mqtt.tls.ca_file == Path("/home/ann/ca.pem")
+    assert config.model == Path("/home/ann/m")
+    file.write_text("store: {path: ~nobody-of-that-name/events.db}\n", encoding="utf-8")
+    with pytest.raises(WrongUse, match="this user has none; write the whole path"):
+        load_config(file)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The pipeline: the same events whatever the blocks, the source's rate or the gaps in between."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from asit_edge.config.root import Config
 from asit_edge.detect.chunker import Chunker
 from asit_edge.detect.pipeline import SilenceGate, decide
 from asit_edge.detect.tracker import Change, Kind
+from asit_edge.model.classifier import Classifier
 from tests.conftest import RATE, tones
 
 
@@ -129,3 +132,56 @@ def test_mono_is_the_mean_or_one_channel() -> None:
     block = np.float32([[1, 3], [2, 4]])
     assert to_mono(block, None).tolist() == [2, 3]
     assert to_mono(block, 2).tolist() == [3, 4]
+
+
+class Poisoned:
+    """A streaming classifier whose memory keeps what it once had: one bad chunk spoils all that follow."""
+
+    chunk, steps = 16, 1
+
+    def __init__(self, good: Classifier) -> None:
+        self.chunk, self.steps = good.chunk, good.steps
+        self._good = good
+        self.bad_at: set[int] = set()
+        self._count = 0
+
+    def open(self) -> dict[str, object]:
+        return {"good": self._good.open(), "spoilt": False}
+
+    def step(self, chunks: np.ndarray, memories: Sequence[dict[str, object]]) -> np.ndarray:
+        scores = self._good.step(chunks, [memory["good"] for memory in memories])
+        for memory, own in zip(memories, scores, strict=True):
+            memory["spoilt"] = memory["spoilt"] or self._count in self.bad_at
+            if memory["spoilt"]:
+                own[:] = np.nan
+        self._count += 1
+        return scores
+
+
+def test_scores_that_are_no_numbers_spoil_one_chunk_and_not_what_follows(model: Model) -> None:
+    poisoned = Poisoned(model.classifier)
+    poisoned.bad_at = {3}
+    pipeline = replace(model, classifier=poisoned).pipeline(RATE)
+    changes = pipeline.push(tones((500, 2), (0, 1)))
+    [(begin, end)] = pipeline.take_unscored()
+    assert (begin, end) == (3 * 16 * 160, 4 * 16 * 160)
+    ends = spans(changes + pipeline.finish())
+    assert [label for label, _, _ in ends] == [0, 0], "ended where nothing is known, and heard again"
+    assert ends[0][2] <= begin / RATE
+    assert ends[1][1] >= end / RATE
+    assert pipeline.take_unscored() == []
+
+
+def test_scores_that_never_are_numbers_are_told_in_stretches(model: Model) -> None:
+    poisoned = Poisoned(model.classifier)
+    poisoned.bad_at = set(range(1_000))
+    pipeline = replace(model, classifier=poisoned).pipeline(RATE)
+    pipeline.push(tones((0, 10)))
+    assert pipeline.failing
+    assert pipeline.progress == 0, "a watchdog starves"
+    pipeline.finish()
+    stretches = pipeline.take_unscored()
+    assert len(stretches) > 1
+    assert stretches[0][0] == 0
+    assert all(before[1] == after[0] for before, after in pairwise(stretches))
+    assert stretches[-1][1] >= 10 * RATE

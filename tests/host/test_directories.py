@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from asit_edge.errors import WrongUse
 from asit_edge.host.directories import default_cache, state_directory
 
 
@@ -25,3 +26,16 @@ def test_a_service_has_the_first_of_those_that_systemd_made(monkeypatch: pytest.
     monkeypatch.setenv("XDG_CACHE_HOME", "/data/cache")
     monkeypatch.setenv("CACHE_DIRECTORY", "/var/cache/asit-edge:/var/cache/more")
     assert default_cache() == Path("/var/cache/asit-edge")
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    with pytest.raises(WrongUse, match=r"set HOME or STATE_DIRECTORY .* or store.path in config.yaml"):
+        state_directory()
+    with pytest.raises(WrongUse, match="set HOME or CACHE_DIRECTORY"):
+        default_cache()
+    monkeypatch.setenv("STATE_DIRECTORY", "/data")
+    assert state_directory() == Path("/data")

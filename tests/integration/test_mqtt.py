@@ -280,3 +280,29 @@ def test_a_broker_that_hangs_does_not_lose_what_is_in_flight(
     time.sleep(3.0)  # it takes connections and answers none
     broker.resume()
     assert sink.drain(30)
+
+
+def test_what_access_rules_denied_arrives_once_they_allow_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asit_edge.deliver.sinks.denials.FIRST_PATIENCE", 0.2)
+    monkeypatch.setenv("ASIT_EDGE_MQTT_PASSWORD", PASSWORD)
+    broker = Mosquitto(tmp_path / "broker", {"device": "topic write asit/hall/available", "reader": "topic read #"})
+    broker.start()
+    store = Store(tmp_path / "events.db", sinks=TO_MQTT)
+    sink = MqttSink(Mqtt(host="127.0.0.1", port=broker.port, username="device"), Topics("asit", "hall"), store)
+    sink.start()
+    with Subscriber(broker, "reader", topic="asit/hall/mic/event") as reader:
+        store.commit([event(number) for number in range(3)], "mic/event")
+        sink.wake()
+        wait_for(lambda: store.refused == 3, 10, "refusals")
+        assert "its access rules deny mic/event" in sink.refusal
+        broker.rule("device", "topic readwrite asit/hall/#")
+        time.sleep(0.5)
+        store.commit([event(3)], "mic/event")
+        sink.wake()
+        wait_for(lambda: len(reader.messages) == 4, 10, "all four")
+        wait_for(lambda: store.count_waiting() == 0, 10, "the outbox is empty")
+    assert [json.loads(payload)["id"] for _, payload, _ in reader.messages] == ["id-3", "id-0", "id-1", "id-2"]
+    assert (store.refused, sink.refusal) == (0, "")
+    sink.stop()
+    store.close()
+    broker.kill()

@@ -1,5 +1,6 @@
 """Streams through a real ffmpeg, from a server on the loopback interface: frozen, killed, slow, hurried, refused."""
 
+import base64
 import io
 import os
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 
@@ -47,12 +49,14 @@ class Radio:
         self.rate = rate
         self.speed = speed
         self.requests = 0
+        self.heads: list[str] = []
         self.hang_up = threading.Event()
         radio = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 radio.requests += 1
+                radio.heads.append(f"{self.path} {self.headers}")
                 self.send_response(200)
                 self.send_header("Content-Type", "audio/wav")
                 self.end_headers()
@@ -207,7 +211,8 @@ def test_a_station_that_is_away_is_tried_with_growing_pauses_and_no_password_is_
             running.becomes("lost")
             wait_for(lambda: "refused" in running.notes.statuses[-1].detail, 10, "the reason")
     assert "secret" not in repr(running.notes.statuses)
-    assert "***@127.0.0.1" in repr(running.notes.statuses)
+    assert "user" not in repr(running.notes.statuses)
+    assert "stream 127.0.0.1: connection refused" in repr(running.notes.statuses)
 
 
 def test_a_source_slower_than_real_time_is_heard_as_what_it_is(tone_bundle: Path) -> None:
@@ -282,3 +287,112 @@ def test_standard_input_is_listened_to(tmp_path: Path, tone_bundle: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert [line.count(b'"Low tone"') for line in done.stdout.splitlines()] == [1, 1]
     assert b"listening at 16000 Hz, 2 channel(s)" in done.stderr
+
+
+SECRET_WAYS = [
+    ("http://admin:p@ss-s3cret@{at}/live.wav?user=admin&token=t0k-s3cret", {}),
+    ("http://admin@{at}/live.wav", {"password_file": "s3cret"}),
+    ("http://admin:${CAMERA_PASSWORD}@{at}/live.wav", {}),
+]
+
+
+@pytest.mark.parametrize(("url", "more"), SECRET_WAYS)
+def test_secrets_reach_the_station_and_nobody_else(
+    tmp_path: Path,
+    tone_bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    url: str,
+    more: dict[str, str],
+) -> None:
+    monkeypatch.setenv("CAMERA_PASSWORD", "s3cret/@")
+    if "password_file" in more:
+        (tmp_path / "password").write_bytes(b"\xef\xbb\xbfs3cret/@\r\n")
+        more = {"password_file": str(tmp_path / "password")}
+    with radio() as station:
+        at = station.url.partition("@")[2].partition("/")[0]
+        settings = {"type": "stream", "url": url.replace("{at}", at), **more}
+        with Running(tone_bundle, options=["-user_agent", "an ear"], **settings) as running:
+            running.becomes("listening")
+            arguments = psutil.Process(running.capture.pid).cmdline()
+            assert "s3cret" not in " ".join(arguments)
+            running.heard(0.5)
+            station.hang_up.set()
+            running.becomes("lost")
+        assert "an ear" in station.heads[0]
+        if "?" in url:
+            assert "token=t0k-s3cret" in station.heads[0]
+    assert {gap.cause for gap in running.notes.gaps} <= {"lost"}
+    told = repr(running.notes.statuses) + caplog.text
+    assert "s3cret" not in told
+    assert "admin" not in told
+    assert "stream 127.0.0.1: has ended" in told
+
+
+def test_a_password_that_ends_the_host_is_refused_unseen() -> None:
+    require_programs("ffmpeg")
+    with pytest.raises(WrongUse, match="write / as %2F") as refused:
+        Stream("yard", "rtsp://admin:s3/cret@camera/1", [], None, RATE, 30.0)
+    assert "cret" not in str(refused.value)
+
+
+def test_an_ffmpeg_that_cannot_keep_a_secret_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    require_programs("ffmpeg")
+    Stream("yard", "rtsp://admin:s3cret@camera/1", ["-f", "rtsp"], None, RATE, 30.0)
+    [record] = caplog.records
+    assert "all users of this machine (its options allow no playlist)" in record.getMessage()
+    assert "s3cret" not in record.getMessage()
+
+
+def test_a_camera_asks_and_gets_the_password() -> None:
+    """RTSP: what stands in the playlist reaches the camera, decoded, and over the transport that was asked for."""
+    require_programs("ffmpeg")
+    asked: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                while data := connection.recv(4096).decode():
+                    asked.append(data)
+                    number = data.partition("CSeq: ")[2].partition("\r")[0]
+                    known = "Authorization" in data or data.startswith("OPTIONS")
+                    answer = (
+                        "200 OK" if data.startswith("OPTIONS") else "404 Not Found" if known else "401 Unauthorized"
+                    )
+                    asks = "" if known else 'WWW-Authenticate: Basic realm="x"\r\n'
+                    connection.sendall(f"RTSP/1.0 {answer}\r\nCSeq: {number}\r\n{asks}\r\n".encode())
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"rtsp://ann:p%40ss@127.0.0.1:{server.getsockname()[1]}/1"
+        stream = Stream("yard", url, ["-rtsp_transport", "tcp"], None, RATE, 30.0)
+        capture = stream.open()
+        ended = wait_for(lambda: capture.ended, 20, "the end")
+        capture.stop()
+    [login] = [line for request in asked for line in request.splitlines() if line.startswith("Authorization")]
+    assert login == f"Authorization: Basic {base64.b64encode(b'ann:p@ss').decode()}"
+    assert ended == "stream 127.0.0.1: there is nothing at this address (404); check url"
+
+
+def test_a_camera_without_sound_is_told_in_our_words(tmp_path: Path) -> None:
+    require_programs("ffmpeg")
+    picture = tmp_path / "picture.mkv"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=64x48:d=1", "-c:v", "mpeg4", picture]
+    subprocess.run(command, check=True)
+    capture = Stream("yard", str(picture), [], None, RATE, 30.0).open()
+    ended = wait_for(lambda: capture.ended, 20, "the end")
+    capture.stop()
+    assert ended == "stream picture.mkv: it has no sound (no audio track); switch its audio on there"
+
+
+def test_a_stream_is_heard_from_its_first_sample_and_begins_without_a_gap(tone_bundle: Path) -> None:
+    with radio() as station, Running(tone_bundle, type="stream", url=station.url) as running:
+        began = time.monotonic()
+        running.becomes("listening")
+        time.sleep(5)
+        lasted = time.monotonic() - began
+    [supervisor] = running.loop.supervisors
+    assert running.notes.gaps == []
+    assert supervisor.account.totals.heard > lasted - 1.0, "what came while ffmpeg looked into the stream is not lost"
+    new = next(event for event in running.notes.told if event.type == "new")
+    assert new.latency_ms < 3_000

@@ -24,6 +24,7 @@ from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
 from asit_edge.mqtt.commands import Command
 from tests.conftest import RATE, tones
+from tests.detect.test_pipeline import Poisoned
 from tests.listen.virtual import Instantly, VirtualClock
 
 BLOCK = RATE // 50
@@ -605,3 +606,53 @@ def test_what_is_told_is_one_json_object_a_line(scene: Callable[..., Scene]) -> 
     out = story.out
     story.play(tones((0, 1), (500, 1), (0, 2)))
     assert [json.loads(line)["type"] for line in out.getvalue().splitlines()] == ["new", "end"]
+
+
+def test_one_impossible_sample_spoils_nothing(tone_stream: Path, caplog: pytest.LogCaptureFixture) -> None:
+    story = Scene(tone_stream)
+    sound = tones((0, 2), (500, 1), (0, 1.5), (500, 1), (0, 1))
+    sound[RATE] = 1e25
+    story.play(sound)
+    story.stop()
+    assert [label for _, label, onset, _ in story.ends() if onset > 1.5] == ["Low tone", "Low tone"]
+    assert story.gaps() == []
+    assert "beyond 8 times full scale" in caplog.text
+    assert all(np.isfinite([level.dbfs, level.rms]).all() for level in story.notes.levels)
+
+
+def test_a_model_that_gives_no_numbers_is_a_gap_with_its_cause(
+    scene: Callable[..., Scene], caplog: pytest.LogCaptureFixture
+) -> None:
+    story = scene()
+    poisoned = Poisoned(story.model.classifier)
+    poisoned.bad_at = {12, 13}  # 1.92 s to 2.24 s
+    story.model = replace(story.model, classifier=poisoned)
+    story.make()
+    story.play(tones((0, 1), (500, 2), (0, 2)))
+    story.stop()
+    [(cause, begin, duration)] = story.gaps()
+    assert (cause, begin, duration) == ("no scores", pytest.approx(1.92, abs=0.03), pytest.approx(0.32))
+    [first, second] = story.ends()
+    assert first[3] <= begin + 0.03
+    assert second[2] >= begin + duration - 0.03
+    status = story.notes.statuses[-1]
+    assert (status.lost, status.gaps) == (pytest.approx(0.32), 1)
+    assert status.heard + status.lost == pytest.approx(5, abs=0.05)
+    assert caplog.text.count("the model gives no numbers") == 1
+
+
+def test_a_pipe_has_a_gap_between_runs_too_and_a_run_of_seconds_is_one(
+    scene: Callable[..., Scene], tmp_path: Path
+) -> None:
+    file = tmp_path / "heard.json"
+    story = scene()
+    story.mic.longest_pause = None  # over when it has ended, as standard input is
+    story.make(LastHeard(file))
+    story.noise(4)  # killed
+    story.clock.advance(60)
+    story.make(LastHeard(file))
+    story.noise(4)
+    [(cause, begin, duration)] = story.gaps()
+    assert cause == "restart"
+    assert 0 <= begin <= 4
+    assert begin + duration == pytest.approx(64, abs=0.05)

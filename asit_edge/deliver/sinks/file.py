@@ -1,21 +1,28 @@
 """Events as lines of a file; a file that has grown too large becomes `<path>.1`, in place of the one before it."""
 
 import os
+from pathlib import Path
 
 from asit_edge.config.delivery import FileSink
 from asit_edge.deliver.sinks.base import Send, Unavailable
 from asit_edge.errors import one_line
+from asit_edge.host.files import owner_only, tighten
 
 
 def open_file(settings: FileSink) -> Send:
-    """Nothing is opened yet: the file may come and go (a mounted disk, log rotation)."""
+    """Nothing is opened yet: the file may come and go (a mounted disk, log rotation).
+
+    What is there is made the owner's alone; whoever else is to read it may be given that while this runs.
+    """
+    for file in (settings.path, _older(settings.path)):
+        tighten(file)
 
     def send(payload: str) -> None:
         path, line = settings.path, (payload + "\n").encode()
         try:
             if path.exists() and path.stat().st_size + len(line) > settings.max_mb * 1e6:
-                path.replace(path.with_name(path.name + ".1"))
-            with path.open("ab", buffering=0) as file:
+                path.replace(_older(path))
+            with open(path, "ab", buffering=0, opener=owner_only) as file:
                 size = os.fstat(file.fileno()).st_size
                 if file.write(line) != len(line):
                     os.truncate(path, size)  # half a line would spoil the next one
@@ -25,3 +32,7 @@ def open_file(settings: FileSink) -> Send:
             raise Unavailable(f"{path}: {one_line(error)}") from None
 
     return send
+
+
+def _older(path: Path) -> Path:
+    return path.with_name(path.name + ".1")

@@ -106,6 +106,11 @@ class MqttSink:
         """Why nothing is delivered at the moment, in words for the user; None while connected."""
         return self.connection.problem
 
+    @property
+    def refusal(self) -> str:
+        """What a broker that is there refuses, in words for the user; "" if nothing."""
+        return self._sender.problem
+
     def start(self) -> None:
         self.connection.start()
         self._thread.start()

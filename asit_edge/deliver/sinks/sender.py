@@ -15,6 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from asit_edge.config.delivery import Mqtt
 from asit_edge.deliver.sinks.backlog import SendOrder
 from asit_edge.deliver.sinks.base import MQTT
+from asit_edge.deliver.sinks.denials import Denials
 from asit_edge.deliver.sinks.in_flight import InFlight, Verdict, verdict
 from asit_edge.deliver.sinks.retained import Announcement, RetainedState
 from asit_edge.deliver.sinks.suspicion import Suspicion
@@ -45,6 +46,11 @@ STRIKE_SECONDS = 2.0
 PACKET_OVERHEAD = 256
 """Upper bound of what MQTT adds to topic and payload, properties included."""
 
+DENIED = "Not authorized"
+"""The reason code's name (135) for what access rules deny."""
+
+MOST_REQUEUED = 1 << 30
+
 LEVEL_EXPIRY = 10
 """Seconds for which the broker may hold back a level."""
 
@@ -64,6 +70,17 @@ class Sender:
         self._retry_at: float | None = None
         self._suspicion = Suspicion(STRIKES, STRIKE_SECONDS, IN_FLIGHT)
         self._refusals_logged: set[str] = set()
+        self._denials = Denials(store.refused_topics(MQTT, DENIED))
+
+    @property
+    def problem(self) -> str:
+        """What the broker refuses although it is there, in words for the user; "" if nothing."""
+        if not self._denials.topics:
+            return ""
+        return (
+            f"MQTT broker {self._connection.where}: its access rules deny {', '.join(self._denials.topics)}; what was "
+            "meant for there is kept and sent once they allow it"
+        )
 
     @property
     def waits_for_rate(self) -> bool:
@@ -74,6 +91,8 @@ class Sender:
         """There is a connection: the outbox is sent from its beginning, and the whole state."""
         self._limits = limits
         self._in_flight = InFlight()
+        for topic in self._denials.topics:  # one, to see whether the rules have changed
+            self._store.requeue(MQTT, topic, DENIED, 1)
         self._begin_anew()
         self.state.connected()
 
@@ -102,12 +121,25 @@ class Sender:
         elif isinstance(message, Outgoing):
             if answer is Verdict.TAKEN:
                 self._taken.append(message.row)
+                self._allowed(message.topic)
             else:
+                if str(reason) == DENIED:
+                    self._denials.denied(message.topic, time.monotonic())
                 self._refuse(message, str(reason))
         elif answer is Verdict.REFUSED:
             self._log_refusal(message.topic, reason)
         elif self.state.taken(message):
             self._store.remember_retained(self.state.topics)
+
+    def _allowed(self, topic: str) -> None:
+        """The broker has taken something on a topic: what its rules had denied there is sent after all."""
+        if not self._denials.allowed(topic, time.monotonic()):
+            return
+        self._refusals_logged = {one for one in self._refusals_logged if not one.startswith(f"{topic} ")}
+        count = self._store.requeue(MQTT, topic, DENIED, MOST_REQUEUED)
+        log.info("MQTT broker %s: allows %s now; %d kept message(s) follow", self._connection.where, topic, count)
+        if count:
+            self._retry_at = time.monotonic()  # begins with the oldest again, once nothing is on its way
 
     def clear_old_topics(self) -> None:
         """Topics that earlier runs left at the broker, and that are not part of the state now, are to be emptied."""
@@ -139,10 +171,12 @@ class Sender:
             if self._in_flight or now < self._retry_at:
                 return False
             self._begin_anew()
-        while self.state and self._room(self._limits) > 0:
-            self._send_announcement(self.state.next())
+        # Events before state: an alarm does not wait behind some hundred topics, and gets through where no connection
+        # lasts for long enough to send them all.
         order = self._order
         order.live_after = self._send_rows(self._limits, order.live_after, None, self._room(self._limits))
+        while self.state and self._room(self._limits) > 0:
+            self._send_announcement(self.state.next())
         if order.boundary:
             free = self._room(self._limits) - (0 if self._suspicion.careful else KEPT_FREE)
             room, before = order.backlog_room(free, now), len(self._in_flight)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from asit_edge import __version__
 from asit_edge.config.delivery import WebhookSink
+from asit_edge.config.secrets import fill_in, read_secret
 from asit_edge.deliver.sinks.base import Refused, Send, Unavailable
 from asit_edge.errors import WrongUse, one_line
 from asit_edge.messages.event import Event
@@ -23,20 +24,19 @@ def open_webhook(settings: WebhookSink) -> Send:
 class _Webhook:
     def __init__(self, settings: WebhookSink) -> None:
         where = f"sinks.{settings.name}"
-        address = urlsplit(settings.url)
+        address = urlsplit(fill_in(settings.url, f"{where}.url"))
         try:
             self._host, self._port = address.hostname, address.port
         except ValueError as error:
-            raise WrongUse(f"{where}.url {settings.url!r}: {one_line(error)}") from None
+            raise WrongUse(f"{where}.url: is no address ({one_line(error).partition(':')[0]})") from None
+        if address.scheme not in ("http", "https") or not self._host:
+            raise WrongUse(f"{where}.url: must begin with http:// or https://, and a host")
         self._path = (address.path or "/") + (f"?{address.query}" if address.query else "")
         self._where = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
         self._timeout = settings.timeout
         self._headers = {"Content-Type": "application/json", "User-Agent": f"asit-edge/{__version__}"}
         if settings.token_file:
-            try:
-                token = settings.token_file.read_text(encoding="utf-8").partition("\n")[0].strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise WrongUse(f"{where}.token_file {settings.token_file}: {one_line(error)}") from None
+            token = read_secret(settings.token_file, f"{where}.token_file")
             self._headers["Authorization"] = f"Bearer {token}"
         self._tls: ssl.SSLContext | None = None
         if address.scheme == "https":

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 NEGLIGIBLE = 0.005
 """Seconds; a shorter gap is rounding."""
 
+NO_SCORES = "no scores"
+"""The cause of a gap: what the model gave was no number."""
+
 FOLLOW_WALL = 1.0
 """Seconds between looks at the system clock."""
 
@@ -107,6 +110,20 @@ class Account:
             self._pipeline.resume(self.timeline.position_at(now), self._model_rate)
             self._close_gap()
         self._change(self._pipeline.finish())
+
+    def settle(self) -> None:
+        """Tells what the model could not score: it was taken in, and yet nobody listened."""
+        clock = self.timeline.clock
+        if self._pipeline.failing and NO_SCORES not in self._warned:
+            self._warned.add(NO_SCORES)
+            log.error("%s: the model gives no numbers; its memory of this source begins anew each time", self._name)
+        for begin, end in self._pipeline.take_unscored():
+            assert clock is not None
+            seconds = (min(end, self._pipeline.position) - begin) / self._model_rate
+            self.totals.heard -= seconds
+            self.totals.lost += seconds
+            self.totals.gaps += 1
+            self.facts.append(Missed(clock.epoch(begin), clock.epoch(begin) + seconds, NO_SCORES))
 
     def _resume(self, index: int, rate: int) -> None:
         """Audio goes on with that sample: the time until then was missed."""

@@ -7,13 +7,21 @@ import numpy as np
 from asit_edge.audio.level import CLIPPED_SHARE, FULL_SCALE, Flatness, Loudness, Meter
 from asit_edge.audio.samples import Block, Samples
 
+LOUDEST = 8.0
+"""Times full scale. What mixes and resamples may overshoot; more than 18 dB of it no microphone gives."""
+
 
 def checked(block: Block) -> tuple[Block, list[str]]:
-    """A block (n, channels) without samples that are no numbers, and what is wrong with it in words for the user."""
+    """A block (n, channels) without samples that no microphone gives, and what was wrong, in words for the user."""
     problems = []
     if not np.isfinite(block).all():
         problems.append("delivers samples that are not numbers; they are taken as silence")
         block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+    if float(np.abs(block).max(initial=0.0)) > LOUDEST:
+        problems.append(
+            f"delivers samples beyond {LOUDEST:g} times full scale; they are cut to that (is its sample format right?)"
+        )
+        block = np.clip(block, -LOUDEST, LOUDEST)
     if float((np.abs(block) >= FULL_SCALE).mean()) > CLIPPED_SHARE:
         problems.append("is clipped (over 1 % of its samples are at full scale); lower its gain")
     return block, problems

@@ -150,6 +150,7 @@ class SourceSupervisor:
         return self._facts()
 
     def _facts(self) -> list[Fact]:
+        self.account.settle()
         facts, self.account.facts = self.account.facts, []
         return facts
 

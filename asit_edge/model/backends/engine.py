@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asit_edge.errors import AsitEdgeError, one_line
-from asit_edge.host.files import write_whole
+from asit_edge.host.files import make_folder, write_whole
 from asit_edge.model.bundle import Manifest, sha256
 from asit_edge.model.variant import Precision
 
@@ -133,7 +133,7 @@ def read_side_car(file: Path) -> SideCar:
 
 def write_engine(file: Path, side_car: SideCar, plan: bytes) -> None:
     """Plan and side-car, each whole or not there."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     file.with_suffix(".json").unlink(missing_ok=True)
     write_whole(file, plan)
     write_whole(file.with_suffix(".json"), (side_car.model_dump_json(indent=2) + "\n").encode())

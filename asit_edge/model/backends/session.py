@@ -10,6 +10,8 @@ from asit_edge.model.bundle import MODEL
 
 Provider = Literal["cpu", "openvino", "cuda"]
 
+onnxruntime.disable_telemetry_events()  # for a program that had loaded it before us; see asit_edge.host.telemetry
+
 _NAMES = {"cpu": "CPUExecutionProvider", "openvino": "OpenVINOExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _PACKAGES = {"cpu": "onnxruntime", "openvino": "onnxruntime-openvino", "cuda": "onnxruntime-gpu"}
 

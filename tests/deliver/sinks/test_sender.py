@@ -71,15 +71,15 @@ def test_nothing_is_sent_without_a_connection(store: Store, broker: Broker, send
     assert broker.sent == []
 
 
-def test_state_goes_first_then_the_outbox_in_order_until_enough_is_on_its_way(
+def test_events_go_first_in_order_until_enough_is_on_its_way_and_state_follows(
     store: Store, broker: Broker, sender: Sender
 ) -> None:
     store.commit([event(number) for number in range(30)], "mic/event")
     sender.state.update("asit/hall/mic/status", "listening")
     sender.up(Limits(IN_FLIGHT, None))
     assert not sender.send()
-    assert broker.sent[0] == ("asit/hall/mic/status", "listening", True)
-    assert ids(broker) == [f"id-{number}" for number in range(IN_FLIGHT - 1)]
+    assert ids(broker) == [f"id-{number}" for number in range(IN_FLIGHT)]
+    assert len(broker.sent) == IN_FLIGHT
     for number in range(1, IN_FLIGHT + 1):
         sender.acknowledged(number, SUCCESS)
     assert not sender.send()
@@ -88,7 +88,19 @@ def test_state_goes_first_then_the_outbox_in_order_until_enough_is_on_its_way(
     sender.settle()
     assert sender.send(), "the broker has everything"
     assert ids(broker) == [f"id-{number}" for number in range(30)]
+    assert broker.sent[30] == ("asit/hall/mic/status", "listening", True)
     assert store.count_waiting() == 0
+
+
+def test_an_alarm_does_not_wait_behind_state(store: Store, broker: Broker, sender: Sender) -> None:
+    for number in range(300):
+        sender.state.update(f"asit/hall/mic/sound/{number}", "OFF")
+    sender.up(Limits(IN_FLIGHT, None))
+    sender.send()
+    store.commit([event(0)], "mic/event")
+    sender.acknowledged(1, SUCCESS)
+    sender.send()
+    assert broker.sent[IN_FLIGHT][0] == "asit/hall/mic/event"
 
 
 def test_what_was_not_acknowledged_is_sent_again_over_the_next_connection(
@@ -203,3 +215,62 @@ def test_topics_of_earlier_runs_are_emptied_and_then_forgotten(store: Store, bro
     assert broker.sent == [("asit/hall/old/status", "", True), ("asit/hall/mic/status", "listening", True)]
     sender.acknowledged(1, SUCCESS)
     assert store.retained() == {"asit/hall/mic/status"}
+
+
+def acknowledge_all(broker: Broker, sender: Sender, reasons: dict[str, ReasonCode], done: int) -> int:
+    for number in range(done + 1, len(broker.sent) + 1):
+        sender.acknowledged(number, reasons.get(broker.sent[number - 1][0], SUCCESS))
+    return len(broker.sent)
+
+
+def test_what_access_rules_denied_follows_when_they_allow_it(
+    store: Store,
+    broker: Broker,
+    sender: Sender,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("asit_edge.deliver.sinks.denials.FIRST_PATIENCE", 0.0)
+    denied = {"asit/hall/mic/event": NOT_AUTHORISED}
+    store.commit([event(number) for number in range(5)], "mic/event")
+    sender.up(Limits(IN_FLIGHT, None))
+    sender.send()
+    done = acknowledge_all(broker, sender, denied, 0)
+    assert sender.send()
+    assert store.refused == 5
+    assert "its access rules deny mic/event" in sender.problem
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
+
+    sender.down()
+    sender.up(Limits(IN_FLIGHT, None))  # still denied: one is tried, and kept
+    sender.send()
+    assert len(broker.sent) == done + 1
+    done = acknowledge_all(broker, sender, denied, done)
+    assert (sender.send(), store.refused) == (True, 5)
+
+    store.commit([event(5)], "mic/event")  # the rules have changed
+    sender.send()
+    done = acknowledge_all(broker, sender, {}, done)
+    sender.send()
+    acknowledge_all(broker, sender, {}, done)
+    sender.settle()
+    assert sender.send()
+    assert sorted(ids(broker)[-5:]) == [f"id-{number}" for number in range(5)]
+    assert (store.refused, store.count_waiting(), sender.problem) == (0, 0, "")
+
+
+def test_a_new_run_knows_what_was_denied(store: Store, broker: Broker, sender: Sender) -> None:
+    store.commit([event(0), event(1)], "mic/event")
+    for row in store.waiting("mqtt", 0, 10):
+        store.refuse(row.row, "Not authorized")
+    again = Sender(Mqtt(host="broker"), "asit/hall", store, broker)  # type: ignore[arg-type]
+    assert "deny mic/event" in again.problem
+    again.up(Limits(IN_FLIGHT, None))
+    again.send()
+    assert ids(broker) == ["id-0"]
+    again.acknowledged(1, SUCCESS)
+    again.send()
+    again.acknowledged(2, SUCCESS)
+    again.settle()
+    assert ids(broker) == ["id-0", "id-1"]
+    assert (store.refused, store.count_waiting()) == (0, 0)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asit_edge.listen.supervision.intake import Intake, checked
+from asit_edge.listen.supervision.intake import LOUDEST, Intake, checked
 
 RATE = 1_000
 NOISE = np.random.default_rng(0).normal(0, 0.1, 10 * RATE).astype(np.float32)
@@ -62,3 +62,11 @@ def test_every_sample_is_taken_or_skipped(parts: list[tuple[bool, int]]) -> None
         assert taken.skipped + len(taken.samples) == len(samples)
         assert was_silent or not taken.skipped, "only a silence that is known is skipped"
         assert bool(taken.flat_seconds) == (found.silent and len(taken.samples) > 0)
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=20))
+def test_whatever_comes_what_is_heard_is_finite_and_bounded(samples: list[float]) -> None:
+    block, problems = checked(np.array(samples, np.float32)[:, None])
+    assert np.isfinite(block).all()
+    assert np.abs(block).max() <= LOUDEST
+    assert problems or block[:, 0].tolist() == samples
