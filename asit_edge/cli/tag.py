@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asit_edge.cli.options import ConfigOption, ModelOption, load_settings
-from asit_edge.errors import AsitEdgeError
+from asit_edge.errors import AsitEdgeError, decodable, readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,15 +34,17 @@ def tag(
         try:
             scores = score_file(file, loaded)
         except AsitEdgeError as error:
-            print(f"asit-edge: error: {error}", file=sys.stderr)
+            print(f"asit-edge: error: {readable(error)}", file=sys.stderr)
             worst = max(worst, error.exit_code)
             continue
         best = sorted(range(len(names)), key=lambda index: -scores[index])[:top]
         if as_json:
             ranked = [{"label": names[index], "score": round(float(scores[index]), 4)} for index in best]
-            print(json.dumps({"file": str(file), "scores": ranked}, ensure_ascii=False), flush=True)
+            print(json.dumps({"file": decodable(file), "scores": ranked}, ensure_ascii=False), flush=True)
         else:
-            print(f"{file}: " + ", ".join(f"{names[index]} {scores[index]:.2f}" for index in best), flush=True)
+            print(
+                f"{readable(file)}: " + ", ".join(f"{names[index]} {scores[index]:.2f}" for index in best), flush=True
+            )
     if worst:
         raise typer.Exit(worst)
 
