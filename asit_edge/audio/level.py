@@ -10,6 +10,9 @@ from asit_edge.audio.samples import Samples
 FLOOR = -120.0
 """dBFS of digital silence, and of everything below."""
 
+LOUDEST = 100.0
+"""No sample of a microphone is so far beyond full scale (40 dB), not even of a recorder that writes floats."""
+
 FULL_SCALE = 0.9999
 CLIPPED_SHARE = 0.01
 """A recording or microphone with more samples at full scale than this is distorted."""
