@@ -11,6 +11,8 @@ from asit_edge.cli.options import ConfigOption, ModelOption, load_settings
 from asit_edge.errors import AsitEdgeError, decodable, readable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     import numpy.typing as npt
 
@@ -51,15 +53,21 @@ def tag(
 
 def score_file(path: Path, model: "Model") -> "npt.NDArray[np.float32]":
     """Scores of one file, shape (classes,). Raises AsitEdgeError if it cannot be read."""
-    import numpy as np
-
-    from asit_edge.audio.samples import to_mono
     from asit_edge.audio.sources.audio_file import AudioFile
-    from asit_edge.detect.clip_scores import clip_scores
+    from asit_edge.detect.clip_scores import running_clip_scores
 
     audio = AudioFile(path)
     scorer = model.scorer(audio.rate)
-    windows = [decision.scores for block in audio.blocks(audio.rate) for decision in scorer.push(to_mono(block, None))]
-    windows += [decision.scores for decision in scorer.flush()]
-    audio.close()
-    return clip_scores(np.stack(windows))
+
+    def decisions() -> "Iterator[npt.NDArray[np.float32]]":
+        for samples in audio.mono(audio.rate):
+            yield from (decision.scores for decision in scorer.push(samples))
+        yield from (decision.scores for decision in scorer.flush())
+
+    try:
+        scores = running_clip_scores(decisions())
+    finally:
+        audio.close()
+    if scores is None:
+        raise AsitEdgeError(f"{path}: too short to score")
+    return scores

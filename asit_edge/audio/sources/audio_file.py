@@ -11,9 +11,10 @@ from typing import BinaryIO
 import numpy as np
 
 from asit_edge.audio.clock import steady
+from asit_edge.audio.downmix import Downmix
 from asit_edge.audio.level import CLIPPED_SHARE, FULL_SCALE, LOUDEST
 from asit_edge.audio.ring import Ring
-from asit_edge.audio.samples import Block
+from asit_edge.audio.samples import Block, Samples
 from asit_edge.audio.sources.decoder import Damaged, Decoder, Refused, SoundFileDecoder
 from asit_edge.audio.sources.ffmpeg_decoder import FfmpegDecoder, ffmpeg
 from asit_edge.errors import AsitEdgeError, WrongUse, for_shell, one_line
@@ -88,6 +89,15 @@ class AudioFile:
             )
         if clipped > CLIPPED_SHARE * position:
             log.warning("%s: clipped, %.1f %% of its samples are at full scale", self.path, 100 * clipped / position)
+
+    def mono(self, size: int) -> Iterator[Samples]:
+        """The same, mixed to one channel; says once if that is not the mean of all."""
+        downmix = Downmix(self.rate)
+        for block in self.blocks(size):
+            samples = downmix.mix(block)
+            for news in downmix.news():
+                log.warning("%s: %s", self.path, news)
+            yield samples
 
     def close(self) -> None:
         self._decoder.close()

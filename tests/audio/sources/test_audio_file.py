@@ -233,3 +233,16 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
             AudioFile(tmp_path / "text")
     assert len(os.listdir("/proc/self/fd")) == before
     logging.getLogger(__name__).debug("%d files are open", before)
+
+
+def test_a_file_with_an_inverted_channel_is_heard_and_that_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    soundfile.write(tmp_path / "inverted.wav", np.stack((SOUND, -SOUND), axis=1), RATE, subtype="FLOAT")
+    audio = AudioFile(tmp_path / "inverted.wav")
+    samples = np.concatenate(list(audio.mono(777)))
+    audio.close()
+    assert (samples[RATE // 20 :] == SOUND[RATE // 20 :]).all()
+    [said] = caplog.messages
+    assert "mixing its 2 channels loses the sound" in said
+    assert "channel 1, the loudest, is heard instead" in said
