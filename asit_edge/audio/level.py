@@ -10,8 +10,8 @@ from asit_edge.audio.samples import Samples
 FLOOR = -120.0
 """dBFS of digital silence, and of everything below."""
 
-LOUDEST = 100.0
-"""No sample of a microphone is so far beyond full scale (40 dB), not even of a recorder that writes floats."""
+LOUDEST = 8.0
+"""Times full scale. What mixes and resamples may overshoot; more than 18 dB of it no microphone gives."""
 
 FULL_SCALE = 0.9999
 CLIPPED_SHARE = 0.01

@@ -18,6 +18,9 @@ from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 LONGEST_PAUSE = 30.0
 """Seconds between attempts to open a stream that is away."""
 
+TWO_CHANNELS = "aformat=channel_layouts=mono|stereo,pan=stereo|FL=FL+FC|FR=FR+FC"
+"""Two channels of any number, one twice: mixed by us, who notice that they cancel each other."""
+
 STDERR_LINES = 20
 STDERR_WIDTH = 300
 """How much of what ffmpeg says is kept: the last lines, cut to this many characters."""
@@ -47,7 +50,8 @@ class Stream:
         program = shutil.which("ffmpeg")
         if program is None:
             raise WrongUse(f"source {name!r}: a stream needs ffmpeg, which is not installed (apt install ffmpeg)")
-        mix = ["-af", f"pan=mono|c0=c{channel - 1}"] if channel else ["-ac", "1"]
+        self._channels = 1 if channel else 2
+        mix = ["-af", f"pan=mono|c0=c{channel - 1}" if channel else TWO_CHANNELS]
         self._command = [
             *[program, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "error"],
             # Small probes: the first samples should come when they are there, not five seconds later.
@@ -56,13 +60,14 @@ class Stream:
         ]
 
     def open(self) -> "FfmpegCapture":
-        return FfmpegCapture(self._command, redacted(self._url), self._rate, may_end=self.longest_pause is None)
+        may_end = self.longest_pause is None
+        return FfmpegCapture(self._command, redacted(self._url), self._rate, may_end=may_end, channels=self._channels)
 
 
 class FfmpegCapture:
     """A running ffmpeg."""
 
-    def __init__(self, command: Sequence[str], where: str, rate: int, *, may_end: bool) -> None:
+    def __init__(self, command: Sequence[str], where: str, rate: int, *, may_end: bool, channels: int = 1) -> None:
         """`may_end`: to come to its end is no fault of this stream. Raises AsitEdgeError if it cannot be started."""
         self._where = where
         self._may_end = may_end
@@ -76,7 +81,7 @@ class FfmpegCapture:
         assert self._process.stdout is not None
         self._talk = threading.Thread(target=self._listen_to_stderr, name="ffmpeg-stderr", daemon=True)
         self._talk.start()
-        self._pipe = PipeReader(self._process.stdout.fileno(), rate, 1, "s16le", self._why)
+        self._pipe = PipeReader(self._process.stdout.fileno(), rate, channels, "s16le", self._why)
         self._stopped = False
 
     @property
