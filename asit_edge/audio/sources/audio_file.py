@@ -24,6 +24,12 @@ log = logging.getLogger(__name__)
 RING_SECONDS = 10
 """What may pile up while the machine is busy; then the file waits."""
 
+RATES, MOST_CHANNELS = (500, 2_000_000), 64
+"""Hz and channels of what can be heard; other numbers are a damaged header's."""
+
+MOST_VALUES = 1 << 22
+"""Samples of all channels in a block, whatever is asked for."""
+
 FORMATS = "WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF"
 
 
@@ -46,6 +52,12 @@ class AudioFile:
             raise
         self.rate: int = self._decoder.rate
         self.channels: int = self._decoder.channels
+        if not RATES[0] <= self.rate <= RATES[1] or not 1 <= self.channels <= MOST_CHANNELS:
+            self.close()
+            raise AsitEdgeError(
+                f"{path}: its header says {self.rate} Hz and {self.channels} channels; "
+                f"from {RATES[0]} to {RATES[1]} Hz and up to {MOST_CHANNELS} channels can be heard"
+            )
 
     def blocks(self, size: int) -> Iterator[Block]:
         """The file's samples as blocks (up to `size`, channels).
@@ -54,6 +66,7 @@ class AudioFile:
         Raises AsitEdgeError where the file is damaged or has samples that are not numbers, saying where.
         """
         position = clipped = beyond = 0
+        size = max(min(size, MOST_VALUES // self.channels), 1)
         while True:
             try:
                 block = self._decoder.read(size)

@@ -51,8 +51,9 @@ def au_bytes(file: BinaryIO) -> int | None:
 
 def w64_bytes(file: BinaryIO) -> int | None:
     """Bytes of samples that a Wave64 file promises; None where that is not found."""
+    end = file.seek(0, io.SEEK_END)
     at = 40
-    for _ in range(100):
+    while at < end:
         file.seek(at)
         chunk = file.read(24)
         if len(chunk) < 24:
