@@ -125,8 +125,8 @@ def _open(path: Path) -> BinaryIO:
             raise WrongUse(f"{path}: is a directory; name an audio file")
         if stat.S_ISFIFO(kind):
             raise WrongUse(
-                f"{path}: is a pipe, not a file; raw samples from a pipe are heard with: "
-                f"asit-edge listen --stdin < {for_shell(path)}"
+                f"{path}: is a pipe, not a file; save what comes from it to a file, "
+                f"or if it is raw samples: asit-edge listen --stdin < {for_shell(path)}"
             )
         if not stat.S_ISREG(kind):
             raise WrongUse(f"{path}: is a device or a socket, not a file; name an audio file")
