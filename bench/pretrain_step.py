@@ -23,7 +23,7 @@ from trainer.asit.corruption import corrupt, draw_plan
 from trainer.asit.flops import flops_per_example
 from trainer.data.features import BatchedLogMel
 from trainer.data.layouts.listing import list_recordings
-from trainer.data.shards import CropConfig, Crops, Shards
+from trainer.data.shards import Crops, CropSizes, Shards
 from trainer.prepare import PrepareConfig, prepare_shards
 from trainer.run.optimisation import clip_each, parameter_groups
 from trainer.run.settings import parse_settings
@@ -59,7 +59,7 @@ def _times(config: PretrainConfig, shards: Shards, repeats: int) -> dict[str, fl
     """Median seconds of each part of a step."""
     spec = config.front_end
     lengths = spec.samples_for(config.frames), spec.samples_for(config.local_frames)
-    crops = Crops(shards, CropConfig(spec.sample_rate, *lengths, 2, config.local_views), config.seed)
+    crops = Crops(shards, CropSizes(spec.sample_rate, *lengths, 2, config.local_views), config.seed)
     log_mel, generator = BatchedLogMel(spec), torch.Generator().manual_seed(0)
     asit = ASiT(config.asit)
     optimiser = torch.optim.AdamW(parameter_groups(asit.student), lr=1e-5)

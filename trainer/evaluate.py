@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from trainer.data.dataset import TEST, Dataset
+from trainer.data.dataset import TEST, Dataset, with_sound
 from trainer.data.layouts.detect import read_any
 from trainer.evaluation.results import Json, Scored, choose_part, default_parts, evaluate, plain, table, unheard
 from trainer.evaluation.scoring import open_model
@@ -35,7 +35,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, not a table.")] = False,
 ) -> None:
     """What a model is worth on labelled recordings."""
-    opened, dataset = open_model(model), read_any(data)
+    opened, dataset = open_model(model), with_sound(read_any(data))
     parts: Sequence[str | None] = part or default_parts(opened, dataset)
     results: dict[str, Json] = {}
     scored: dict[str, Scored] = {}

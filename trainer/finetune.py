@@ -15,6 +15,7 @@ import typer
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import WrongUse
 from asit_edge.validation import nearest
+from trainer.data.dataset import with_sound
 from trainer.data.decode import LazyClips
 from trainer.evaluation.experiment import Record, fine_tune, finished, summary
 from trainer.evaluation.results import plain
@@ -64,7 +65,7 @@ def main(
         raise WrongUse(f"--test-share {test_share}: must be above 0 and below 1")
     options = {"head": head, "epochs": epochs, "steps": steps, "batch": batch, "learning_rate": lr}
     config = configure(task, recipe, initial, size, options, settings or [])
-    dataset = TASKS[task].read(data)
+    dataset = with_sound(TASKS[task].read(data))
     if config.loss == "ce" and not dataset.single_label:
         raise WrongUse(f"{data}: clips have several classes or none, which needs --set loss=bce")
     seeds = seed or [config.seed]

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse
-from trainer.data.decode import decode_any
+from trainer.data.decode import decode
 from trainer.data.layouts.listing import Missing, list_recordings
 from trainer.data.recording import Recording
 from trainer.run.command import run
@@ -195,7 +195,7 @@ def _decoded(recording: Recording | Missing) -> Samples:
     if recording.path.stat().st_size == 0:
         raise Unusable("empty")
     try:
-        samples = decode_any(recording.path, RATE)
+        samples = decode(recording.path, RATE)
     except AsitEdgeError as error:
         raise Unusable("corrupt", str(error)) from None
     except Exception as error:  # whatever a decoder says of a broken file is a line of the report

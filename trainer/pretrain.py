@@ -28,7 +28,7 @@ from trainer.asit.corruption import CorruptionPlan, corrupt, draw_plan
 from trainer.asit.flops import flops_per_example, peak_flops
 from trainer.asit.pictures import reconstruction_picture
 from trainer.data.features import BatchedLogMel
-from trainer.data.shards import Batches, CropConfig, Crops, Shards
+from trainer.data.shards import Batches, Crops, CropSizes, Shards
 from trainer.models.pretrained import backbone_weights, load_exactly
 from trainer.run.checkpoint import FORMAT, PRETRAINING, read_file, save_checkpoint
 from trainer.run.command import run as run_command
@@ -187,7 +187,7 @@ def _loader(
     """Crops of the examples as waveforms, part by part."""
     spec = config.front_end
     lengths = spec.samples_for(config.frames), spec.samples_for(config.local_frames)
-    crops = Crops(shards, CropConfig(spec.sample_rate, *lengths, GLOBAL_VIEWS, config.local_views), config.seed)
+    crops = Crops(shards, CropSizes(spec.sample_rate, *lengths, GLOBAL_VIEWS, config.local_views), config.seed)
     return DataLoader(
         crops,
         batch_sampler=batches,  # type: ignore[arg-type]  # draws, where torch's types know only indices

@@ -14,11 +14,14 @@ from asit_edge.audio.samples import Samples
 from asit_edge.errors import WrongUse
 from asit_edge.labels import Label
 from trainer.data.audioset import label_for
-from trainer.data.decode import samples_of
+from trainer.data.decode import length_of, samples_of
 from trainer.data.recording import Recording, TrueEvent
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 """Names of the parts of a data set that its publisher has split."""
+
+SHORTEST = 0.03
+"""Seconds; in less than a few frames there is nothing to hear."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,24 @@ class Dataset:
     def choose(self, indices: Sequence[int] | npt.NDArray[np.integer]) -> "Dataset":
         """The same classes, only these recordings."""
         return replace(self, recordings=[self.recordings[int(index)] for index in indices])
+
+
+def with_sound(dataset: Dataset) -> Dataset:
+    """Without recordings in which nothing can be heard, because they are empty or of a few milliseconds.
+
+    Each is named on standard error. Raises WrongUse where that leaves a class without any recording.
+    """
+    lengths = [length_of(one) for one in dataset.recordings]
+    kept = [index for index, seconds in enumerate(lengths) if seconds is None or seconds >= SHORTEST]
+    for one, seconds in zip(dataset.recordings, lengths, strict=True):
+        if seconds is not None and seconds < SHORTEST:
+            print(f"{one.path}: left out, it has {seconds:.3f} s of audio", file=sys.stderr)
+    left = dataset.choose(kept)
+    if gone := set(dataset.categories) - {label for one in left.recordings for label in one.labels}:
+        was = {label for one in dataset.recordings for label in one.labels}
+        if empty := sorted(gone & was):
+            raise WrongUse(f"{dataset.name}: every recording of {empty[0]!r} is empty or shorter than {SHORTEST:g} s")
+    return left
 
 
 def split_by_group(dataset: Dataset, share: float, seed: int, force: bool = False) -> tuple[list[int], list[int]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -35,23 +36,30 @@ def read_mono(file: Path | BinaryIO, start: float = 0.0, seconds: float | None =
 
 
 def decode(path: Path, rate: int, start: float = 0.0, seconds: float | None = None) -> Samples:
-    """A file, or a part of it, at `rate`, (samples,). Raises AsitEdgeError that names the file."""
+    """A file, or a part of it, at `rate`, (samples,); with ffmpeg's help for what libsndfile does not know (m4a, webm).
+
+    Raises AsitEdgeError that names the file.
+    """
     try:
         mono, source_rate = read_mono(path, start, seconds)
     except UNREADABLE as error:
-        raise AsitEdgeError(f"{path}: cannot be read as audio ({error})") from None
+        samples = _by_ffmpeg(path, rate, f"{path}: cannot be read as audio ({error})")
+        end = len(samples) if seconds is None else round((start + seconds) * rate)
+        return samples[round(start * rate) : end]
     return soxr.resample(mono, source_rate, rate).astype(np.float32) if source_rate != rate else mono
 
 
-def decode_any(path: Path, rate: int) -> Samples:
-    """The same of a whole file, with ffmpeg's help for what libsndfile does not know (m4a, webm)."""
-    try:
-        return decode(path, rate)
-    except AsitEdgeError as error:
-        why = str(error)
+def _by_ffmpeg(path: Path, rate: int, why: str) -> Samples:
+    """A whole file. Raises AsitEdgeError, beginning with `why` libsndfile does not read it."""
+    if not path.is_file() or not path.stat().st_size:
+        raise AsitEdgeError(why)
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
-        raise AsitEdgeError(f"{why}; ffmpeg, which knows more formats, is not installed")
+        convert = f"ffmpeg -i {shlex.quote(str(path))} {shlex.quote(str(path.with_suffix('.wav')))}"
+        raise AsitEdgeError(
+            f"{why}; ffmpeg, which knows more formats, is not installed: install it, or convert the file where it is "
+            f"({convert})"
+        )
     command = [ffmpeg, "-v", "error", "-xerror", "-nostdin", "-i", str(path), "-map", "0:a:0"]
     done = subprocess.run([*command, "-ac", "1", "-ar", str(rate), "-f", "f32le", "-"], capture_output=True)
     if done.returncode != 0 or not done.stdout:
@@ -65,6 +73,15 @@ def duration(path: Path) -> float:
         return float(soundfile.info(path).duration)
     except UNREADABLE as error:
         raise AsitEdgeError(f"{path}: cannot be read as audio ({error})") from None
+
+
+def length_of(recording: Recording) -> float | None:
+    """Seconds of a recording, as far as its file's header tells; None where that cannot be read."""
+    try:
+        there = float(soundfile.info(recording.path).duration) - recording.start
+    except UNREADABLE:
+        return None
+    return max(there if recording.seconds is None else min(there, recording.seconds), 0.0)
 
 
 def samples_of(recording: Recording, rate: int) -> Samples:

@@ -181,7 +181,7 @@ class Batches:
 
 
 @dataclass(frozen=True)
-class CropConfig:
+class CropSizes:
     """The waveform crops of an example; lengths in samples."""
 
     rate: int
@@ -202,7 +202,7 @@ class Crops(Dataset[tuple[int, Tensor, Tensor]]):
     An example that cannot be read is warned of, and the next one that can stands in for it.
     """
 
-    def __init__(self, shards: Shards, config: CropConfig, seed: int) -> None:
+    def __init__(self, shards: Shards, config: CropSizes, seed: int) -> None:
         self._shards, self._config, self._seed = shards, config, seed
 
     def __getitem__(self, draw: Draw) -> tuple[int, Tensor, Tensor]:

@@ -190,7 +190,6 @@ class LoadedEngine:
     """`Engine` on the real module."""
 
     def __init__(self, module: Any, runtime: Any, engine: Any) -> None:
-        self._trt = module
         self._runtime = runtime  # must outlive the engine
         self._engine = engine
         self.tensors = list(self._tensors(module, engine))

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asit_edge.errors import WrongUse
-from trainer.data.dataset import Dataset, split_by_group
+from trainer.data.dataset import Dataset, split_by_group, with_sound
 from trainer.data.recording import Recording
 
 
@@ -53,3 +55,19 @@ def test_unknown_recordings_are_refused_unless_forced() -> None:
     single = [Recording(Path(f"{index}.wav"), ("A",)) for index in range(10)]
     rest, held = split_by_group(Dataset("sounds", single, ["A"]), 0.2, 0, force=True)
     assert (len(rest), len(held)) == (8, 2)
+
+
+def test_what_cannot_be_heard_is_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recordings = []
+    for name, seconds in (("long", 1.0), ("empty", 0.0), ("tiny", 0.005)):
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros(round(seconds * 16_000), np.float32), 16_000)
+        recordings.append(Recording(tmp_path / f"{name}.wav", ("Bell",)))
+    unreadable = Recording(tmp_path / "damaged.wav", ("Bell",))
+    unreadable.path.write_bytes(b"RIFF")
+    left = with_sound(Dataset("data", [*recordings, unreadable], ["Bell"]))
+    assert [one.path.name for one in left.recordings] == ["long.wav", "damaged.wav"], "damage is named when it is read"
+    said = capsys.readouterr().err
+    assert "empty.wav: left out, it has 0.000 s of audio" in said
+    assert "tiny.wav: left out, it has 0.005 s of audio" in said
+    with pytest.raises(WrongUse, match=r"every recording of 'Bell' is empty"):
+        with_sound(Dataset("data", recordings[1:], ["Bell"]))

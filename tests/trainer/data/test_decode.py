@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from asit_edge.errors import AsitEdgeError
-from trainer.data.decode import LazyClips, decode, decode_any, duration
+from tests.conftest import RATE, require_programs, tones
+from trainer.data.decode import LazyClips, decode, duration
 from trainer.data.recording import Recording
 
 
@@ -37,14 +38,35 @@ def test_without_ffmpeg_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "b.wav").write_bytes(b"no audio")
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(AsitEdgeError, match=r"b\.wav: cannot be read as audio .*; ffmpeg, .* is not installed"):
-        decode_any(tmp_path / "b.wav", 16_000)
+        decode(tmp_path / "b.wav", 16_000)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 def test_what_libsndfile_does_not_know_ffmpeg_decodes(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(np.arange(32_000) / 5), 16_000)
     subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", tmp_path / "a.m4a"], check=True)
-    assert len(decode_any(tmp_path / "a.m4a", 8_000)) == pytest.approx(16_000, abs=2_000)
+    assert len(decode(tmp_path / "a.m4a", 8_000)) == pytest.approx(16_000, abs=2_000)
     (tmp_path / "b.wav").write_bytes(b"no audio")
     with pytest.raises(AsitEdgeError, match=r"b\.wav: cannot be read as audio .*; ffmpeg: "):
-        decode_any(tmp_path / "b.wav", 16_000)
+        decode(tmp_path / "b.wav", 16_000)
+
+
+def test_what_libsndfile_does_not_know_ffmpeg_reads(tmp_path: Path) -> None:
+    require_programs("ffmpeg")
+    samples = tones((500, 2))
+    soundfile.write(tmp_path / "a.wav", samples, RATE)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", tmp_path / "a.m4a"], check=True)
+    whole = decode(tmp_path / "a.m4a", RATE)
+    assert len(whole) == pytest.approx(2 * RATE, abs=0.1 * RATE)
+    assert np.abs(whole[:RATE] - samples[:RATE]).mean() < 0.05
+    part = decode(tmp_path / "a.m4a", RATE, start=0.5, seconds=1.0)
+    assert np.array_equal(part, whole[RATE // 2 : RATE // 2 + RATE])
+
+
+def test_without_ffmpeg_the_remedy_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my bell.m4a").write_bytes(b"not what libsndfile knows")
+    monkeypatch.setattr("trainer.data.decode.shutil.which", lambda name: None)
+    with pytest.raises(
+        AsitEdgeError, match=r"my bell\.m4a: cannot be read as audio.*ffmpeg -i '.*my bell\.m4a' '.*\.wav'"
+    ):
+        decode(tmp_path / "my bell.m4a", RATE)

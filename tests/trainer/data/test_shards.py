@@ -12,7 +12,7 @@ import webdataset
 from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.data.layouts.listing import list_recordings
 from trainer.data.mixing import fitted
-from trainer.data.shards import Batches, CropConfig, Crops, Shards, epoch_order
+from trainer.data.shards import Batches, Crops, CropSizes, Shards, epoch_order
 from trainer.prepare import Codec, PrepareConfig, prepare_shards
 
 RATE = 16_000
@@ -115,11 +115,11 @@ def test_the_position_in_a_run_is_a_step() -> None:
 
 def test_crops_depend_on_seed_epoch_and_example_alone(tmp_path: Path) -> None:
     shards = Shards([make(tmp_path)])
-    crops = Crops(shards, CropConfig(RATE, 8_000, 2_000), seed=0)
+    crops = Crops(shards, CropSizes(RATE, 8_000, 2_000), seed=0)
     index, global_, local = crops[0, 3]
     assert (index, tuple(global_.shape), tuple(local.shape)) == (3, (2, 8_000), (4, 2_000))
     assert (crops[0, 3][1] == global_).all()
-    quiet = Crops(shards, CropConfig(RATE, 2 * RATE, 2_000), seed=0)
+    quiet = Crops(shards, CropSizes(RATE, 2 * RATE, 2_000), seed=0)
     assert (quiet[0, 3][1] != quiet[1, 3][1]).any()
 
 
@@ -161,7 +161,7 @@ def test_empty_and_foreign_shards_are_warned_of(tmp_path: Path, caplog: pytest.L
 
 def test_an_unreadable_example_is_stood_in_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_tar(tmp_path / "a.tar", {"0.wav": wav(RATE), "1.flac": b"fLaC broken", "2.wav": wav(RATE)})
-    crops = Crops(Shards([tmp_path]), CropConfig(RATE, 800, 400), seed=0)
+    crops = Crops(Shards([tmp_path]), CropSizes(RATE, 800, 400), seed=0)
     with caplog.at_level(logging.WARNING):
         assert crops[0, 1][0] == 2
     assert "a.tar/1.flac: cannot be read" in caplog.text
@@ -170,13 +170,13 @@ def test_an_unreadable_example_is_stood_in_for(tmp_path: Path, caplog: pytest.Lo
 def test_a_set_that_is_all_unreadable_stops(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", {"1.flac": b"fLaC broken"})
     with pytest.raises(AsitEdgeError, match="cannot be read"):
-        Crops(Shards([tmp_path]), CropConfig(RATE, 800, 400), seed=0)[0, 0]
+        Crops(Shards([tmp_path]), CropSizes(RATE, 800, 400), seed=0)[0, 0]
 
 
 def test_a_wrong_rate_is_wrong_use(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", {"cd.wav": wav(44_100)})
     with pytest.raises(WrongUse, match=r"a\.tar/cd\.wav: sampled at 44100 Hz, not 16000"):
-        Crops(Shards([tmp_path]), CropConfig(RATE, 800, 400), seed=0)[0, 0]
+        Crops(Shards([tmp_path]), CropSizes(RATE, 800, 400), seed=0)[0, 0]
 
 
 @pytest.mark.parametrize("content", [None, {}, {"a.tar": {"a.txt": b"text"}}])

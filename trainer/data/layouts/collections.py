@@ -5,12 +5,12 @@ A recording's name is its collection's folder and its path there. Columns of `ma
 (`room_response`).
 """
 
-import csv
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from asit_edge.errors import WrongUse
 from trainer.data.layouts.detect import read_any
+from trainer.data.layouts.tables import read_rows
 from trainer.data.recording import Recording, Role
 
 MANIFEST = "manifest.csv"
@@ -58,8 +58,7 @@ def _manifest(path: Path) -> dict[str, list[Row]]:
     """The rows of a manifest by their path; none where there is no manifest."""
     rows: dict[str, list[Row]] = {}
     if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row.get("path"):
-                    rows.setdefault(row["path"], []).append(row)
+        for row in read_rows(path):
+            if row.get("path"):
+                rows.setdefault(row["path"].replace("\\", "/"), []).append(row)
     return rows

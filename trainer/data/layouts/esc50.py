@@ -3,11 +3,11 @@
 Clips of one source recording are all in one fold; splitting by fold keeps test recordings unseen.
 """
 
-import csv
 from pathlib import Path
 
 from asit_edge.errors import WrongUse
 from trainer.data.dataset import Dataset
+from trainer.data.layouts.tables import read_rows
 from trainer.data.recording import Recording
 
 AUDIOSET_NAMES = {
@@ -30,8 +30,7 @@ def read_esc50(root: Path) -> Dataset:
     table = esc50_table(root)
     if table is None:
         raise WrongUse(f"{root}: no meta/esc50.csv (or meta/esc10.csv); --data must be a folder in the ESC-50 layout")
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(table)
     recordings: list[Recording] = []
     for line, row in enumerate(rows, start=2):
         try:

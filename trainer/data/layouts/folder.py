@@ -20,6 +20,7 @@ from pathlib import Path
 from asit_edge.errors import WrongUse
 from trainer.data.dataset import Dataset
 from trainer.data.layouts.listing import audio_files
+from trainer.data.layouts.tables import find_file, read_rows
 from trainer.data.recording import Recording, StrongLabel
 
 PATHS = ("path", "filename", "fname", "file")
@@ -70,11 +71,7 @@ def _sub_folders(root: Path) -> Dataset:
 
 
 def _table(table: Path) -> Dataset:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, delimiter="\t" if table.suffix == ".tsv" else ","))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise WrongUse(f"{table}: cannot be read as a table ({error})") from None
+    rows = read_rows(table)
     header = set(rows[0]) if rows else set()
     if {"onset", "offset"} <= header:
         return _strong(table, rows)
@@ -104,13 +101,12 @@ def _strong(table: Path, rows: list[dict[str, str]]) -> Dataset:
     lengths: dict[str, float] = {}
     durations = table.with_name("durations.tsv")
     if durations.is_file():
-        with durations.open(newline="", encoding="utf-8-sig") as file:
-            for line, row in enumerate(csv.DictReader(file, delimiter="\t"), start=2):
-                try:
-                    lengths[row["filename"]] = float(row["duration"])
-                except (KeyError, TypeError, ValueError):
-                    raise WrongUse(f"{durations}:{line}: needs filename and duration (seconds)") from None
-                events[row["filename"]] = []
+        for line, row in enumerate(read_rows(durations), start=2):
+            try:
+                lengths[row["filename"]] = float(row["duration"])
+            except (KeyError, TypeError, ValueError):
+                raise WrongUse(f"{durations}:{line}: needs filename and duration (seconds)") from None
+            events[row["filename"]] = []
     for line, row in enumerate(rows, start=2):
         here = events.setdefault(row[path], [])
         if not row[label]:
@@ -147,9 +143,9 @@ def _dataset(name: str, recordings: list[Recording], empty: str, single: bool) -
 
 
 def _audio(table: Path, name: str, line: int | None) -> Path:
-    for folder in (table.parent, table.parent / "audio"):
-        if (folder / name).is_file():
-            return folder / name
+    found = find_file(name, table.parent, table.parent / "audio")
+    if found is not None:
+        return found
     where = f"{table}:{line}" if line else str(table)
     raise WrongUse(f"{where}: no file {name} in {table.parent} or its folder audio")
 

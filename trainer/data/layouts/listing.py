@@ -3,12 +3,12 @@
 Lists files and labels; nothing here opens an audio file.
 """
 
-import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from asit_edge.errors import WrongUse
+from trainer.data.layouts.tables import find_file, read_cells
 from trainer.data.recording import Recording
 
 AUDIO_SUFFIXES = frozenset(
@@ -44,8 +44,7 @@ def list_recordings(folder: Path, table: Path | None, exclude: Mapping[str, str]
         return [Recording(path, name=str(path.relative_to(folder))) for path in files]
     if not table.is_file():
         raise WrongUse(f"{table}: no such table")
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader((line for line in file if not line.startswith("#")), skipinitialspace=True))
+    rows = read_cells(table)
     if rows and "path" in rows[0]:
         listed = list(_manifest(rows, folder, table, exclude))
     elif rows and all(_is_audioset(row) for row in rows[:1]):
@@ -62,8 +61,14 @@ def list_recordings(folder: Path, table: Path | None, exclude: Mapping[str, str]
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """Every audio file in a folder, at any depth."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+    """Every audio file in a folder, at any depth; not hidden ones, such as those ("._") that macOS leaves on cards."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
 
 
 def _manifest(
@@ -80,8 +85,7 @@ def _manifest(
         if any(row[column] == value for column, value in exclude.items()):
             continue
         label = row.get("audioset_label") or row.get("label") or ""
-        path = folder / row["path"]
-        yield _listed(row["path"], path if path.is_file() else None, (label,) if label else ())
+        yield _listed(row["path"], find_file(row["path"], folder), (label,) if label else ())
 
 
 def _listed(name: str, path: Path | None, labels: tuple[str, ...]) -> Recording | Missing:
