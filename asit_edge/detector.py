@@ -7,7 +7,9 @@
 The same way as `asit-edge replay`, without store and sinks: what it gives does not depend on the size of the blocks.
 """
 
+import logging
 import os
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +17,19 @@ import numpy.typing as npt
 
 from asit_edge.assembly import load_model
 from asit_edge.audio.clock import SampleClock, iso
-from asit_edge.audio.samples import Samples, to_mono
+from asit_edge.audio.downmix import Downmix
+from asit_edge.audio.level import LOUDEST
+from asit_edge.audio.samples import Block, Samples
 from asit_edge.config.events import Events
 from asit_edge.config.root import Config
-from asit_edge.detect.clip_scores import clip_scores
+from asit_edge.detect.clip_scores import running_clip_scores
 from asit_edge.detect.event_writer import EventWriter
 from asit_edge.detect.pipeline import Pipeline
 from asit_edge.detect.tracker import Change
 from asit_edge.errors import WrongUse
 from asit_edge.messages.event import Event
+
+log = logging.getLogger(__name__)
 
 FULL_SCALES = {"int16": 2.0**15, "int32": 2.0**31}
 """What counts as 1.0 in samples of whole numbers."""
@@ -55,7 +61,9 @@ class Detector:
         manifest = self._model.manifest
         clock = SampleClock(start, manifest.front_end.sample_rate)
         self._writer = EventWriter("python", source, iso(start), clock, manifest, replayed=True)
+        self._source = source
         self._pipeline: Pipeline | None = None
+        self._downmix = Downmix(manifest.front_end.sample_rate)
         self._rate = 0
         self._count = 0
 
@@ -70,15 +78,17 @@ class Detector:
         Returns what has changed: events that began (`new`), go on (`update`) or are over (`end`). Another rate than
         before ends what is active: what comes does not follow on. Raises WrongUse if these are no samples.
         """
-        mono = _mono(samples, rate)
+        block = _block(samples, rate)
         changes: list[Change] = []
         if self._pipeline is None:
             self._pipeline = self._model.pipeline(rate)
+            self._downmix = Downmix(rate)
         elif rate != self._rate:
+            self._downmix = Downmix(rate)
             changes = self._pipeline.gap()
             self._pipeline.resume(self._pipeline.position, rate)
         self._rate = rate
-        return self._events([*changes, *self._pipeline.push(mono)])
+        return self._events([*changes, *self._pipeline.push(self._mono(block, self._downmix))])
 
     def flush(self) -> list[Event]:
         """The stream is over, or breaks off here: decides on the rest and ends every event."""
@@ -86,13 +96,18 @@ class Detector:
 
     def scores(self, samples: npt.ArrayLike, rate: int) -> dict[str, float]:
         """Label to score, the highest first, of a whole clip as `asit-edge tag` scores it. The stream is left alone."""
-        mono = _mono(samples, rate)
+        mono = self._mono(_block(samples, rate), Downmix(rate))
         scorer = self._model.scorer(rate)
-        decisions = [*scorer.push(mono), *scorer.flush()]
-        if not decisions:
+        found = running_clip_scores(decision.scores for decision in chain(scorer.push(mono), scorer.flush()))
+        if found is None:
             raise WrongUse("scores: a clip needs samples")
-        found = clip_scores(np.stack([decision.scores for decision in decisions]))
         return {self.labels[index]: float(found[index]) for index in np.argsort(-found, kind="stable")}
+
+    def _mono(self, block: Block, downmix: Downmix) -> Samples:
+        samples = downmix.mix(block)
+        for news in downmix.news():
+            log.warning("%s: %s", self._source, news)
+        return samples
 
     def _events(self, changes: list[Change]) -> list[Event]:
         events = []
@@ -102,7 +117,7 @@ class Detector:
         return events
 
 
-def _mono(samples: npt.ArrayLike, rate: int) -> Samples:
+def _block(samples: npt.ArrayLike, rate: int) -> Block:
     values = np.asarray(samples)
     if not 4_000 <= rate <= 384_000:
         raise WrongUse(f"rate {rate}: must be from 4000 to 384000 Hz")
@@ -113,4 +128,4 @@ def _mono(samples: npt.ArrayLike, rate: int) -> Samples:
     floats = (values / FULL_SCALES.get(values.dtype.name, 1.0)).astype(np.float32)
     if not np.isfinite(floats).all():
         raise WrongUse("samples that are not numbers (NaN or infinite)")
-    return to_mono(floats if floats.ndim == 2 else floats[:, None], None)
+    return np.clip(floats if floats.ndim == 2 else floats[:, None], -LOUDEST, LOUDEST)

@@ -20,4 +20,7 @@ def slug(name: str) -> str:
     "crowing_cock_a_doodle_doo". Never empty, never a topic wildcard or separator.
     """
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "_", ascii_name.lower()).strip("_") or "x" + name.encode().hex()[:16]
+    return (
+        re.sub(r"[^a-z0-9]+", "_", ascii_name.lower()).strip("_")
+        or "x" + name.encode("utf-8", "surrogatepass").hex()[:16]
+    )

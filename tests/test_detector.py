@@ -73,6 +73,25 @@ def test_whole_numbers_and_several_channels_are_the_same_sounds(tone_bundle: Pat
         assert facts(Detector(tone_bundle).push(samples, RATE)) == expected
 
 
+def test_an_inverted_channel_is_heard_and_said_once(tone_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
+    inverted = np.stack((SOUNDS, -SOUNDS), axis=1)
+    detector = Detector(tone_bundle, source="hall")
+    events = [event for start in range(0, len(SOUNDS), 999) for event in detector.push(inverted[start:][:999], RATE)]
+    assert facts(events) == facts(Detector(tone_bundle).push(SOUNDS, RATE))
+    [said] = caplog.messages
+    assert said.startswith("hall: mixing its 2 channels loses the sound")
+    assert detector.scores(inverted, RATE)["High tone"] == pytest.approx(
+        detector.scores(SOUNDS, RATE)["High tone"], abs=0.01
+    )
+
+
+def test_a_sample_that_no_microphone_gives_does_not_deafen(tone_stream: Path) -> None:
+    spoiled = SOUNDS.copy()
+    spoiled[100] = 1e25
+    heard = Detector(tone_stream).push(spoiled, RATE)
+    assert [event.type for event in heard if event.label == "High tone"] == ["new", "end"]
+
+
 def test_another_rate_ends_what_is_active_and_time_goes_on(tone_bundle: Path) -> None:
     detector = Detector(tone_bundle, start=1_800_000_000.0)
     first = detector.push(tones((0, 1), (500, 1)), RATE)

@@ -10,6 +10,9 @@ from asit_edge.audio.samples import Samples
 FLOOR = -120.0
 """dBFS of digital silence, and of everything below."""
 
+LOUDEST = 8.0
+"""Times full scale. What mixes and resamples may overshoot; more than 18 dB of it no microphone gives."""
+
 FULL_SCALE = 0.9999
 CLIPPED_SHARE = 0.01
 """A recording or microphone with more samples at full scale than this is distorted."""

@@ -4,6 +4,8 @@ Each command has a module of its own here. Exit codes: 0 done, 1 it could not be
 Errors are one line on stderr.
 """
 
+import errno
+import io
 import logging
 import os
 import sys
@@ -15,7 +17,7 @@ import typer
 
 from asit_edge import __version__
 from asit_edge.cli import demo, devices, events, listen, model, replay, schema, subscribe, tag
-from asit_edge.errors import AsitEdgeError
+from asit_edge.errors import AsitEdgeError, readable
 
 app = typer.Typer(
     help="Listens for sounds and tells over MQTT what it heard.",
@@ -53,19 +55,53 @@ def _options(
 ) -> None:
     # On a descriptor of its own: PortAudio's initialisation points standard error at /dev/null for as long as it takes.
     stream = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
-    logging.basicConfig(stream=stream, level=logging.INFO, format="asit-edge: %(message)s")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Lines("asit-edge: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
     logging.addLevelName(logging.WARNING, "warning")
     logging.getLogger("asit_edge").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
+class _Lines(logging.Formatter):
+    """One line a message, whatever the names in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return readable(super().formatMessage(record))
+
+
 def main() -> None:
     """The console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what it is given is JSON, or names as people gave them
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        _run()
+    except AsitEdgeError as error:
+        print(f"asit-edge: error: {readable(error)}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _OUTPUT_FAILS:
+            raise
+        _discard_output()
+        if error.errno != errno.EPIPE:
+            print(f"asit-edge: error: standard output cannot be written ({error.strerror})", file=sys.stderr)
+            sys.exit(1)
+        sys.exit(0)  # whoever read it has gone (`| head`); nothing is wrong on this side
+
+
+_OUTPUT_FAILS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+
+
+def _run() -> None:
     try:
         app()
-    except AsitEdgeError as error:
-        print(f"asit-edge: error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has gone (`| head`); nothing is wrong on this side.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # typer takes it for a failure
+            raise end.__context__ from None
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where it can still be said that it failed
+        raise
+
+
+def _discard_output() -> None:
+    """What is still in buffers goes nowhere, or leaving would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

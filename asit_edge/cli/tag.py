@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asit_edge.cli.options import ConfigOption, ModelOption, load_settings
-from asit_edge.errors import AsitEdgeError
+from asit_edge.errors import AsitEdgeError, decodable, readable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     import numpy.typing as npt
 
@@ -34,30 +36,38 @@ def tag(
         try:
             scores = score_file(file, loaded)
         except AsitEdgeError as error:
-            print(f"asit-edge: error: {error}", file=sys.stderr)
+            print(f"asit-edge: error: {readable(error)}", file=sys.stderr)
             worst = max(worst, error.exit_code)
             continue
         best = sorted(range(len(names)), key=lambda index: -scores[index])[:top]
         if as_json:
             ranked = [{"label": names[index], "score": round(float(scores[index]), 4)} for index in best]
-            print(json.dumps({"file": str(file), "scores": ranked}, ensure_ascii=False), flush=True)
+            print(json.dumps({"file": decodable(file), "scores": ranked}, ensure_ascii=False), flush=True)
         else:
-            print(f"{file}: " + ", ".join(f"{names[index]} {scores[index]:.2f}" for index in best), flush=True)
+            print(
+                f"{readable(file)}: " + ", ".join(f"{names[index]} {scores[index]:.2f}" for index in best), flush=True
+            )
     if worst:
         raise typer.Exit(worst)
 
 
 def score_file(path: Path, model: "Model") -> "npt.NDArray[np.float32]":
     """Scores of one file, shape (classes,). Raises AsitEdgeError if it cannot be read."""
-    import numpy as np
-
-    from asit_edge.audio.samples import to_mono
     from asit_edge.audio.sources.audio_file import AudioFile
-    from asit_edge.detect.clip_scores import clip_scores
+    from asit_edge.detect.clip_scores import running_clip_scores
 
     audio = AudioFile(path)
     scorer = model.scorer(audio.rate)
-    windows = [decision.scores for block in audio.blocks(audio.rate) for decision in scorer.push(to_mono(block, None))]
-    windows += [decision.scores for decision in scorer.flush()]
-    audio.close()
-    return clip_scores(np.stack(windows))
+
+    def decisions() -> "Iterator[npt.NDArray[np.float32]]":
+        for samples in audio.mono(audio.rate):
+            yield from (decision.scores for decision in scorer.push(samples))
+        yield from (decision.scores for decision in scorer.flush())
+
+    try:
+        scores = running_clip_scores(decisions())
+    finally:
+        audio.close()
+    if scores is None:
+        raise AsitEdgeError(f"{path}: too short to score")
+    return scores

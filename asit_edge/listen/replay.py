@@ -5,7 +5,6 @@ from pathlib import Path
 
 from asit_edge.assembly import Model
 from asit_edge.audio.clock import SampleClock
-from asit_edge.audio.samples import to_mono
 from asit_edge.audio.sources.audio_file import AudioFile
 from asit_edge.config.events import QuietHours
 from asit_edge.detect.event_writer import EventWriter
@@ -43,12 +42,12 @@ def replay(
         return store.commit([writer.write(change) for change in changes], f"{source}/event")
 
     try:
-        for block in audio.blocks(audio.rate // 2):
+        for block in audio.mono(audio.rate // 2):
             if quiet_hours:
                 now = clock.epoch(pipeline.position)
                 muted = range(len(labels)) if quiet.muting(now) else quiet.muted_labels(now)
                 yield from commit(pipeline.tracker.mute(muted))
-            yield from commit(pipeline.push(to_mono(block, None)))
+            yield from commit(pipeline.push(block))
     except AsitEdgeError:
         yield from commit(pipeline.finish())
         raise

@@ -52,6 +52,22 @@ def test_replay_is_byte_identical(tone_bundle: Path, tone_file: Path) -> None:
     assert first.count("\n") == 6
 
 
+def test_a_recorders_time_in_the_name_is_told_with_the_option_that_uses_it(
+    tone_bundle: Path, tone_file: Path, tmp_path: Path
+) -> None:
+    named = tmp_path / "SITE_20260501_030000.WAV"
+    named.write_bytes(tone_file.read_bytes())
+    done = run("replay", named, "--model", tone_bundle, "--json")
+    assert json.loads(done.stdout.splitlines()[0])["onset"] == "1970-01-01T00:00:00.960Z"
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"asit-edge: {named}: its name says when it began")
+    option, time = line.split()[-2:]
+    done = run("replay", named, "--model", tone_bundle, "--json", option, time)
+    assert json.loads(done.stdout.splitlines()[0])["onset"] == "2026-05-01T03:00:00.960Z"
+    assert done.stderr == ""
+    assert run("replay", tone_file, "--model", tone_bundle, "--json").stderr == ""
+
+
 def test_replay_of_the_bundled_recording_hears_two_sounds() -> None:
     from asit_edge.cli.demo import recording
 

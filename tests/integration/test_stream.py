@@ -159,6 +159,18 @@ def test_a_stream_of_another_rate_is_heard(tone_bundle: Path) -> None:
     assert running.notes.gaps == []
 
 
+@pytest.mark.parametrize("channels", [1, 2, -2, 6])
+def test_a_stream_of_any_layout_is_heard(tone_bundle: Path, tmp_path: Path, channels: int) -> None:
+    """-2: the second channel is the first one inverted."""
+    sound = tones((0, 1), (500, 1.5), (0, 1))[:, None].repeat(abs(channels), axis=1)
+    if channels < 0:
+        sound[:, 1] *= -1
+    soundfile.write(tmp_path / "sound.wav", sound, RATE)
+    with Running(tone_bundle, type="stream", url=str(tmp_path / "sound.wav"), once=True) as running:
+        wait_for(lambda: running.loop.over, 20, "the end")
+    assert [event.type for event in running.notes.told] == ["new", "end"]
+
+
 def test_an_ffmpeg_that_freezes_is_replaced(tone_bundle: Path) -> None:
     with radio() as station, Running(tone_bundle, type="stream", url=station.url) as running:
         running.heard(1.0)

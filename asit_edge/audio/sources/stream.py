@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 LONGEST_PAUSE = 30.0
 """Seconds between attempts to open a stream that is away."""
 
+TWO_CHANNELS = "aformat=channel_layouts=mono|stereo,pan=stereo|FL=FL+FC|FR=FR+FC"
+"""Two channels of any number, one twice: mixed by us, who notice that they cancel each other."""
+
 STDERR_LINES = 20
 STDERR_WIDTH = 300
 """How much of what ffmpeg says is kept: the last lines, cut to this many characters."""
@@ -73,7 +76,8 @@ class Stream:
                 f"source {name!r}: url: its password has a character that ends a host name; write / as %2F, ? as %3F, "
                 "# as %23, or use password_file"
             )
-        mix = ["-af", f"pan=mono|c0=c{channel - 1}"] if channel else ["-ac", "1"]
+        self._channels = 1 if channel else 2
+        mix = ["-af", f"pan=mono|c0=c{channel - 1}" if channel else TWO_CHANNELS]
         before, self._playlist = self._input(program, list(options))
         self._command = [
             *[program, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "error"],
@@ -83,7 +87,9 @@ class Stream:
 
     def open(self) -> "FfmpegCapture":
         may_end = self.longest_pause is None
-        return FfmpegCapture(self._command, self._url, self._rate, may_end=may_end, playlist=self._playlist)
+        return FfmpegCapture(
+            self._command, self._url, self._rate, may_end=may_end, channels=self._channels, playlist=self._playlist
+        )
 
     def _input(self, program: str, options: list[str]) -> tuple[list[str], bytes]:
         """Arguments that say what is opened, and what is written to standard input for it."""
@@ -141,7 +147,16 @@ def _version(program: str) -> int:
 class FfmpegCapture:
     """A running ffmpeg."""
 
-    def __init__(self, command: Sequence[str], url: str, rate: int, *, may_end: bool, playlist: bytes = b"") -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        url: str,
+        rate: int,
+        *,
+        may_end: bool,
+        channels: int = 1,
+        playlist: bytes = b"",
+    ) -> None:
         """`may_end`: to come to its end is no fault of this stream; `playlist` is for its standard input.
 
         Raises AsitEdgeError if it cannot be started.
@@ -165,7 +180,7 @@ class FfmpegCapture:
         assert self._process.stdout is not None
         self._talk = threading.Thread(target=self._listen_to_stderr, name="ffmpeg-stderr", daemon=True)
         self._talk.start()
-        self._pipe = PipeReader(self._process.stdout.fileno(), rate, 1, "s16le", self._why)
+        self._pipe = PipeReader(self._process.stdout.fileno(), rate, channels, "s16le", self._why)
         self._stopped = False
 
     @property

@@ -8,7 +8,8 @@ import logging
 from dataclasses import dataclass
 
 from asit_edge.audio.clock import Clock
-from asit_edge.audio.samples import Block, to_mono
+from asit_edge.audio.downmix import Downmix
+from asit_edge.audio.samples import Block
 from asit_edge.detect.pipeline import Pipeline
 from asit_edge.detect.tracker import Change
 from asit_edge.listen.supervision.facts import Changed, Fact, Missed
@@ -48,6 +49,7 @@ class Account:
         """What became of the source since somebody asked last."""
         self.timeline = Timeline(model_rate, clock.steady(), clock.asleep())
         self.intake = Intake(silent_after)
+        self._downmix = Downmix(model_rate)
         self._name, self._pipeline, self._model_rate, self._time = name, pipeline, model_rate, clock
         self._looked_at_wall = 0.0
         self._warned: set[str] = set()
@@ -61,6 +63,7 @@ class Account:
     def begin(self, begin: float, rate: int, *, live: bool, muted: bool) -> None:
         """A capture's first sample was heard at the steady time `begin`."""
         wall_offset = self._time.wall() - self._time.steady()
+        self._downmix = Downmix(rate)
         self.timeline.place(begin, wall_offset, live=live, muted=muted)
         if not muted:
             self._resume(0, rate)
@@ -69,12 +72,13 @@ class Account:
         """The samples (n, channels) from `index` on. True if some of them count as heard."""
         block, problems = checked(block)
         for problem in problems:
-            if problem not in self._warned:
-                self._warned.add(problem)
-                log.warning("%s: the audio %s", self._name, problem)
+            self._warn(f"the audio {problem}")
         if muted:
             return False
-        taken = self.intake.take(to_mono(block, None))
+        samples = self._downmix.mix(block)
+        for news in self._downmix.news():
+            self._warn(news)
+        taken = self.intake.take(samples)
         self.facts += taken.levels
         if not len(taken.samples):
             return False
@@ -124,6 +128,11 @@ class Account:
             self.totals.lost += seconds
             self.totals.gaps += 1
             self.facts.append(Missed(clock.epoch(begin), clock.epoch(begin) + seconds, NO_SCORES))
+
+    def _warn(self, problem: str) -> None:
+        if problem not in self._warned:
+            self._warned.add(problem)
+            log.warning("%s: %s", self._name, problem)
 
     def _resume(self, index: int, rate: int) -> None:
         """Audio goes on with that sample: the time until then was missed."""

@@ -4,11 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asit_edge.audio.level import CLIPPED_SHARE, FULL_SCALE, Flatness, Loudness, Meter
+from asit_edge.audio.level import CLIPPED_SHARE, FULL_SCALE, LOUDEST, Flatness, Loudness, Meter
 from asit_edge.audio.samples import Block, Samples
-
-LOUDEST = 8.0
-"""Times full scale. What mixes and resamples may overshoot; more than 18 dB of it no microphone gives."""
 
 
 def checked(block: Block) -> tuple[Block, list[str]]:
