@@ -34,13 +34,15 @@ class Lines:
     def write(self, text: str) -> int:
         """Raises BrokenPipeError, once, when the reader has gone away."""
         with self._changed:
+            before = self.dropped
+            dropping = self._dropping and bool(self._waiting)  # said once, until whoever reads has caught up
             *lines, self._rest = (self._rest + text).split("\n")
             for line in lines:
                 if len(self._waiting) < MOST and self._error is None:
                     self._waiting.append(f"{line}\n".encode("utf-8", "replace"))
                 else:
                     self.dropped += 1
-            dropping, self._dropping = self._dropping, len(self._waiting) >= MOST
+            self._dropping = dropping or (bool(self._waiting) and self.dropped > before)
             gone = isinstance(self._error, BrokenPipeError) and not self._told
             self._told = self._told or gone
             self._changed.notify_all()

