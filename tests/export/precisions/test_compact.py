@@ -1,5 +1,6 @@
 """Compact bundles: half the file, the same numbers, and everything that reads models reads them."""
 
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -107,14 +108,23 @@ def test_rounded_weights_are_what_float16_holds() -> None:
     assert layer.weight.dtype == torch.float32
 
 
-@pytest.fixture(params=[("window", 16), ("stream", 16), ("window", 8), ("stream", 8)])
-def pair(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
-    """The same checkpoint as a bundle and as a compact one."""
+@pytest.fixture(scope="module")
+def whole(window_checkpoint: Path, stream_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a bundle of either shape."""
+    folder = tmp_path_factory.mktemp("whole")
+    for kind, checkpoint in (("window", window_checkpoint), ("stream", stream_checkpoint)):
+        write_bundle(checkpoint, folder / kind, "small", "1", "MIT", {}, 0.5, 0.3)
+    return folder
+
+
+@pytest.fixture(scope="module", params=[("window", 16), ("stream", 16), ("window", 8), ("stream", 8)])
+def pair(request: pytest.FixtureRequest, whole: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same checkpoint as a bundle and as a compact one; to be read only."""
     kind, bits = request.param
+    compact = tmp_path_factory.mktemp("compact") / "bundle"
     checkpoint = request.getfixturevalue(f"{kind}_checkpoint")
-    for name, compact in (("whole", None), ("compact", bits)):
-        write_bundle(checkpoint, tmp_path / name, "small", "1", "MIT", {}, 0.5, 0.3, compact=compact)
-    return tmp_path / "whole", tmp_path / "compact"
+    write_bundle(checkpoint, compact, "small", "1", "MIT", {}, 0.5, 0.3, compact=bits)
+    return whole / kind, compact
 
 
 def test_a_compact_bundle_is_smaller_and_has_the_same_layers(pair: tuple[Path, Path]) -> None:
@@ -126,9 +136,10 @@ def test_a_compact_bundle_is_smaller_and_has_the_same_layers(pair: tuple[Path, P
     assert len(linear_layers(ours)) == len(linear_layers(theirs)) > 0
 
 
-def test_a_compact_bundle_gets_variants_and_engines(pair: tuple[Path, Path], clips: Path) -> None:
-    write_variants(pair[1], ["fp16", "int8"], read_audio(clips, 100), LENIENT, force=False)
-    bundle = load_bundle(pair[1])
+def test_a_compact_bundle_gets_variants_and_engines(pair: tuple[Path, Path], clips: Path, tmp_path: Path) -> None:
+    compact = Path(shutil.copytree(pair[1], tmp_path / "compact"))
+    write_variants(compact, ["fp16", "int8"], read_audio(clips, 100), LENIENT, force=False)
+    bundle = load_bundle(compact)
     assert set(bundle.manifest.variants) == {"fp16", "int8"}
     assert sum(node.op_type == "QuantizeLinear" for node in load(bundle.at("int8").model_file).graph.node) > 0
     if find_spec("tensorrt_rtx") is not None:
