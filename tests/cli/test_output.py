@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import require
+
 ODD_NAMES = [
     b"mod\xe0.wav",
     b"two\nlines.wav",
@@ -67,9 +69,9 @@ def test_it_is_no_failure_that_a_reader_leaves(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("command", [["schema", "event"], ["replay", "FILE", "--json"]])
 def test_output_that_cannot_be_written_is_named(tone_bundle: Path, tone_file: Path, command: list[str]) -> None:
+    require(Path("/dev/full").exists(), "/dev/full")
     words = [str(tone_file) if word == "FILE" else word for word in command]
     model = ["--model", str(tone_bundle)] if "FILE" in command else []
     with open("/dev/full", "wb") as full:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from asit_edge.host.lines import MOST, Lines
+from tests.conftest import require
 from tests.integration.mosquitto import wait_for
 
 
@@ -77,8 +78,7 @@ def test_a_reader_that_has_gone_is_told_once(pipe: tuple[int, int], caplog: pyte
 
 
 def test_a_full_device_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
+    require(Path("/dev/full").exists(), "/dev/full")
     full = os.open("/dev/full", os.O_WRONLY)
     lines = Lines(full, "stdout")
     for _ in range(3):

@@ -1,7 +1,6 @@
 import csv
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,6 +11,7 @@ import pytest
 import soundfile
 
 from asit_edge.errors import AsitEdgeError, WrongUse
+from tests.conftest import require_programs
 from trainer.data.layouts.listing import Missing, list_recordings
 from trainer.data.recording import Recording
 from trainer.data.shards import Shards
@@ -82,8 +82,8 @@ def test_audio_survives(codec: Codec, tmp_path: Path) -> None:
     assert np.sqrt((samples**2).mean()) == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 def test_formats_that_only_ffmpeg_knows(tmp_path: Path) -> None:
+    require_programs("ffmpeg")
     audio = tmp_path / "audio"
     audio.mkdir()
     soundfile.write(tmp_path / "tone.wav", tone(2), RATE)

@@ -4,6 +4,8 @@ import io
 import struct
 from typing import BinaryIO
 
+from asit_edge.audio.sources.view import View
+
 OGG_PAGE = 65_307
 """Bytes of the longest page of Ogg."""
 
@@ -125,7 +127,7 @@ def mp3_is_cut(file: BinaryIO) -> bool:
     return False
 
 
-class Lengthened(io.RawIOBase):
+class Lengthened(View):
     """A file that says that it is much longer than it is.
 
     libmpg123 estimates the length of an MP3 from its size and its first frame, and libsndfile reads no further. Where
@@ -137,30 +139,16 @@ class Lengthened(io.RawIOBase):
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._end = file.seek(0, io.SEEK_END)
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.FACTOR * self._end}[whence]
-        self._at = max(base + offset, 0)
-        return self._at
+        super().__init__(self.FACTOR * self._end)
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if self._at > self._end:
+        if self.at > self._end:
             data = bytes(len(buffer))
         else:
-            self._file.seek(self._at)
+            self._file.seek(self.at)
             data = self._file.read(len(buffer))
         buffer[: len(data)] = data
-        self._at += len(data)
+        self.at += len(data)
         return len(data)
 
 

@@ -9,6 +9,8 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from asit_edge.audio.sources.view import View
+
 CHUNKS = frozenset(
     b"fmt |data|LIST|fact|bext|JUNK|junk|FLLR|PAD |iXML|axml|aXML|cue |smpl|inst|PEAK|id3 |ID3 |ds64|cart|acid|levl|"
     b"umid|chna|plst|DISP|afsp|minf|elm1|regn|SAUR|guan|wamd|_PMX|note|labl|slnt|wavl".split(b"|")
@@ -148,36 +150,21 @@ def _are_chunks(file: BinaryIO, at: int, end: int) -> bool:
     return True
 
 
-class Spliced(io.RawIOBase):
+class Spliced(View):
     """A file that is read as `head` and then `size` bytes of another from `start` on."""
 
     def __init__(self, head: bytes, file: BinaryIO, start: int, size: int) -> None:
         self._head, self._file, self._start = head, file, start
-        self._end = len(head) + size
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._end}[whence]
-        self._at = max(base + offset, 0)
-        return self._at
+        super().__init__(len(head) + size)
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        wanted = min(len(buffer), self._end - self._at)
+        wanted = min(len(buffer), self.length - self.at)
         if wanted <= 0:
             return 0
-        piece = self._head[self._at : self._at + wanted]
+        piece = self._head[self.at : self.at + wanted]
         if len(piece) < wanted:
-            self._file.seek(self._start + self._at + len(piece) - len(self._head))
+            self._file.seek(self._start + self.at + len(piece) - len(self._head))
             piece += self._file.read(wanted - len(piece))
         buffer[: len(piece)] = piece
-        self._at += len(piece)
+        self.at += len(piece)
         return len(piece)

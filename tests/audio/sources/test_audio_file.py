@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from asit_edge.audio.sources import audio_file
 from asit_edge.audio.sources.audio_file import AudioFile
 from asit_edge.errors import AsitEdgeError, WrongUse
-from tests.conftest import RATE, require_programs, tones
+from tests.conftest import RATE, require, require_programs, tones
 
 SECONDS = 6.0
 SOUND = tones((500, SECONDS)) + 0.05 * np.random.default_rng(1).standard_normal(int(SECONDS * RATE)).astype(np.float32)
@@ -46,8 +46,7 @@ def converted(folder: Path, kind: str, *options: str) -> Path:
     soundfile.write(folder / "sound.wav", SOUND, RATE)
     file = folder / f"sound.{kind}"
     command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", folder / "sound.wav", *options, file]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip(f"this ffmpeg does not write {kind}")
+    require(subprocess.run(command, capture_output=True).returncode == 0, f"an ffmpeg that writes {kind}")
     return file
 
 

@@ -41,8 +41,8 @@ def test_without_ffmpeg_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         decode(tmp_path / "b.wav", 16_000)
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 def test_what_libsndfile_does_not_know_ffmpeg_decodes(tmp_path: Path) -> None:
+    require_programs("ffmpeg")
     soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(np.arange(32_000) / 5), 16_000)
     subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", tmp_path / "a.m4a"], check=True)
     assert len(decode(tmp_path / "a.m4a", 8_000)) == pytest.approx(16_000, abs=2_000)
