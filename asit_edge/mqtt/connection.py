@@ -102,10 +102,9 @@ class Connection:
         self._attempted = threading.Event()
         self._over = threading.Event()
         self._problem: str | None = f"MQTT broker {self.where}: not connected yet"
-        self._falls_back = False
+        self._falls_back = self._welcomed = self._came_up = False
         self._explained = False
         """Whether the present attempt has come to something: an answer, or a problem that was reported."""
-        self._welcomed = False
         self._up_at = 0.0
         self._brief = 0
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
@@ -134,9 +133,9 @@ class Connection:
         self._thread.start()
 
     def first_attempt(self, seconds: float) -> bool:
-        """Waits until the first attempt to connect has come to something, at most so long. True if connected."""
+        """Waits until the first attempt to connect has come to something, at most so long. True if the last did."""
         self._attempted.wait(seconds)
-        return self.up
+        return self.up or self._came_up
 
     def publish(
         self, topic: str, payload: str | bytes, qos: Literal[0, 1] = 1, *, retain: bool = False, properties: Any = None
@@ -227,6 +226,7 @@ class Connection:
             finally:
                 self._unanswered.cancel()
                 self._client.loop_stop()
+            self._came_up = self.up
             if self.up:
                 self._up.clear()
                 self._callbacks.down()

@@ -282,6 +282,19 @@ def test_a_broker_that_hangs_does_not_lose_what_is_in_flight(
     assert sink.drain(30)
 
 
+def test_a_connection_that_broke_off_is_worth_waiting_for_until_the_next_attempt_fails(
+    delivery: tuple[Mosquitto, Store, MqttSink],
+) -> None:
+    """Who stops in that moment waits for what is still to be sent, and does not where no broker is left."""
+    broker, _, sink = delivery
+    sink.start()
+    assert sink.first_attempt(10)
+    broker.kill()
+    wait_for(lambda: not sink.connection.up, 10, "the connection is lost")
+    assert sink.first_attempt(0)
+    wait_for(lambda: not sink.first_attempt(0), 10, "the next attempt fails")
+
+
 def test_what_access_rules_denied_arrives_once_they_allow_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asit_edge.deliver.sinks.denials.FIRST_PATIENCE", 0.2)
     monkeypatch.setenv("ASIT_EDGE_MQTT_PASSWORD", PASSWORD)

@@ -142,7 +142,7 @@ class MqttSink:
         return done.wait(seconds)
 
     def first_attempt(self, seconds: float) -> bool:
-        """Waits until the first attempt to connect has come to something, at most so long. True if connected."""
+        """Waits until the first attempt to connect has come to something, at most so long. True if the last did."""
         return self.connection.first_attempt(seconds)
 
     def stop(self) -> None:
