@@ -38,7 +38,7 @@ from export.precisions.compact import Bits, pack, round_weights
 from trainer.data.mixing import coloured_noise
 from trainer.finetuning.checkpoint import load_finetuned
 from trainer.models.device import StreamStep, TorchStream, stream_of, window_shape
-from trainer.models.streaming_vit import StreamViT
+from trainer.models.streaming import StreamingModel
 from trainer.run.checkpoint import checkpoint_kind
 from trainer.students.student import STUDENT, load_student
 
@@ -156,7 +156,7 @@ def _write_windows(network: nn.Module, spec: FrontEnd, work: Path) -> WindowMode
     return WindowModel(frames=shape.frames, interval=shape.interval, steps=shape.steps)
 
 
-def _write_stream(model: StreamViT, spec: FrontEnd, work: Path) -> StreamModel:
+def _write_stream(model: StreamingModel, spec: FrontEnd, work: Path) -> StreamModel:
     """The files of a streaming model: ONNX, its caches after silence, golden streams and their last scores."""
     device = StreamStep(model)
     export_stream(device, work / MODEL)

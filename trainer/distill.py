@@ -14,7 +14,9 @@ from asit_edge.errors import WrongUse
 from trainer.data.audioset import read_labels
 from trainer.data.layouts.collections import read_recordings
 from trainer.data.scenes import SceneConfig
-from trainer.distillation.run import distil
+from trainer.distillation.pool import open_pool
+from trainer.distillation.run import distil, distil_pool
+from trainer.models.streaming_mobilenet import WARM_SIZES
 from trainer.models.streaming_vit import SIZES
 from trainer.run.command import Threads, run
 from trainer.students.config import CNN, DistillConfig
@@ -22,14 +24,28 @@ from trainer.students.config import CNN, DistillConfig
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the run: its checkpoint; a run that is there goes on.")],
-    data: Annotated[list[Path], typer.Option(help="Collection of recordings (manifest.csv or ESC-50 layout); repeat.")],
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Collection of recordings (manifest.csv or ESC-50 layout); repeat.")
+    ] = None,
+    scenes: Annotated[
+        Path | None, typer.Option(help="Pool of trainer.scenes to learn from, in place of --data and teachers.")
+    ] = None,
+    validation: Annotated[Path | None, typer.Option(help="Pool of scenes to judge by.")] = None,
+    begin: Annotated[
+        Path | None, typer.Option(help="EfficientAT teacher (.pt) whose convolutions a warm student begins with.")
+    ] = None,
+    frozen: Annotated[
+        int, typer.Option(min=0, help="Steps in which a warm student's convolutions stay as they were.")
+    ] = DistillConfig.frozen,
     teacher: Annotated[
         list[Path] | None,
         typer.Option(
             help="Stored scores, YAMNet, EfficientAT, checkpoint, bundle or ONNX (docs/streaming.md); repeat."
         ),
     ] = None,
-    size: Annotated[str, typer.Option(help=f"Student: {', '.join(SIZES)} or cnn.")] = DistillConfig.size,
+    size: Annotated[
+        str, typer.Option(help=f"Student: {', '.join((*WARM_SIZES, *SIZES))} or cnn.")
+    ] = DistillConfig.size,
     chunk: Annotated[int | None, typer.Option(min=1, max=6, help="Time steps of 0.16 s a chunk; default 2.")] = None,
     steps: Annotated[int, typer.Option(min=1)] = DistillConfig.steps,
     batch: Annotated[int, typer.Option(min=1)] = DistillConfig.batch,
@@ -64,15 +80,18 @@ def main(
     threads: Threads = 0,
 ) -> None:
     """Distil teachers into a streaming student."""
-    if size not in (*SIZES, CNN):
-        raise WrongUse(f"--size {size}: unknown; known are {', '.join(SIZES)} and {CNN}")
+    if size not in (*WARM_SIZES, *SIZES, CNN):
+        raise WrongUse(f"--size {size}: unknown; known are {', '.join((*WARM_SIZES, *SIZES))} and {CNN}")
+    if (scenes is None) == (not data):
+        raise WrongUse("give either --data DIR, and teachers, or --scenes POOL")
     if optimiser not in ("muon", "adamw"):
         raise WrongUse(f"--optimiser {optimiser}: unknown; known are muon and adamw")
-    recordings = [recording for root in data for recording in read_recordings(root)]
+    recordings = [recording for root in data or [] for recording in read_recordings(root)]
     recordings = [recording for recording in recordings if sharealike or not recording.sharealike]
     config = DistillConfig(
         size=size,
         steps=steps,
+        warmup=min(DistillConfig.warmup, steps // 10),
         batch=batch,
         learning_rate=lr,
         optimiser=cast(Literal["muon", "adamw"], optimiser),
@@ -84,10 +103,15 @@ def main(
         features=str(features) if features else None,
         features_size=features_size,
         seed=seed,
+        begin=str(begin) if begin else None,
+        frozen=frozen,
         scenes=SceneConfig(speed=speed),
         model=asdict(replace(SIZES[size], chunk=chunk)) if chunk and size in SIZES else None,
     )
-    distil(out, recordings, teacher or [], config, save_every)
+    if scenes is not None:
+        distil_pool(out, open_pool(scenes), open_pool(validation) if validation else None, config, save_every)
+    else:
+        distil(out, recordings, teacher or [], config, save_every)
 
 
 if __name__ == "__main__":

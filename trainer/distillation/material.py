@@ -1,21 +1,26 @@
 """What a student is distilled from: recordings of one split, their targets in time, how often each is drawn; rooms."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from asit_edge.audio.samples import Samples
 from trainer.data.audioset import audioset_ids
-from trainer.data.decode import WaveformCache, to_samples
+from trainer.data.decode import WaveformCache, load_waveforms, to_samples
+from trainer.data.left_out import collection_of, split_left_out
 from trainer.data.mixing import block_powers, from_direct_sound
 from trainer.data.recording import Recording, Role
+from trainer.data.scenes import SceneSampler
+from trainer.distillation.validation import held_out
 from trainer.models.streaming_vit import STEP
 from trainer.students.config import DistillConfig
 from trainer.teachers.frame_targets import CERTAIN, IMPLIED, audible_steps, steps_from_windows, with_events, with_label
 from trainer.teachers.stored_scores import TeacherScores
+from trainer.teachers.teacher import teacher_scores
 
 MUCH = 120.0
 """Seconds of a label in a folder beyond which it is drawn no more often."""
@@ -126,3 +131,41 @@ def sampling_weights(material: Material, focus: Sequence[str] = ()) -> npt.NDArr
 
     by_kind = {kind: drawn(kind[0], total[kind]) / share[kind] for kind in total}
     return np.array([by_kind[kind] * long**0.5 for kind, long in zip(kinds, seconds, strict=True)])
+
+
+def scene_material(
+    recordings: Sequence[Recording],
+    sources: Sequence[Path],
+    config: DistillConfig,
+    cache: Path,
+    validation: bool = False,
+    least: int = 5,
+) -> tuple[SceneSampler, list[str], dict[str, int]]:
+    """What draws scenes of the recordings that are for learning (with `validation`, of those kept back to choose by),
+    the labels of its targets, and how many recordings of each collection there are.
+
+    Labels are those of the training part, and of `config.focus` those that a teacher of recordings can name. Waveforms
+    and scores of `sources` are kept in the folder `cache`.
+    """
+    spec = config.spec
+    kept, _ = split_left_out(recordings, config.test_fold)
+    waveforms = load_waveforms(kept, spec.sample_rate, cache / "waveforms")
+    teachers = [teacher_scores(source, kept, waveforms, spec.sample_rate, cache / "teachers") for source in sources]
+    sounds = [index for index, recording in enumerate(kept) if recording.role is Role.SOUND]
+    training = [index for index in sounds if not held_out(kept[index], config)]
+    chosen = [index for index in sounds if held_out(kept[index], config)] if validation else training
+    found = set(choose_labels([kept[index] for index in training], teachers, least)) | set(config.focus)
+    labels = [name for name in audioset_ids() if name in found]
+    material = build_targets([kept[index] for index in chosen], chosen, waveforms, teachers, labels, config)
+    sampler = SceneSampler(
+        waveforms,
+        material.indices,
+        sampling_weights(material, config.focus),
+        material.targets,
+        material.starts,
+        spec.sample_rate,
+        STEP * spec.hop,
+        config.scenes,
+        room_responses(kept, waveforms, spec.sample_rate),
+    )
+    return sampler, labels, dict(sorted(Counter(collection_of(kept[index]) for index in chosen).items()))

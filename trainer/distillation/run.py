@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from asit_edge.errors import WrongUse
 from trainer.data.decode import load_waveforms
 from trainer.data.recording import Recording, Role
 from trainer.data.scenes import SceneSampler
+from trainer.distillation.batches import MixedScenes, PooledScenes
 from trainer.distillation.material import build_targets, choose_labels, room_responses, sampling_weights
+from trainer.distillation.pool import ScenePool
 from trainer.distillation.training import train
-from trainer.distillation.validation import held_out, mean_rank, validation_scores
+from trainer.distillation.validation import held_out, mean_rank, pool_precision, validation_scores
 from trainer.models.streaming_vit import STEP
 from trainer.students.config import DistillConfig
 from trainer.teachers.teacher import teacher_scores
@@ -61,4 +64,33 @@ def distil(
         means = np.stack([one.mean(axis=0) for one in scores])
         return mean_rank(means, [recordings[index] for index in labelled], labels)
 
-    return train(out / "student.pt", sampler, labels, config, validate, save_every)
+    return train(
+        out / "student.pt",
+        lambda first: MixedScenes(sampler, config, first, labels),
+        labels,
+        config,
+        validate,
+        save_every,
+    )
+
+
+def distil_pool(
+    out: Path, pool: ScenePool, validation: ScenePool | None, config: DistillConfig, save_every: int
+) -> nn.Module:
+    """From a pool of scenes to a student; judged on the scenes of another pool, where there is one."""
+    out.mkdir(parents=True, exist_ok=True)
+    if validation is not None and validation.labels != pool.labels:
+        raise WrongUse(f"{validation.folder}: has other labels than {pool.folder}; make both of the same data")
+    print(f"{len(pool)} scenes, {len(pool.labels)} labels", file=sys.stderr)
+
+    def validate(student: nn.Module) -> dict[str, float]:
+        return pool_precision(student, validation, config.spec) if validation is not None else {}
+
+    return train(
+        out / "student.pt",
+        lambda first: PooledScenes(pool, config, first),
+        pool.labels,
+        config,
+        validate,
+        save_every,
+    )

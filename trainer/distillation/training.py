@@ -1,82 +1,31 @@
-"""The loop of distillation: scenes, their targets, loss, step, average, and now and then the validation part."""
+"""The loop of distillation: batches of scenes, loss, step, average, and now and then the validation part."""
 
-import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from asit_edge.errors import WrongUse
-from trainer.data.augment import equalise, spec_augment
-from trainer.data.features import BatchedLogMel
-from trainer.data.scenes import SceneSampler
+from trainer.distillation.batches import Batch
 from trainer.models.cnn import WindowCnn
+from trainer.models.streaming import is_streaming
+from trainer.models.streaming_mobilenet import StreamMobile
 from trainer.models.streaming_vit import STEP, StreamViT
 from trainer.run.average import copied
 from trainer.run.checkpoint import load_checkpoint, save_checkpoint
 from trainer.run.engine import LINE_EVERY, Engine, due
 from trainer.run.muon import MuonAdamW, block_matrices
-from trainer.run.optimisation import Optimiser, parameter_groups
+from trainer.run.optimisation import Optimiser, parameter_groups, warm_groups
 from trainer.run.precision import autocast
 from trainer.students.config import DistillConfig
-from trainer.students.student import STUDENT, begin_from, new_student, student_of
+from trainer.students.student import STUDENT, begin_from, begin_warm, new_student, student_of
 from trainer.teachers.features import FeatureTeacher
-from trainer.teachers.frame_targets import heard_lately
-from trainer.teachers.live import LiveTeacher
-
-
-class Batch(NamedTuple):
-    """Log-mel (B, frames, mels), masked; targets of time steps (B, S, K) and of what was `lately` heard at each one;
-    the log-mel before masks, empty where nobody asks for it."""
-
-    log_mel: Tensor
-    targets: Tensor
-    lately: Tensor
-    unmasked: Tensor
-
-
-class Scenes(IterableDataset[Batch]):
-    """Batches of scenes from batch number `first` on; the n-th is always the same."""
-
-    def __init__(self, sampler: SceneSampler, config: DistillConfig, first: int, labels: Sequence[str] = ()) -> None:
-        self._sampler, self._config, self._first = sampler, config, first
-        self._live = LiveTeacher(Path(config.live), labels, config.spec.sample_rate) if config.live else None
-        self._features = BatchedLogMel(config.spec)
-
-    def __iter__(self) -> Iterator[Batch]:
-        torch.set_num_threads(1)
-        worker = torch.utils.data.get_worker_info()
-        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        for number in itertools.count(self._first + offset, stride):
-            yield self.batch(number)
-
-    def batch(self, number: int) -> Batch:
-        config, spec = self._config, self._config.spec
-        rng = np.random.default_rng((config.seed, number))
-        scenes = [self._sampler.scene(rng) for _ in range(config.batch)]
-        targets = np.stack([target for _, target in scenes])
-        # The last frame looks a little past the scene.
-        waveforms = np.zeros((config.batch, self._sampler.samples + spec.window - spec.hop), np.float32)
-        waveforms[:, : self._sampler.samples] = [waveform for waveform, _ in scenes]
-        if self._live is not None:
-            heard = self._live(torch.from_numpy(waveforms[:, : self._sampler.samples]))
-            targets = np.maximum(targets, heard.numpy())
-        masks = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        response = config.equaliser_db * np.log(10) / 10 / (2 * spec.std)
-        log_mel = equalise(self._features(torch.from_numpy(waveforms)), response, spec.silence, masks)
-        return Batch(
-            spec_augment(log_mel, config.time_mask, config.frequency_mask, masks),
-            torch.from_numpy(targets),
-            torch.from_numpy(np.stack([heard_lately(target, config.lately) for target in targets])),
-            log_mel if config.features else log_mel[:, :0],
-        )
 
 
 def distillation_loss(
@@ -95,7 +44,7 @@ def distillation_loss(
         with autocast(batch.log_mel.device):
             logits = model(windows)
         return classes * nnf.binary_cross_entropy_with_logits(logits.float(), expected)
-    assert isinstance(model, StreamViT)
+    assert is_streaming(model)
     chunk = model.config.chunk
     with autocast(batch.log_mel.device):
         embedded, _ = model.embed(batch.log_mel)
@@ -109,22 +58,26 @@ def distillation_loss(
 
 def train(
     run_file: Path,
-    sampler: SceneSampler,
+    batches: Callable[[int], IterableDataset[Batch]],
     labels: list[str],
     config: DistillConfig,
     validate: Callable[[nn.Module], dict[str, float]],
     save_every: int,
     workers: int = 1,
 ) -> nn.Module:
-    """Trains to the end of the schedule, from `run_file` where that exists; returns the averaged weights."""
+    """Trains to the end of the schedule, from `run_file` where that exists; returns the averaged weights.
+
+    `batches` gives the batches from one number on.
+    """
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = new_student(config, len(labels))
     features = _feature_teacher(model, config)
     engine = _engine(model, features, config, labels, device, run_file)
-    scenes = Scenes(sampler, config, engine.done, labels)
-    loader = iter(DataLoader(scenes, batch_size=None, num_workers=workers))
+    loader = iter(DataLoader(batches(engine.done), batch_size=None, num_workers=workers))
     while engine.done < config.steps:
+        if isinstance(model, StreamMobile):
+            model.learn_convolutions(engine.done >= config.frozen)
         rate = config.rate_at(engine.done)
         batch = Batch(*(part.to(device) for part in next(loader)))
         loss = distillation_loss(model, batch, config, features)
@@ -155,6 +108,8 @@ def _engine(
         model.load_state_dict(saved["raw"])
     elif config.initial:
         begin_from(Path(config.initial), model, labels)
+    elif isinstance(model, StreamMobile) and config.begin:
+        begin_warm(Path(config.begin), model, labels)
     average = {key: value.to(device) for key, value in (saved["model"] if saved else copied(model)).items()}
     trained = nn.ModuleList([model] if features is None else [model, features]).to(device).train()
     trained.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -192,7 +147,11 @@ def _content(
 
 
 def make_optimiser(network: nn.Module, config: DistillConfig) -> Optimiser:
-    """That of the configuration; AdamW where there are no transformer blocks."""
+    """That of the configuration; AdamW where there are no transformer blocks, and for warm-started students, whose
+    convolutions learn at a tenth of the rate."""
+    warm = [part for part in network.modules() if isinstance(part, StreamMobile)]
+    if warm:
+        return torch.optim.AdamW(warm_groups(warm[0]))
     if config.optimiser == "muon" and block_matrices(network):
         return MuonAdamW(network)
     return torch.optim.AdamW(parameter_groups(network))

@@ -12,9 +12,11 @@ from trainer.data.dataset import is_held_out
 from trainer.data.decode import FULL_SCALE, WaveformCache
 from trainer.data.features import BatchedLogMel
 from trainer.data.recording import Recording
+from trainer.distillation.pool import ScenePool
 from trainer.evaluation.decisions import decision_scores
+from trainer.evaluation.metrics import average_precision
 from trainer.models.device import device_classifier
-from trainer.models.streaming_vit import StreamViT
+from trainer.models.streaming import is_streaming
 from trainer.students.config import DistillConfig
 
 
@@ -23,15 +25,15 @@ def validation_scores(
 ) -> list[npt.NDArray[np.float32]]:
     """Scores of recordings (their first 10 s), each (decisions, labels): those of a device, a stream's all at once."""
     features = BatchedLogMel(spec)
-    classifier = None if isinstance(student, StreamViT) else device_classifier(student, spec)
-    silence = student.silent_memory() if isinstance(student, StreamViT) else []
+    classifier = None if is_streaming(student) else device_classifier(student, spec)
+    silence = student.silent_memory() if is_streaming(student) else []
     scores = []
     for index in indices:
         samples = waveforms[index][: 10 * spec.sample_rate] / np.float32(FULL_SCALE)
         if classifier is not None:
             scores.append(decision_scores(classifier, spec, samples))
             continue
-        assert isinstance(student, StreamViT)
+        assert is_streaming(student)
         frames = student.config.frames
         chunks = max(-(-len(samples) // (frames * spec.hop)), 1)
         padded = np.zeros(spec.samples_for(chunks * frames), np.float32)
@@ -40,6 +42,44 @@ def validation_scores(
             logits, _ = student(features(torch.from_numpy(padded)[None]), silence)
             scores.append(logits.frames[0].sigmoid().numpy())
     return scores
+
+
+SOUNDING = 0.5
+"""Targets of a pool from which on a sound counts as there; what is between a tenth of that and it nobody asks."""
+
+
+def pool_scores(
+    student: nn.Module, pool: ScenePool, spec: FrontEnd, most: int = 256
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Scores and targets (scenes, steps, labels) of a pool's first scenes."""
+    assert is_streaming(student)
+    features, silence = BatchedLogMel(spec), student.silent_memory()
+    scores, targets = [], []
+    for number in range(min(len(pool), most)):
+        waveform, target = pool.scene(number)
+        heard = torch.from_numpy(np.pad(waveform, (0, spec.window - spec.hop)))[None]
+        with torch.inference_mode():
+            logits, _ = student(features(heard), silence)
+            scores.append(logits.frames[0].sigmoid().numpy())
+        targets.append(target)
+    return np.stack(scores), np.stack(targets)
+
+
+def pool_precision(student: nn.Module, pool: ScenePool, spec: FrontEnd) -> dict[str, float]:
+    """Mean average precision over labels: of the steps of a pool's scenes, and of scenes (their highest step)."""
+    scores, targets = pool_scores(student, pool, spec)
+
+    def mean(score: npt.NDArray[np.float32], target: npt.NDArray[np.float32]) -> float:
+        asked = (target >= SOUNDING) | (target < SOUNDING / 5)
+        found = [
+            average_precision(score[asked[:, label], label], target[asked[:, label], label] >= SOUNDING)
+            for label in range(target.shape[1])
+            if (target[:, label] >= SOUNDING).any()
+        ]
+        return round(float(np.mean(found)), 4)
+
+    flat = (-1, scores.shape[2])
+    return {"steps": mean(scores.reshape(flat), targets.reshape(flat)), "scenes": mean(scores.max(1), targets.max(1))}
 
 
 def mean_rank(

@@ -15,7 +15,8 @@ from asit_edge.model.classifier import Classifier, SlidingWindow
 from asit_edge.model.frontend import FrontEnd
 from trainer.models.cnn import WindowCnn
 from trainer.models.finetuned import FinetunedNetwork, StreamNetwork, WindowNetwork
-from trainer.models.streaming_vit import Memory, StreamViT
+from trainer.models.streaming import StreamingModel, is_streaming
+from trainer.models.streaming_vit import Memory
 
 WINDOW_INTERVAL = 48
 """Frames that a fine-tuned window model hears between decisions, where no bundle says otherwise."""
@@ -43,7 +44,7 @@ class WindowScores(nn.Module):
 class StreamStep(nn.Module):
     """What a device runs at every chunk: log-mel and caches in, probabilities of time steps and new caches out."""
 
-    def __init__(self, model: StreamViT) -> None:
+    def __init__(self, model: StreamingModel) -> None:
         super().__init__()
         self.model = model
 
@@ -55,8 +56,7 @@ class StreamStep(nn.Module):
     @property
     def cache_names(self) -> list[str]:
         """In the order of the memory."""
-        stem = ["frames"] if self.model.config.stem else []
-        return stem + [f"layer{index}" for index in range(len(self.model.config.layers))]
+        return self.model.cache_names
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class WindowShape:
     steps: int = 1
 
 
-def stream_of(network: nn.Module) -> StreamViT | None:
+def stream_of(network: nn.Module) -> StreamingModel | None:
     """The streaming model in a network; None where it is one over windows."""
     inner = network.student if isinstance(network, StreamNetwork) else network
-    return inner if isinstance(inner, StreamViT) else None
+    return inner if is_streaming(inner) else None
 
 
 def window_shape(network: nn.Module) -> WindowShape:
@@ -112,7 +112,7 @@ class TorchWindows:
 class TorchStream:
     """A streaming model as the device follows streams with it."""
 
-    def __init__(self, model: StreamViT) -> None:
+    def __init__(self, model: StreamingModel) -> None:
         self._device = StreamStep(model).eval()
         self.chunk, self.steps = model.config.frames, model.config.chunk
         self._initial = model.silent_memory()

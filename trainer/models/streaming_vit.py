@@ -277,6 +277,12 @@ class StreamViT(nn.Module):
             remembered.append(known[:, :, known.shape[2] - kept :])
         return self.norm(x_BND).unflatten(1, (steps, -1)).flatten(2), remembered
 
+    @property
+    def cache_names(self) -> list[str]:
+        """In the order of the memory."""
+        stem = ["frames"] if self.config.stem else []
+        return stem + [f"layer{index}" for index in range(len(self.config.layers))]
+
     def empty_memory(self, batch: int = 1) -> Memory:
         """Frames of silence and caches of zeros: the shapes of a memory, not yet the state after silence."""
         weight = self.frame_head.weight

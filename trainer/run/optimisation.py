@@ -42,6 +42,19 @@ def layered_groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
     ]
 
 
+def warm_groups(model: nn.Module, scale: float = 0.1) -> list[dict[str, object]]:
+    """Groups for AdamW of a student that begins with somebody's convolutions and classifier: those (`features`,
+    `hidden`, `frame_head`, `picture`) learn at `scale` of the rate."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        begun = name.partition(".")[0] in ("features", "hidden", "frame_head", "picture")
+        groups.setdefault((begun, _is_decayed(name, parameter)), []).append(parameter)
+    return [
+        {"params": parameters, "decayed": decayed, "weight_decay": 0.0, "scale": scale if begun else 1.0}
+        for (begun, decayed), parameters in groups.items()
+    ]
+
+
 def _is_decayed(name: str, parameter: nn.Parameter) -> bool:
     return not name.endswith(".bias") and parameter.ndim != 1
 

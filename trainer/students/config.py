@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from asit_edge.model.frontend import FrontEnd
 from trainer.data.scenes import SceneConfig
+from trainer.models.streaming_mobilenet import WARM_SIZES, WarmConfig, warm_config, warm_front_end
 from trainer.models.streaming_vit import SIZES, StreamConfig, stream_config
 from trainer.run.average import running_share
 from trainer.run.schedules import warm_up_cosine
@@ -57,17 +58,26 @@ class DistillConfig:
     test_fold: int | None = None
     """Fold of collections in the ESC-50 layout that is never trained on."""
     scenes: SceneConfig = field(default_factory=SceneConfig)
-    front_end: dict[str, Any] = field(default_factory=lambda: FrontEnd().model_dump())
+    begin: str | None = None
+    """EfficientAT state dict whose convolutions and classifier a warm-started student begins with."""
+    frozen: int = 300
+    """Steps in which a warm-started student's convolutions stay as they were."""
+    front_end: dict[str, Any] = field(default_factory=dict)
+    """Empty: that of the size."""
     model: dict[str, Any] | None = None
     """Of the student; None: that of its named size."""
 
     @property
     def spec(self) -> FrontEnd:
+        if not self.front_end and self.size in WARM_SIZES:
+            return warm_front_end()
         return FrontEnd(**self.front_end)
 
     @property
-    def stream(self) -> StreamConfig:
+    def stream(self) -> StreamConfig | WarmConfig:
         """Raises ValueError for the CNN, which is no streaming model."""
+        if self.size in WARM_SIZES:
+            return WARM_SIZES[self.size] if self.model is None else warm_config(self.model)
         if self.model is None:
             if self.size not in SIZES:
                 raise ValueError(f"{self.size!r} is not a streaming size; those are {', '.join(SIZES)}")
@@ -84,7 +94,8 @@ class DistillConfig:
 
     def plain(self) -> dict[str, Any]:
         """As built-in types, the model's sizes written out; `from_plain` reads it."""
-        return {**asdict(self), "model": asdict(self.stream) if self.size != CNN else None}
+        model = asdict(self.stream) if self.size != CNN else None
+        return {**asdict(self), "model": model, "front_end": self.spec.model_dump()}
 
     @staticmethod
     def from_plain(values: dict[str, Any]) -> "DistillConfig":

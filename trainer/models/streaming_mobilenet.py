@@ -1,0 +1,346 @@
+"""The warm-started streaming student: an EfficientAT MobileNet made to stream, an ASiT transformer on top.
+
+The convolutions are those of a published teacher (`trainer.models.mobilenet`), whose weights load as they are. The
+first ones are computed once for every chunk: within it they look both ways, of what was before it they find the last
+columns in caches, and squeeze-excitation averages over the last second instead of a whole clip. The later ones, which
+look far to both sides, are computed over a window of the columns that the first ones made, anew with every chunk. What
+they see is judged by the teacher's own classifier, which is the starting point, and by a block-causal transformer (the
+blocks of `trainer.models.streaming_vit`) that corrects it with ten seconds of past.
+
+Shape suffixes: B batch, N chunks, Z = B*N, C channels, F rows (frequency), T columns (time), S time steps, D width,
+K classes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from asit_edge.model.frontend import FrontEnd, mel_filters
+from trainer.models.mobilenet import InvertedResidual, MobileNet, SqueezeExcitation
+from trainer.models.streaming_vit import STEP, Logits, Memory, Stage, StreamBlock, hidden_steps
+from trainer.models.vit import initialise
+
+CHUNK = 2
+"""Time steps of a chunk: 32 frames, which all strides together make one column of."""
+
+TEACHER_FLOOR = 1e-5
+"""What EfficientAT adds to a mel energy before the logarithm."""
+
+HALF_STRIDE = 13
+"""The first layer whose columns are 32 frames apart; before it they are a time step apart."""
+
+
+FIRST = 7
+"""Layers that never learn: they see 0.2 s at most."""
+
+
+@dataclass(frozen=True)
+class WarmConfig:
+    """Size of a warm-started student. Its weights fit any `split` and `window`."""
+
+    split: int = 7
+    """The first layer of the MobileNet (of 17) that is computed over windows; 7 has columns of 80 ms, 13 of 160 ms."""
+    window: int = 192
+    """Frames of a window, in whole chunks."""
+    squeezed: int = 4
+    """Chunks over which squeeze-excitation averages before the split: 1.28 s."""
+    trunk: float = 0.4
+    """Width of the MobileNet."""
+    width: int = 192
+    depth: int = 3
+    heads: int = 3
+    context: int = 62
+    """Time steps of the past that a token attends to: 9.92 s."""
+    mels: int = 103
+    drop_path: float = 0.05
+    chunk: int = CHUNK
+
+    def __post_init__(self) -> None:
+        if self.split not in (7, HALF_STRIDE):
+            raise ValueError(f"split must be 7 or {HALF_STRIDE}, got {self.split}")
+        if self.window % self.frames or self.window < 2 * self.frames:
+            raise ValueError(f"window must be two or more chunks of {self.frames} frames, got {self.window}")
+        if self.chunk != CHUNK:
+            raise ValueError(f"chunk must be {CHUNK} (one column of the convolutions), got {self.chunk}")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+
+    @property
+    def frames(self) -> int:
+        """Frames of a chunk."""
+        return self.chunk * STEP
+
+    @property
+    def columns(self) -> int:
+        """Columns of a chunk where the windows begin."""
+        return self.frames // (8 if self.split == 7 else 16)
+
+    @property
+    def stage(self) -> Stage:
+        return Stage(self.width, self.depth, self.heads, self.context)
+
+
+def warm_config(plain: Mapping[str, Any]) -> WarmConfig:
+    """From built-in types, as `asdict` gives them and a checkpoint holds them."""
+    return WarmConfig(**plain)
+
+
+WARM_SIZES = {
+    "warm-tiny": WarmConfig(),
+    "warm-nano": WarmConfig(split=HALF_STRIDE, window=128),
+}
+
+
+def warm_front_end() -> FrontEnd:
+    """The lower 103 of EfficientAT's 128 mel bins (to 15 kHz): all that audio at 16 kHz fills."""
+    top = np.log1p(15_000 / 700) * 104 / 129
+    return FrontEnd(mels=103, low_hz=0.0, high_hz=float(700 * np.expm1(top)))
+
+
+class TeacherPicture(nn.Module):
+    """Our normalised log-mel (B, frames, mels) to what EfficientAT's networks see: their pre-emphasis and floor.
+
+    Both differ bin by bin only: an offset, which is learned from there on, and a soft floor.
+    """
+
+    def __init__(self, spec: FrontEnd) -> None:
+        super().__init__()
+        self.scale, self.mean = 2 * spec.std, spec.mean
+        filters = mel_filters(spec).astype(np.float64)
+        angle = 2 * np.pi * np.arange(len(filters)) / spec.fft
+
+        def emphasis(turn: np.ndarray) -> np.ndarray:
+            return 1 + spec.preemphasis**2 - 2 * spec.preemphasis * np.cos(turn)
+
+        # At twice the rate: half the angle, and twice as many samples of the same amplitude.
+        theirs, ours = 4 * emphasis(angle / 2) @ filters, emphasis(angle) @ filters
+        offset = np.log(np.maximum(theirs, 1e-12) / np.maximum(ours, 1e-12))
+        self.offset = nn.Parameter(torch.from_numpy(offset.astype(np.float32)))
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        floor = float(np.log(TEACHER_FLOOR))
+        above = log_mel * self.scale + (self.offset + (self.mean - floor))
+        return (nnf.softplus(above) + (floor + 4.5)) / 5
+
+
+class StreamMobile(nn.Module):
+    """Log-mel (B, frames, mels), frames a multiple of the chunk, to logits for every time step and every chunk."""
+
+    def __init__(self, config: WarmConfig, classes: int, spec: FrontEnd) -> None:
+        super().__init__()
+        self.config = config
+        self.silence = spec.silence
+        self.picture = TeacherPicture(spec)
+        teacher = MobileNet(config.trunk, classes)
+        self.features = folded(teacher.features)
+        self.hidden, self.frame_head = classifier_of(teacher)
+        seen, halves = self.hidden.in_features, _out_channels(list(self.features)[HALF_STRIDE - 1])
+        self.token = nn.Linear(2 * seen + halves, config.width)
+        self.blocks = nn.ModuleList(
+            StreamBlock(config.stage, 1, "relu", config.drop_path * index / max(config.depth - 1, 1))
+            for index in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+        self.correction = nn.Linear(config.width, classes)
+        self.chunk_head = nn.Linear(config.width, classes)
+        for part in (self.token, self.blocks, self.chunk_head):
+            part.apply(initialise)
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)
+
+    @torch.no_grad()
+    def begin_with(self, teacher: MobileNet, rows: Sequence[int]) -> None:
+        """Takes over a teacher's convolutions and, of its classifier, those rows, one a class of this model."""
+        self.features.load_state_dict(folded(teacher.features).state_dict())
+        hidden, head = classifier_of(teacher)
+        self.hidden.load_state_dict(hidden.state_dict())
+        self.frame_head.weight.copy_(head.weight[list(rows)])
+        self.frame_head.bias.copy_(head.bias[list(rows)])
+
+    def learn_convolutions(self, learn: bool) -> None:
+        """Whether the convolutions over windows, and the classifier's hidden layer, learn.
+
+        The first ones, which see no more than edges and tones, stay as they were; that halves a step.
+        """
+        layers = list(self.features)
+        for part in (*layers[FIRST:], self.hidden):
+            part.requires_grad_(learn)
+        for part in (*layers[:FIRST], self.picture):
+            part.requires_grad_(False)
+
+    def forward(self, log_mel: Tensor, memory: Memory | None = None) -> tuple[Logits, Memory]:
+        """Without a memory the convolutions have heard silence before, and attention nothing.
+
+        Returns the logits and the memory after the last frame; the memory has its full shape only if one was given.
+        """
+        embedded, remembered = self.embed(log_mel, memory)
+        return self.classify(embedded), remembered
+
+    def classify(self, embedded_BSD: Tensor) -> Logits:
+        """What `embed` makes of time steps, to logits."""
+        hidden, corrected = embedded_BSD.split((self.hidden.out_features, self.config.width), dim=2)
+        frames = self.frame_head(hidden) + self.correction(corrected)
+        return Logits(frames, self.chunk_head(corrected.unflatten(1, (-1, self.config.chunk)).mean(dim=2)))
+
+    def embed(self, log_mel: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
+        """(B, S, hidden + D): what the teacher's classifier and what the transformer makes of it, side by side."""
+        chunk = self.config.chunk
+        caches = list(memory) if memory is not None else None
+        seen_BND, halves_BSC, remembered = self.convolve(log_mel, caches)
+        hidden_BND = nnf.hardswish(self.hidden(seen_BND[:, :, : self.hidden.in_features]))
+        x_BSD = self.token(torch.cat((seen_BND.repeat_interleave(chunk, dim=1), halves_BSC), dim=2))
+        for block in self.blocks:
+            cache = caches.pop(0) if caches is not None else None
+            hidden_SS = hidden_steps(x_BSD.shape[1], self.config.context, chunk, cache is not None, x_BSD.device)
+            x_BSD, known = block(x_BSD, cache, hidden_SS)
+            kept = min(self.config.context, known.shape[2])
+            remembered.append(known[:, :, known.shape[2] - kept :])
+        return torch.cat((hidden_BND.repeat_interleave(chunk, dim=1), self.norm(x_BSD)), dim=2), remembered
+
+    def convolve(self, log_mel: Tensor, caches: Memory | None) -> tuple[Tensor, Tensor, Memory]:
+        """What the convolutions see: of every chunk the mean of its window and its last column (B, N, 2C), of every
+        time step the columns before the last stride (B, S, C'), and their caches, which are taken off `caches`."""
+        config, batch = self.config, log_mel.shape[0]
+        lead = 0 if caches is not None else config.window // config.frames - 1
+        if lead:
+            log_mel = nnf.pad(log_mel, (0, 0, lead * config.frames, 0), value=self.silence)
+        chunks = log_mel.shape[1] // config.frames
+        picture_BTF = self.picture(log_mel)
+        x = picture_BTF.unflatten(1, (-1, config.frames)).flatten(0, 1).transpose(1, 2)[:, None]
+        remembered: Memory = []
+        layers = list(self.features)
+        for layer in layers[: config.split]:
+            x = _through(layer, x, chunks, config.squeezed, caches, remembered)
+        columns_BCFT = x if chunks == 1 else x.unflatten(0, (batch, -1)).permute(0, 2, 3, 1, 4).flatten(3)
+        if caches is not None:
+            columns_BCFT = torch.cat((caches.pop(0), columns_BCFT), dim=3)
+        window = config.window // config.frames * config.columns
+        remembered.append(columns_BCFT[..., columns_BCFT.shape[3] - window + config.columns :])
+        x = columns_BCFT
+        if chunks > 1:
+            x = x.unfold(3, window, config.columns).permute(0, 3, 1, 2, 4).flatten(0, 1)
+            x = x.contiguous(memory_format=torch.channels_last)
+        for layer in layers[config.split : HALF_STRIDE]:
+            x = layer(x)
+        halves_BSC = x[..., -config.chunk :].mean(dim=2).unflatten(0, (batch, -1)).transpose(2, 3).flatten(1, 2)
+        for layer in layers[HALF_STRIDE:]:
+            x = layer(x)
+        rows = x.mean(dim=2)
+        seen_ZD = torch.cat((rows.mean(dim=2), rows[..., -1]), dim=1)
+        return seen_ZD.unflatten(0, (batch, -1)), halves_BSC, remembered
+
+    @property
+    def cache_names(self) -> list[str]:
+        """In the order of the memory."""
+        kept = [*(f"{kind}{index}" for index, kind in enumerate(kind for kind, _ in self._cached())), "columns"]
+        return [*kept, *(f"layer{index}" for index in range(self.config.depth))]
+
+    def _cached(self) -> Iterator[tuple[str, nn.Module]]:
+        """The modules before the split that remember something, in the order in which they run."""
+        for module in (one for layer in list(self.features)[: self.config.split] for one in layer.modules()):
+            if isinstance(module, nn.Conv2d) and module.kernel_size[1] > 1:
+                yield "past", module
+            elif isinstance(module, SqueezeExcitation):
+                yield "squeeze", module
+
+    def empty_memory(self, batch: int = 1) -> Memory:
+        """Caches of zeros: the shapes of a memory, not yet the state after silence."""
+        config, weight = self.config, self.frame_head.weight
+        _, _, kept = self.convolve(weight.new_full((1, config.frames, config.mels), self.silence), None)
+        shapes = [tuple(cache.shape[1:]) for cache in kept]
+        stage = config.stage
+        shapes += [(2 * stage.heads, stage.context, stage.width // stage.heads)] * config.depth
+        return [weight.new_zeros(batch, *shape) for shape in shapes]
+
+    @torch.no_grad()
+    def silent_memory(self) -> Memory:
+        """The memory (batch 1) of a stream that has heard digital silence for ever."""
+        frames = self.frame_head.weight.new_full((1, self.config.frames, self.config.mels), self.silence)
+        memory = self.empty_memory()
+        chunks = self.config.window // self.config.frames + self.config.depth * -(-self.config.context // CHUNK)
+        for _ in range(chunks + 8):
+            memory = self(frames, memory)[1]
+        return memory
+
+
+def classifier_of(teacher: MobileNet) -> tuple[nn.Linear, nn.Linear]:
+    """The two layers of a teacher's classifier."""
+    hidden, head = (layer for layer in teacher.classifier if isinstance(layer, nn.Linear))
+    return hidden, head
+
+
+def folded(layers: nn.Sequential) -> nn.Sequential:
+    """A copy in which every batch norm, as it is in evaluation, has become part of the convolution before it."""
+    copied = deepcopy(layers).eval()
+    for parent in list(copied.modules()):
+        if isinstance(parent, nn.Sequential) and len(parent) > 1 and isinstance(parent[1], nn.BatchNorm2d):
+            convolution = parent[0]
+            assert isinstance(convolution, nn.Conv2d)
+            parent[0] = fuse_conv_bn_eval(convolution, parent[1])
+            parent[1] = nn.Identity()
+    return copied.requires_grad_(True)
+
+
+def _through(
+    layer: nn.Module, x: Tensor, chunks: int, squeezed: int, caches: Memory | None, remembered: Memory
+) -> Tensor:
+    """A layer before the split on chunks (Z, C, F, T), those of a stream in a row."""
+    if isinstance(layer, nn.Sequential):
+        for inner in layer:
+            x = _through(inner, x, chunks, squeezed, caches, remembered)
+        return x
+    if isinstance(layer, InvertedResidual):
+        out = _through(layer.block, x, chunks, squeezed, caches, remembered)
+        return x + out if layer.residual else out
+    if isinstance(layer, nn.Conv2d) and layer.kernel_size[1] > 1:
+        return _look_back(layer, x, chunks, caches, remembered)
+    if isinstance(layer, SqueezeExcitation):
+        return _squeeze(layer, x, chunks, squeezed, caches, remembered)
+    return layer(x)  # type: ignore[no-any-return]
+
+
+def _look_back(layer: nn.Conv2d, x_ZCFT: Tensor, chunks: int, caches: Memory | None, remembered: Memory) -> Tensor:
+    """A convolution that finds the columns before a chunk in the chunk before it; after a chunk it finds zeros."""
+    rows, reach = (int(size) for size in layer.padding)
+    columns = x_ZCFT.shape[3]
+    ends_ZCFT = x_ZCFT[..., columns - reach :]
+    if chunks == 1:
+        before = caches.pop(0) if caches is not None else torch.zeros_like(ends_ZCFT)
+        remembered.append(ends_ZCFT)
+    else:
+        ends_BNCFT = ends_ZCFT.unflatten(0, (-1, chunks))
+        first = caches.pop(0)[:, None] if caches is not None else torch.zeros_like(ends_BNCFT[:, :1])
+        remembered.append(ends_BNCFT[:, -1])
+        before = torch.cat((first, ends_BNCFT[:, :-1]), dim=1).flatten(0, 1)
+    # What lies after the chunk matters only to the last place of the kernel.
+    ahead = (columns - 1) // layer.stride[1] * layer.stride[1] + reach - (columns - 1)
+    padded = nnf.pad(torch.cat((before, x_ZCFT), dim=3), (0, max(ahead, 0)))
+    return nnf.conv2d(padded, layer.weight, layer.bias, layer.stride, (rows, 0), 1, layer.groups)
+
+
+def _squeeze(
+    layer: SqueezeExcitation, x_ZCFT: Tensor, chunks: int, squeezed: int, caches: Memory | None, remembered: Memory
+) -> Tensor:
+    """Squeeze-excitation by the mean of the last `squeezed` chunks; before a stream's beginning all was zero."""
+    mean_BNC = x_ZCFT.mean(dim=(2, 3)).unflatten(0, (-1, chunks))
+    past = caches.pop(0) if caches is not None else torch.zeros_like(mean_BNC[:, :1]).repeat(1, squeezed - 1, 1)
+    known = torch.cat((past, mean_BNC), dim=1)
+    remembered.append(known[:, chunks:])
+    if chunks == 1:
+        lately = known.mean(dim=1, keepdim=True)
+    else:
+        lately = torch.stack([known[:, shift : shift + chunks] for shift in range(squeezed)]).mean(dim=0)
+    inner: Any = layer.conc_se_layers[0]
+    scale = torch.sigmoid(inner.fc2(torch.relu(inner.fc1(lately.flatten(0, 1)))))
+    return x_ZCFT * scale[:, :, None, None]
+
+
+def _out_channels(layer: nn.Module) -> int:
+    return [module for module in layer.modules() if isinstance(module, nn.Conv2d)][-1].out_channels

@@ -1,0 +1,92 @@
+"""Teachers that hear a scene together: what each says of short windows, laid down in time, and their geometric mean.
+
+EfficientAT's networks and YAMNet err on different sounds. On recordings of collections that neither was tuned on, the
+geometric mean of their probabilities orders clips better than either (docs/results.md): one that is sure that a sound
+is not there outvotes one that half believes in it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asit_edge.audio.samples import Samples
+from asit_edge.errors import AsitEdgeError, WrongUse
+from trainer.models.streaming_vit import STEP
+from trainer.teachers.efficientat import RATE, EfficientAt
+from trainer.teachers.frame_targets import steps_from_windows
+from trainer.teachers.live import HalfRateMel
+from trainer.teachers.stored_scores import Probabilities
+from trainer.teachers.yamnet import YamNet
+
+FRAMES, HOP_FRAMES = 192, 48
+"""Windows of an EfficientAT network, in frames of 10 ms: 1.92 s every 0.48 s."""
+
+LEAST = 1e-4
+"""Below this a probability says no more than "not at all"."""
+
+STEP_SECONDS = STEP / 100
+
+
+class SceneTeacher:
+    """An EfficientAT state dict or YAMNet's TFLite file, which scores scenes at 16 kHz step by step."""
+
+    def __init__(self, file: Path, sample_rate: int) -> None:
+        """Raises WrongUse for a rate that the teachers do not hear, or AsitEdgeError for another kind of file."""
+        if sample_rate * 2 != RATE:
+            raise WrongUse(f"teachers hear scenes at 16 kHz, not {sample_rate} Hz")
+        if not file.is_file():
+            raise WrongUse(f"{file}: no such teacher")
+        self._yamnet = YamNet(file) if file.suffix == ".tflite" else None
+        self._network = EfficientAt(file) if self._yamnet is None else None
+        self._mel = HalfRateMel()
+        self.labels: list[str] = (self._yamnet or self._network).labels  # type: ignore[union-attr]
+
+    @torch.inference_mode()
+    def __call__(self, scene: Samples) -> Probabilities:
+        """Samples (n,) to probabilities (steps, labels)."""
+        steps = round(len(scene) / (STEP_SECONDS * RATE / 2))
+        if self._yamnet is not None:
+            window, hop = self._yamnet.window, self._yamnet.hop
+            scores = self._yamnet.score(_windows(scene, window, hop))
+            return steps_from_windows(scores, window / self._yamnet.rate, hop / self._yamnet.rate, steps)
+        assert self._network is not None
+        hop = HOP_FRAMES * RATE // 200
+        pictures = self._mel(torch.from_numpy(_windows(scene, FRAMES * RATE // 200, hop)))
+        network = self._network.model
+        scores = network(pictures.contiguous(memory_format=torch.channels_last)).sigmoid().numpy()
+        return steps_from_windows(scores, FRAMES / 100, HOP_FRAMES / 100, steps)
+
+
+class SceneTeachers:
+    """Several teachers as one, over the labels of a student."""
+
+    def __init__(self, files: Sequence[Path], labels: Sequence[str], sample_rate: int) -> None:
+        """Raises AsitEdgeError where a label is known to none of them; see `SceneTeacher` too."""
+        self._teachers = [SceneTeacher(file, sample_rate) for file in files]
+        self._columns = [
+            np.array([teacher.labels.index(name) if name in teacher.labels else -1 for name in labels])
+            for teacher in self._teachers
+        ]
+        known = np.any([columns >= 0 for columns in self._columns], axis=0)
+        if not known.all():
+            raise AsitEdgeError(f"no teacher knows {labels[int(np.flatnonzero(~known)[0])]!r}")
+
+    def __call__(self, scene: Samples) -> Probabilities:
+        """Samples (n,) to probabilities (steps, labels): of the teachers that know a label, the geometric mean."""
+        said, knowing = np.zeros(1), np.zeros(len(self._columns[0]))
+        for teacher, columns in zip(self._teachers, self._columns, strict=True):
+            scores = np.log(np.maximum(teacher(scene)[:, columns], LEAST))
+            said = said + np.where(columns >= 0, scores, 0.0)
+            knowing += columns >= 0
+        together: Probabilities = np.exp(said / knowing).astype(np.float32)
+        return np.where(together <= LEAST * 1.01, np.float32(0), together)
+
+
+def _windows(scene: Samples, window: int, hop: int) -> Samples:
+    """(windows, samples), every `hop` from the beginning; the last one is made up with silence."""
+    count = 1 + max(-(-(len(scene) - window) // hop), 0)
+    padded = np.zeros(window + (count - 1) * hop, np.float32)
+    padded[: len(scene)] = scene
+    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, window)[::hop])
