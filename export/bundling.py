@@ -35,7 +35,8 @@ from export.card import CARD, model_card
 from export.conversion import cache_shapes, export_stream, export_windows
 from export.parity import TOLERANCE, real_audio_parity, stream_parity, windows_parity
 from export.precisions.compact import Bits, pack, round_weights
-from trainer.data.mixing import coloured_noise
+from trainer.data.mixing import coloured_noise, fitted
+from trainer.distillation.synthesis import synthesised
 from trainer.finetuning.checkpoint import load_finetuned
 from trainer.models.device import StreamStep, TorchStream, stream_of, window_shape
 from trainer.models.streaming import StreamingModel
@@ -67,7 +68,8 @@ def write_bundle(
     `compact` rounds the weights to so many bits and stores them so; the model computes in float32 all the same.
 
     `facts` may have `training` and `metrics`, which are added to what the checkpoint records, `thresholds`, label to
-    [on, off], and, for a student, `labels`, those of its labels that the bundle has (default: all of them).
+    [on, off], `quality`, label to `experimental` and `quality` of its entry in the manifest, and, for a student,
+    `labels`, those of its labels that the bundle has (default: all of them).
     Raises AsitEdgeError if ONNX and torch differ, on made sounds or, where it is given, on real audio.
     """
     work = out.with_name(out.name + ".partial")
@@ -84,7 +86,10 @@ def write_bundle(
         bundle_labels = []
         for label in parts.labels:
             starts, ends = thresholds.get(label.name, (on, off))
-            bundle_labels.append(BundleLabel(name=label.name, id=label.id, on_threshold=starts, off_threshold=ends))
+            more = facts.get("quality", {}).get(label.name, {})
+            bundle_labels.append(
+                BundleLabel(name=label.name, id=label.id, on_threshold=starts, off_threshold=ends, **more)
+            )
         manifest = Manifest(
             name=name,
             version=version,
@@ -167,7 +172,7 @@ def _write_stream(model: StreamingModel, spec: FrontEnd, work: Path) -> StreamMo
     initial: dict[str, Any] = dict(zip(device.cache_names, silence, strict=True))
     np.savez_compressed(work / INITIAL, **initial)
     np.savez_compressed(work / GOLDEN, log_mel=streams, scores=golden_scores(TorchStream(model), streams)[:, -1])
-    return StreamModel(frames=frames, steps=model.config.chunk, caches=cache_shapes(device))
+    return StreamModel(frames=frames, steps=model.config.chunk, embedding=device.embedding, caches=cache_shapes(device))
 
 
 def _known(record: dict[str, Any]) -> dict[str, Any]:
@@ -175,15 +180,14 @@ def _known(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def golden_windows(spec: FrontEnd, frames: int) -> np.ndarray:
-    """Sounds to compare backends on: silence, and noise and tones of many levels; shape (8, frames, mels)."""
+    """Sounds to compare backends on: silence, noise, and alarms that labels answer to; shape (8, frames, mels)."""
     rng = np.random.default_rng(0)
     length = spec.samples_for(frames)
-    time = np.arange(length) / spec.sample_rate
     waveforms: list[np.ndarray] = [np.zeros(length)]
-    for level in (0.001, 0.03, 0.5):
+    for level, name in ((0.001, "siren"), (0.03, "smoke_alarm"), (0.5, "siren")):
         waveforms.append(level * coloured_noise(length, float(rng.uniform(0, 2)), rng))
-        pulses = np.sin(2 * np.pi * rng.uniform(200, 4000) * time) * (np.sin(2 * np.pi * 3 * time) > 0)
-        waveforms.append(level * pulses)
+        alarm = synthesised(name, len(waveforms), spec.sample_rate)
+        waveforms.append(level * fitted(alarm, length, rng))
     waveforms.append(0.1 * coloured_noise(length, 1.0, rng) * np.linspace(0, 1, length))
     exact = np.stack([log_mel(spec, waveform.astype(np.float32)) for waveform in waveforms])
     return np.round(exact * GOLDEN_GRID) / GOLDEN_GRID

@@ -11,6 +11,7 @@ import onnx
 import torch
 from torch import nn
 
+from asit_edge.model.bundle import EMBEDDING
 from export.precisions.graph import NAME_SCOPES
 from trainer.models.device import StreamStep
 
@@ -24,7 +25,8 @@ def export_windows(model: nn.Module, frames: int, mels: int, file: Path) -> None
 
 
 def export_stream(device: StreamStep, file: Path) -> None:
-    """Writes one step of a student: `log_mel` and caches to `scores` (batch, steps, classes) and `next_` caches.
+    """Writes one step of a student: `log_mel` and caches to `scores` (batch, steps, classes), `embedding` (batch,
+    numbers) and `next_` caches.
 
     Shapes are static but for the batch, one row a stream; names and shapes are those of `cache_shapes`.
     """
@@ -33,7 +35,7 @@ def export_stream(device: StreamStep, file: Path) -> None:
     caches = model.empty_memory(batch=2)
     example = torch.zeros(2, model.config.frames, model.config.mels)
     shapes = {"log_mel": {0: batch}, "caches": tuple({0: batch} for _ in caches)}
-    outputs = ["scores", *(f"next_{name}" for name in names)]
+    outputs = ["scores", EMBEDDING, *(f"next_{name}" for name in names)]
     _write(device.eval(), (example, *caches), file, ["log_mel", *names], outputs, shapes)
 
 

@@ -54,7 +54,7 @@ def stream_parity(device: StreamStep, file: Path, log_mel: np.ndarray) -> float:
         }
         scores = []
         for start in range(0, streams.shape[1], frames):
-            step, *following = session.run(None, {"log_mel": streams[:, start : start + frames], **caches})
+            step, _, *following = session.run(None, {"log_mel": streams[:, start : start + frames], **caches})
             caches = dict(zip(device.cache_names, following, strict=True))
             scores.append(step)
         return np.concatenate(scores, axis=1)

@@ -1,4 +1,4 @@
-"""Made sounds as a collection: `python -m trainer.synthesise OUT [--count 24]`; see `trainer.data.synthesis`."""
+"""Made sounds as a collection: `python -m trainer.synthesise OUT`; see `trainer.distillation.synthesis`."""
 
 import csv
 from pathlib import Path
@@ -8,7 +8,7 @@ import soundfile
 import typer
 
 from asit_edge.errors import WrongUse
-from trainer.data.synthesis import MAKERS, synthesised
+from trainer.distillation.synthesis import MAKERS, synthesised
 from trainer.run.command import run
 
 RATE = 16_000

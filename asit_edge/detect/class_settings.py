@@ -35,6 +35,8 @@ def class_settings(
 ) -> list[ClassSettings | None]:
     """One entry a label of the bundle, None where it is not reported. WrongUse names a label that is not there.
 
+    An experimental label is reported only where the configuration names it, in `only` or `labels`.
+
     `source` is what differs for one source, of which `where` says which key of the configuration it is.
     """
     special = source or SourceEvents()
@@ -47,9 +49,13 @@ def class_settings(
     ):
         for name in wanted:
             label_index(name, key, manifest)
+    named = {*(only or ()), *events.labels, *special.labels}
+
+    def reported(label: BundleLabel) -> bool:
+        return (only is None or label.name in only) and (not label.experimental or label.name in named)
+
     return [
-        None if only is not None and label.name not in only else _settings_of(label, events, manifest, special, where)
-        for label in manifest.labels
+        _settings_of(label, events, manifest, special, where) if reported(label) else None for label in manifest.labels
     ]
 
 

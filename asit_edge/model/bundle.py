@@ -22,8 +22,20 @@ MANIFEST = "bundle.yaml"
 MODEL = "model.onnx"
 DEFAULT = "asit-stream-tiny"
 """Name of the bundle that is used where none is named."""
+EMBEDDING = "embedding"
 INITIAL = "initial.npz"
 """Of a stream model: what its caches hold after silence, one array a cache, without the batch."""
+
+
+class LabelQuality(BaseModel):
+    """How well a class is told, measured in the lab at its thresholds; `metrics` says on what."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sounds: int = Field(ge=0, description="how many sounds of it that was measured on")
+    average_precision: float = Field(ge=0, le=1, description="of the decisions, whatever the threshold")
+    missed: float = Field(ge=0, le=1, description="share of the sounds")
+    false_alarms: float = Field(ge=0, description="an hour")
 
 
 class BundleLabel(Label):
@@ -31,6 +43,8 @@ class BundleLabel(Label):
 
     on_threshold: float = Field(gt=0, lt=1, description="an event starts at this score or above")
     off_threshold: float = Field(gt=0, lt=1, description="an event goes on until the score is below this")
+    experimental: bool = Field(False, description="told too badly to be reported unless the configuration names it")
+    quality: LabelQuality | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> "BundleLabel":
@@ -65,7 +79,8 @@ class StreamModel(BaseModel):
     """A model that hears every frame once: (batch, frames, mels) and caches to (batch, steps, classes) and new caches.
 
     Inputs of the ONNX model: `log_mel`, then each cache by its name, (batch, *shape). Outputs: `scores`, probabilities,
-    then each cache as the next chunk needs it, its name with `next_` before it.
+    where it has one `embedding` (batch, numbers), what the model makes of the chunk before it decides, then each cache
+    as the next chunk needs it, its name with `next_` before it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,6 +88,7 @@ class StreamModel(BaseModel):
     shape: Literal["stream"] = "stream"
     frames: int = Field(gt=0, description="length of a chunk in frames")
     steps: int = Field(gt=0, description="decisions a chunk; frames is a multiple of it")
+    embedding: int | None = Field(None, gt=0, description="numbers of a chunk's embedding; none: the model gives none")
     caches: dict[str, list[int]] = Field(min_length=1, description="shape of each cache, without the batch")
 
     @model_validator(mode="after")
@@ -213,7 +229,10 @@ def load_bundle(path: Path) -> Bundle:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Writes `bundle.yaml` in the order of the fields."""
-    text = yaml.safe_dump(manifest.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    content = manifest.model_dump(mode="json")
+    # What most labels do not have is left out.
+    content["labels"] = [label.model_dump(mode="json", exclude_defaults=True) for label in manifest.labels]
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
     (path / MANIFEST).write_text(text, encoding="utf-8")
 
 

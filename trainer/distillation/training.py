@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from asit_edge.errors import WrongUse
 from trainer.distillation.batches import Batch
+from trainer.distillation.beginning import begin_warm
 from trainer.models.cnn import WindowCnn
 from trainer.models.streaming import is_streaming
 from trainer.models.streaming_mobilenet import StreamMobile
@@ -24,7 +25,7 @@ from trainer.run.muon import MuonAdamW, block_matrices
 from trainer.run.optimisation import Optimiser, parameter_groups, warm_groups
 from trainer.run.precision import autocast
 from trainer.students.config import DistillConfig
-from trainer.students.student import STUDENT, begin_from, begin_warm, new_student, student_of
+from trainer.students.student import STUDENT, begin_from, new_student, student_of
 from trainer.teachers.features import FeatureTeacher
 
 

@@ -42,16 +42,22 @@ class WindowScores(nn.Module):
 
 
 class StreamStep(nn.Module):
-    """What a device runs at every chunk: log-mel and caches in, probabilities of time steps and new caches out."""
+    """What a device runs at every chunk: log-mel and caches in; probabilities of time steps, an embedding of the chunk
+    and new caches out."""
 
     def __init__(self, model: StreamingModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, log_mel: Tensor, *caches: Tensor) -> tuple[Tensor, ...]:
-        """(batch, frames, mels) and each (batch, *shape) to (batch, steps, classes) and each new cache."""
-        logits, memory = self.model(log_mel, list(caches))
-        return (torch.sigmoid(logits.frames), *memory)
+        """(batch, frames, mels), (batch, *shape) each to (batch, steps, classes), (batch, numbers), each new cache."""
+        embedded, memory = self.model.embed(log_mel, list(caches))
+        return (torch.sigmoid(self.model.classify(embedded).frames), embedded.mean(dim=1), *memory)
+
+    @property
+    def embedding(self) -> int:
+        """Numbers of an embedding."""
+        return self.model.embedding
 
     @property
     def cache_names(self) -> list[str]:
@@ -123,7 +129,7 @@ class TorchStream:
     def step(self, chunks: npt.NDArray[np.float32], memories: Sequence[Memory]) -> npt.NDArray[np.float32]:
         caches = [torch.cat(tensors) for tensors in zip(*memories, strict=True)]
         with torch.inference_mode():
-            scores, *following = self._device(torch.from_numpy(chunks).to(self._initial[-1].device), *caches)
+            scores, _, *following = self._device(torch.from_numpy(chunks).to(self._initial[-1].device), *caches)
         for row, memory in enumerate(memories):
             memory[:] = [cache[row : row + 1] for cache in following]
         result: npt.NDArray[np.float32] = scores.cpu().numpy()

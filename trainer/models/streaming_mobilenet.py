@@ -11,7 +11,8 @@ Shape suffixes: B batch, N chunks, Z = B*N, C channels, F rows (frequency), T co
 K classes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,9 @@ TEACHER_FLOOR = 1e-5
 HALF_STRIDE = 13
 """The first layer whose columns are 32 frames apart; before it they are a time step apart."""
 
+
+ALIGNED = 64
+"""GPUs want the state of a stream to be a whole number of 256 bytes."""
 
 FIRST = 7
 """Layers that never learn: they see 0.2 s at most."""
@@ -150,6 +154,9 @@ class StreamMobile(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         self.correction = nn.Linear(config.width, classes)
         self.chunk_head = nn.Linear(config.width, classes)
+        with torch.no_grad():
+            silence = torch.full((1, config.frames, config.mels), self.silence)
+            self.kept_shapes = [tuple(cache.shape[1:]) for cache in self.convolve(silence, None)[2]]
         for part in (self.token, self.blocks, self.chunk_head):
             part.apply(initialise)
         nn.init.zeros_(self.correction.weight)
@@ -193,15 +200,17 @@ class StreamMobile(nn.Module):
         """(B, S, hidden + D): what the teacher's classifier and what the transformer makes of it, side by side."""
         chunk = self.config.chunk
         caches = list(memory) if memory is not None else None
-        seen_BND, halves_BSC, remembered = self.convolve(log_mel, caches)
+        known = self.unpacked(caches.pop(0)) if caches is not None else None
+        seen_BND, halves_BSC, kept = self.convolve(log_mel, known)
+        remembered = [packed(kept)]
         hidden_BND = nnf.hardswish(self.hidden(seen_BND[:, :, : self.hidden.in_features]))
         x_BSD = self.token(torch.cat((seen_BND.repeat_interleave(chunk, dim=1), halves_BSC), dim=2))
         for block in self.blocks:
             cache = caches.pop(0) if caches is not None else None
             hidden_SS = hidden_steps(x_BSD.shape[1], self.config.context, chunk, cache is not None, x_BSD.device)
-            x_BSD, known = block(x_BSD, cache, hidden_SS)
-            kept = min(self.config.context, known.shape[2])
-            remembered.append(known[:, :, known.shape[2] - kept :])
+            x_BSD, pairs = block(x_BSD, cache, hidden_SS)
+            last = min(self.config.context, pairs.shape[2])
+            remembered.append(pairs[:, :, pairs.shape[2] - last :])
         return torch.cat((hidden_BND.repeat_interleave(chunk, dim=1), self.norm(x_BSD)), dim=2), remembered
 
     def convolve(self, log_mel: Tensor, caches: Memory | None) -> tuple[Tensor, Tensor, Memory]:
@@ -236,27 +245,28 @@ class StreamMobile(nn.Module):
         seen_ZD = torch.cat((rows.mean(dim=2), rows[..., -1]), dim=1)
         return seen_ZD.unflatten(0, (batch, -1)), halves_BSC, remembered
 
+    def unpacked(self, packed_BN: Tensor) -> Memory:
+        """The caches of the convolutions from the one that they travel in."""
+        sizes = [math.prod(shape) for shape in self.kept_shapes]
+        parts = packed_BN.split([*sizes, packed_BN.shape[1] - sum(sizes)], dim=1)
+        return [part.unflatten(1, shape) for part, shape in zip(parts, self.kept_shapes, strict=False)]
+
+    @property
+    def embedding(self) -> int:
+        """Numbers that `embed` gives for a time step."""
+        return self.hidden.out_features + self.config.width
+
     @property
     def cache_names(self) -> list[str]:
         """In the order of the memory."""
-        kept = [*(f"{kind}{index}" for index, kind in enumerate(kind for kind, _ in self._cached())), "columns"]
-        return [*kept, *(f"layer{index}" for index in range(self.config.depth))]
-
-    def _cached(self) -> Iterator[tuple[str, nn.Module]]:
-        """The modules before the split that remember something, in the order in which they run."""
-        for module in (one for layer in list(self.features)[: self.config.split] for one in layer.modules()):
-            if isinstance(module, nn.Conv2d) and module.kernel_size[1] > 1:
-                yield "past", module
-            elif isinstance(module, SqueezeExcitation):
-                yield "squeeze", module
+        return ["convolved", *(f"layer{index}" for index in range(self.config.depth))]
 
     def empty_memory(self, batch: int = 1) -> Memory:
         """Caches of zeros: the shapes of a memory, not yet the state after silence."""
-        config, weight = self.config, self.frame_head.weight
-        _, _, kept = self.convolve(weight.new_full((1, config.frames, config.mels), self.silence), None)
-        shapes = [tuple(cache.shape[1:]) for cache in kept]
-        stage = config.stage
-        shapes += [(2 * stage.heads, stage.context, stage.width // stage.heads)] * config.depth
+        weight, stage = self.frame_head.weight, self.config.stage
+        size = sum(math.prod(shape) for shape in self.kept_shapes)
+        shapes: list[tuple[int, ...]] = [(size + -size % ALIGNED,)]
+        shapes += [(2 * stage.heads, stage.context, stage.width // stage.heads)] * self.config.depth
         return [weight.new_zeros(batch, *shape) for shape in shapes]
 
     @torch.no_grad()
@@ -268,6 +278,12 @@ class StreamMobile(nn.Module):
         for _ in range(chunks + 8):
             memory = self(frames, memory)[1]
         return memory
+
+
+def packed(caches: Memory) -> Tensor:
+    """Caches of any shapes (B, ...) as one (B, numbers), made up to a whole number of `ALIGNED`."""
+    flat = torch.cat([cache.flatten(1) for cache in caches], dim=1)
+    return nnf.pad(flat, (0, -flat.shape[1] % ALIGNED))
 
 
 def classifier_of(teacher: MobileNet) -> tuple[nn.Linear, nn.Linear]:

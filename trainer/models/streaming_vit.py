@@ -278,6 +278,11 @@ class StreamViT(nn.Module):
         return self.norm(x_BND).unflatten(1, (steps, -1)).flatten(2), remembered
 
     @property
+    def embedding(self) -> int:
+        """Numbers that `embed` gives for a time step."""
+        return self.frame_head.in_features
+
+    @property
     def cache_names(self) -> list[str]:
         """In the order of the memory."""
         stem = ["frames"] if self.config.stem else []

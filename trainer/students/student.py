@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.errors import WrongUse
 from asit_edge.labels import Label
 from trainer.data.audioset import label_for
 from trainer.models.cnn import WindowCnn
@@ -15,7 +15,6 @@ from trainer.models.streaming_vit import StreamViT
 from trainer.run.average import Weights
 from trainer.run.checkpoint import load_checkpoint, made_by_this_version, read_file
 from trainer.students.config import CNN, DistillConfig
-from trainer.teachers.efficientat import EfficientAt
 
 STUDENT = "stream"
 """Kind of the checkpoints."""
@@ -48,19 +47,6 @@ def student_of(config: DistillConfig, labels: Sequence[str], weights: Weights) -
 def is_student(path: Path) -> bool:
     """Whether a file is a checkpoint of `trainer.distill`. Raises WrongUse or AsitEdgeError if it cannot be read."""
     return bool(read_file(path).get("kind") == STUDENT)
-
-
-def begin_warm(file: Path, model: StreamMobile, labels: Sequence[str]) -> None:
-    """A student that begins as an EfficientAT teacher. Raises WrongUse or AsitEdgeError where the file is none."""
-    if not file.is_file():
-        raise WrongUse(f"{file}: no such teacher")
-    teacher = EfficientAt(file)
-    if unknown := [name for name in labels if name not in teacher.labels]:
-        raise AsitEdgeError(f"{file}: does not know {unknown[0]!r}")
-    try:
-        model.begin_with(teacher.model, [teacher.labels.index(name) for name in labels])
-    except RuntimeError:
-        raise WrongUse(f"{file}: is of another width than the student's convolutions; take mn04") from None
 
 
 def begin_from(path: Path, model: nn.Module, labels: Sequence[str]) -> None:

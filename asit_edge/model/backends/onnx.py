@@ -7,9 +7,9 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from asit_edge.errors import AsitEdgeError, one_line
+from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.model.backends.session import Provider, open_session
-from asit_edge.model.bundle import INITIAL, Bundle
+from asit_edge.model.bundle import EMBEDDING, INITIAL, Bundle
 from asit_edge.model.classifier import LogMels, Scores
 
 
@@ -45,6 +45,7 @@ class OnnxStream:
         spec = bundle.manifest
         self.chunk, self.steps = bundle.stream.frames, bundle.stream.steps
         self._session = open_session(bundle.model_file, threads, provider)
+        self._name, self.embedding = spec.name, bundle.stream.embedding
         self._caches = list(bundle.stream.caches)
         self._outputs = ["scores", *(f"next_{name}" for name in self._caches)]
         self._initial = read_initial(bundle)
@@ -70,15 +71,30 @@ class OnnxStream:
         return dict(zip(self._caches, memory, strict=True))
 
     def step(self, chunks: LogMels, memories: Sequence[list[npt.NDArray[np.float32]]]) -> Scores:
+        return self._run(self._outputs, chunks, memories)[0]
+
+    def step_embedded(
+        self, chunks: LogMels, memories: Sequence[list[npt.NDArray[np.float32]]]
+    ) -> tuple[Scores, npt.NDArray[np.float32]]:
+        """As `step`, with an embedding of each chunk, (streams, numbers). Raises WrongUse for a model without any."""
+        if self.embedding is None:
+            raise WrongUse(f"{self._name} gives no embeddings; take a model that says `embedding` in its bundle.yaml")
+        scores, embedded = self._run(["scores", EMBEDDING, *self._outputs[1:]], chunks, memories)
+        return scores, embedded
+
+    def _run(
+        self, outputs: Sequence[str], chunks: LogMels, memories: Sequence[list[npt.NDArray[np.float32]]]
+    ) -> list[npt.NDArray[np.float32]]:
+        """The outputs that are no caches; those go into the memories."""
         caches = {
             name: memories[0][index][None] if len(memories) == 1 else np.stack([memory[index] for memory in memories])
             for index, name in enumerate(self._caches)
         }
-        scores, *following = self._session.run(self._outputs, {"log_mel": chunks, **caches})
+        found = self._session.run(outputs, {"log_mel": chunks, **caches})
+        first = len(outputs) - len(self._caches)
         for row, memory in enumerate(memories):
-            memory[:] = [cache[row] for cache in following]
-        result: Scores = scores
-        return result
+            memory[:] = [cache[row] for cache in found[first:]]
+        return list(found[:first])
 
 
 def read_initial(bundle: Bundle) -> list[npt.NDArray[np.float32]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trainer.data.audioset import audioset_ids
-from trainer.data.synthesis import MAKERS, synthesised
+from trainer.distillation.synthesis import MAKERS, synthesised
 
 RATE = 16_000
 

@@ -1,0 +1,136 @@
+"""Labels, thresholds and their quality, from scenes of recordings that a student has not heard.
+
+A threshold is chosen for whoever lives with the device: the lowest score at which an event may start so that most
+events are right and false alarms stay rare. Alarms that wake people must not sound falsely even once in all scenes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.distillation.pool import ScenePool
+from trainer.distillation.validation import SOUNDING, pool_scores
+from trainer.evaluation.metrics import average_precision
+from trainer.evaluation.selection import RELEASE
+from trainer.models.streaming_vit import STEP
+from trainer.students.student import load_student
+
+WAKING = frozenset(
+    (
+        *("Smoke detector, smoke alarm", "Fire alarm", "Siren", "Alarm", "Civil defense siren"),
+        *("Glass", "Shatter", "Breaking", "Gunshot, gunfire", "Explosion", "Screaming"),
+    )
+)
+"""Labels that people want to be woken by."""
+
+GRID = np.round(np.arange(0.10, 0.951, 0.02), 2)
+"""Scores at which an event may start."""
+
+PRECISION = 0.7
+"""Share of the events that must be right."""
+
+PER_HOUR = 0.5
+"""False alarms that other labels may bring, in scenes that are fuller of sounds than any home."""
+
+MARGIN = 0.06
+"""By how much the threshold of a waking label lies above the highest score of what was not it."""
+
+NEAR = 6
+"""Steps about a sound, 0.96 s, in which an event is neither right nor wrong."""
+
+FEWEST, LEAST, MOST_MISSED = 5, 0.25, 0.9
+"""Sounds, average precision and share of missed sounds without which a label is experimental."""
+
+Flags = npt.NDArray[np.bool_]
+
+
+def runs(flags: Flags) -> list[tuple[int, int]]:
+    """First and last + 1 of each run of true in (steps,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
+    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
+
+
+def widened(flags: Flags, by: int) -> Flags:
+    """Steps that are at most so many from a true one."""
+    spread = np.convolve(flags.astype(np.int64), np.ones(2 * by + 1, np.int64))[by : by + len(flags)]
+    return spread > 0
+
+
+class Outcome:
+    """What happens at each threshold of the grid, for one label: (thresholds,) each."""
+
+    def __init__(self, scores: npt.NDArray[np.float32], targets: npt.NDArray[np.float32]) -> None:
+        """Scores and targets (scenes, steps) of the label."""
+        self.sounds = 0
+        self.found, self.right, self.wrong = (np.zeros(len(GRID), np.int64) for _ in range(3))
+        self.highest_wrong = 0.0
+        for score, target in zip(scores, targets, strict=True):
+            there = target >= SOUNDING
+            maybe = widened(target >= SOUNDING / 5, NEAR)
+            for first, last in runs(there):
+                self.sounds += 1
+                self.found += score[first : last + NEAR // 2].max() >= GRID
+            if not maybe.all():
+                self.highest_wrong = max(self.highest_wrong, float(score[~maybe].max()))
+            if score.max() >= GRID[0]:
+                for place, threshold in enumerate(GRID):
+                    for first, last in runs(widened(score >= threshold, NEAR // 2)):
+                        if there[first:last].any():
+                            self.right[place] += 1
+                        elif not maybe[first:last].any():
+                            self.wrong[place] += 1
+
+    def choose(self, hours: float, waking: bool) -> int:
+        """The place of the threshold in the grid."""
+        precise = self.right >= PRECISION * (self.right + self.wrong)
+        rare = self.wrong <= (0 if waking else PER_HOUR * hours)
+        fit = precise & rare & ((not waking) | (self.highest_wrong + MARGIN <= GRID))
+        # From there on it must hold: a lucky dip at a low score is none.
+        holds = np.logical_and.accumulate(fit[::-1])[::-1]
+        return int(holds.argmax()) if holds.any() else len(GRID) - 1
+
+
+def pool_facts(checkpoint: Path, pool: ScenePool, listed: Sequence[str] | None, most: int) -> dict[str, Any]:
+    """Facts for `export.bundle` from at most so many scenes of a pool: labels (those `listed`; None: all), thresholds,
+    quality and metrics. A label that the scenes do not have is experimental."""
+    student, config, known, record = load_student(checkpoint)
+    names = [label.name for label in known]
+    scores, targets = pool_scores(student, pool, config.spec, most)
+    hours = scores.shape[0] * scores.shape[1] * STEP * config.spec.hop / config.spec.sample_rate / 3600
+    thresholds: dict[str, list[float]] = {}
+    quality: dict[str, dict[str, Any]] = {}
+    for name in names if listed is None else [name for name in names if name in listed]:
+        score, target = scores[:, :, names.index(name)], targets[:, :, pool.labels.index(name)]
+        outcome = Outcome(score, target)
+        place = outcome.choose(hours, name in WAKING)
+        on = float(GRID[place])
+        thresholds[name] = [on, round(RELEASE * on, 2)]
+        asked = (target >= SOUNDING) | (target < SOUNDING / 5)
+        there = target[asked] >= SOUNDING
+        precision = average_precision(score[asked], there) if there.any() else 0.0
+        missed = 1 - float(outcome.found[place]) / outcome.sounds if outcome.sounds else 1.0
+        quality[name] = {
+            "experimental": outcome.sounds < FEWEST or precision < LEAST or missed > MOST_MISSED,
+            "quality": {
+                "sounds": outcome.sounds,
+                "average_precision": round(precision, 3),
+                "missed": round(missed, 3),
+                "false_alarms": round(float(outcome.wrong[place]) / hours, 2),
+            },
+        }
+    kept = [name for name in quality if not quality[name]["experimental"]]
+    mean = float(np.mean([quality[name]["quality"]["average_precision"] for name in kept])) if kept else 0.0
+    return {
+        "labels": list(thresholds),
+        "thresholds": thresholds,
+        "quality": quality,
+        "metrics": {
+            "quality_of_labels": f"{hours:.1f} h of scenes of recordings that were not trained on, full of sounds, at "
+            f"step {record['step']}",
+            "labels_reported": len(kept),
+            "mean_step_average_precision": round(mean, 3),
+        },
+    }
