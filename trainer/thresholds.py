@@ -1,9 +1,9 @@
 """Thresholds of a student: `python -m trainer.thresholds CKPT --scenes POOL --out YAML`.
 
 From scenes of recordings that the student was not trained on (`trainer.scenes --validation`): an event should be right,
-and false alarms rare. Or, with --data and --teacher in place of --scenes, from recordings that the student was not trained on (the validation groups of its run): where somebody labelled a sound
-or the teachers are sure of it, and where they are sure that it is not there. What it writes goes into the bundle with
-`export.bundle --facts`.
+and false alarms rare. Or, with --data and --teacher in place of --scenes, from the recordings of its run's validation
+groups: where somebody labelled a sound or the teachers are sure of it, and where they are sure that it is not there.
+What it writes goes into the bundle with `export.bundle --facts`.
 """
 
 from pathlib import Path
