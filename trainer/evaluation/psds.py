@@ -52,7 +52,8 @@ def psds(
 ) -> tuple[float, list[float]]:
     """The score, and the score of each class by itself; from 0 to 1.
 
-    Classes that never occur have NaN and take no part in the score; it is NaN if none occurs.
+    Classes that never occur have NaN and take no part in the score; it is NaN if none occurs. A negative score is that
+    of a class that the model does not have: it is at no threshold, and so never found.
     """
     hours = sum(line.seconds for line in timelines) / 3600
     lengths = np.zeros(classes)
@@ -86,6 +87,8 @@ def _roc(
     # Rows: threshold, then the changes that it brings: found events, false alarms, weighted cross-triggers an hour.
     rows = [_changes(line, events, label, lengths, settings) for line, events in zip(timelines, truth, strict=True)]
     table = np.concatenate(rows)
+    if not len(table):
+        return Roc(np.zeros(1), np.zeros(1))
     table = table[np.argsort(-table[:, 0], kind="stable")]
     last = np.flatnonzero(np.append(table[1:, 0] != table[:-1, 0], True))
     found, alarms, crossed = np.cumsum(table[:, 1:], axis=0)[last].T
@@ -107,11 +110,11 @@ def _changes(
     # (events, edges): how much of each event lies before each edge of the decisions.
     before = _before(line.edges, own)
     total = before.sum(axis=0)
-    others = np.flatnonzero((lengths > 0) & (np.arange(len(lengths)) != label))
+    others = sorted({event.label for event in events} - {label})  # of classes that are not here nothing is crossed
     other = [_before(line.edges, [event for event in events if event.label == index]).sum(axis=0) for index in others]
     weight = 3600 * settings.cross_triggers / max(len(lengths) - 1, 1)
     needed = np.round(settings.gtc * np.array([event.offset - event.onset for event in own]), 6)
-    thresholds = np.unique(scores)[::-1]
+    thresholds = np.unique(scores[scores >= 0])[::-1]
     counts = np.zeros((len(thresholds), 3))
     for row, threshold in enumerate(thresholds):
         active = scores >= threshold
