@@ -16,6 +16,10 @@ from trainer.data.recording import TrueEvent
 from trainer.evaluation.detection import Timeline
 
 Values = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+AT_ONCE = 2_000_000
+"""Decisions times thresholds that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -116,20 +120,28 @@ def _changes(
     needed = np.round(settings.gtc * np.array([event.offset - event.onset for event in own]), 6)
     thresholds = np.unique(scores[scores >= 0])[::-1]
     counts = np.zeros((len(thresholds), 3))
-    for row, threshold in enumerate(thresholds):
-        active = scores >= threshold
-        ends = np.flatnonzero(np.diff(np.concatenate(([False], active, [False]))))
-        first, last = ends[::2], ends[1::2]
+    at_once = max(AT_ONCE // len(scores), 1)
+    for begin in range(0, len(thresholds), at_once):
+        part = counts[begin : begin + at_once]  # a view: what is counted here is counted there
+        row, first, last = _runs(scores >= thresholds[begin : begin + at_once, None])
         seconds = line.edges[last] - line.edges[first]
         relevant = np.round(total[last] - total[first], 6) >= np.round(settings.dtc * seconds, 6)
         covered = before[:, last[relevant]] - before[:, first[relevant]]
-        counts[row, 0] = (np.round(covered.sum(axis=1), 6) >= needed).sum()
-        counts[row, 1] = (~relevant).sum()
+        for index, length in enumerate(needed):
+            part[:, 0] += np.round(np.bincount(row[relevant], covered[index], len(part)), 6) >= length
+        part[:, 1] = np.bincount(row[~relevant], minlength=len(part))
         if settings.cttc is not None:
             for index, time in zip(others, other, strict=True):
                 inside = np.round(time[last] - time[first], 6) >= np.round(settings.cttc * seconds, 6)
-                counts[row, 2] += weight * (inside & ~relevant).sum() / lengths[index]
+                part[:, 2] += weight * np.bincount(row[inside & ~relevant], minlength=len(part)) / lengths[index]
     return np.column_stack((thresholds, np.diff(counts, axis=0, prepend=0.0)))
+
+
+def _runs(active: npt.NDArray[np.bool_]) -> tuple[Indices, Indices, Indices]:
+    """Runs in each row of (rows, decisions): their row, first decision, and the one after the last."""
+    steps = np.diff(np.pad(active, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    row, first = np.nonzero(steps == 1)
+    return row, first, np.nonzero(steps == -1)[1]
 
 
 def _before(edges: Values, events: Sequence[TrueEvent]) -> Values:
