@@ -73,11 +73,15 @@ def main(
     agreed = who_agrees(peers, yardstick)
     results: dict[str, Json] = {}
     for model in opened:
+        own = results[model.name] = {}
         with tqdm(desc=model.name, unit=" parts", file=sys.stderr) as progress:
-            results[model.name] = plain(measure(model, yardstick, agreed, lambda *_: progress.update()))
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+            for name, result in measure(model, yardstick, agreed):
+                own[name] = plain(result)
+                progress.set_postfix_str(f"{name} done")
+                progress.update()
+                if out is not None:  # after every part: what an interrupted run has measured is there
+                    out.mkdir(parents=True, exist_ok=True)
+                    (out / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     text = tables(results)
     print(text)
     if out is not None:

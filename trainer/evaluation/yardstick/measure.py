@@ -1,6 +1,6 @@
 """The yardstick: what is measured on, made once of the collections at hand; one model after the other is held to it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,25 +78,13 @@ def who_agrees(peers: Sequence[SoundModel], yardstick: Yardstick) -> dict[str, l
     return {name: agreements(peers, sound) for name, sound in parts.items() if sound is not None}
 
 
-def measure(
-    model: SoundModel,
-    yardstick: Yardstick,
-    agreed: dict[str, list[Agreement]],
-    done: Callable[[str, Json], None] = lambda part, result: None,
-) -> Json:
-    """Every part that there is, by name. `done` is told of each as it is measured."""
-    results: Json = {}
-
-    def add(part: str, result: Json) -> None:
-        results[part] = result
-        done(part, result)
-
+def measure(model: SoundModel, yardstick: Yardstick, agreed: dict[str, list[Agreement]]) -> Iterator[tuple[str, Json]]:
+    """Every part that there is, by name, as soon as it is measured; `agreed` is what `who_agrees` gives."""
     for part, clips in (("clips", yardstick.clips), ("folds", yardstick.folds), ("same", yardstick.same)):
         if clips is not None:
-            add(part, clip_quality(model, clips))
+            yield part, clip_quality(model, clips)
     if yardstick.scenes is not None:
-        add("scenes", scene_quality(model, yardstick.scenes))
+        yield "scenes", scene_quality(model, yardstick.scenes)
     for part, sound in (("ambience", yardstick.ambience), ("long", yardstick.long)):
         if sound is not None:
-            add(part, false_alarms(model, sound, agreed[part]))
-    return results
+            yield part, false_alarms(model, sound, agreed[part])
