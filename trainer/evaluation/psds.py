@@ -16,6 +16,10 @@ from trainer.data.recording import TrueEvent
 from trainer.evaluation.detection import Timeline
 
 Values = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+AT_ONCE = 2_000_000
+"""Decisions times thresholds that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ def psds(
 ) -> tuple[float, list[float]]:
     """The score, and the score of each class by itself; from 0 to 1.
 
-    Classes that never occur have NaN and take no part in the score; it is NaN if none occurs.
+    Classes that never occur have NaN and take no part in the score; it is NaN if none occurs. A negative score is that
+    of a class that the model does not have: it is at no threshold, and so never found.
     """
     hours = sum(line.seconds for line in timelines) / 3600
     lengths = np.zeros(classes)
@@ -86,6 +91,8 @@ def _roc(
     # Rows: threshold, then the changes that it brings: found events, false alarms, weighted cross-triggers an hour.
     rows = [_changes(line, events, label, lengths, settings) for line, events in zip(timelines, truth, strict=True)]
     table = np.concatenate(rows)
+    if not len(table):
+        return Roc(np.zeros(1), np.zeros(1))
     table = table[np.argsort(-table[:, 0], kind="stable")]
     last = np.flatnonzero(np.append(table[1:, 0] != table[:-1, 0], True))
     found, alarms, crossed = np.cumsum(table[:, 1:], axis=0)[last].T
@@ -107,26 +114,34 @@ def _changes(
     # (events, edges): how much of each event lies before each edge of the decisions.
     before = _before(line.edges, own)
     total = before.sum(axis=0)
-    others = np.flatnonzero((lengths > 0) & (np.arange(len(lengths)) != label))
+    others = sorted({event.label for event in events} - {label})  # of classes that are not here nothing is crossed
     other = [_before(line.edges, [event for event in events if event.label == index]).sum(axis=0) for index in others]
     weight = 3600 * settings.cross_triggers / max(len(lengths) - 1, 1)
     needed = np.round(settings.gtc * np.array([event.offset - event.onset for event in own]), 6)
-    thresholds = np.unique(scores)[::-1]
+    thresholds = np.unique(scores[scores >= 0])[::-1]
     counts = np.zeros((len(thresholds), 3))
-    for row, threshold in enumerate(thresholds):
-        active = scores >= threshold
-        ends = np.flatnonzero(np.diff(np.concatenate(([False], active, [False]))))
-        first, last = ends[::2], ends[1::2]
+    at_once = max(AT_ONCE // len(scores), 1)
+    for begin in range(0, len(thresholds), at_once):
+        part = counts[begin : begin + at_once]  # a view: what is counted here is counted there
+        row, first, last = _runs(scores >= thresholds[begin : begin + at_once, None])
         seconds = line.edges[last] - line.edges[first]
         relevant = np.round(total[last] - total[first], 6) >= np.round(settings.dtc * seconds, 6)
         covered = before[:, last[relevant]] - before[:, first[relevant]]
-        counts[row, 0] = (np.round(covered.sum(axis=1), 6) >= needed).sum()
-        counts[row, 1] = (~relevant).sum()
+        for index, length in enumerate(needed):
+            part[:, 0] += np.round(np.bincount(row[relevant], covered[index], len(part)), 6) >= length
+        part[:, 1] = np.bincount(row[~relevant], minlength=len(part))
         if settings.cttc is not None:
             for index, time in zip(others, other, strict=True):
                 inside = np.round(time[last] - time[first], 6) >= np.round(settings.cttc * seconds, 6)
-                counts[row, 2] += weight * (inside & ~relevant).sum() / lengths[index]
+                part[:, 2] += weight * np.bincount(row[inside & ~relevant], minlength=len(part)) / lengths[index]
     return np.column_stack((thresholds, np.diff(counts, axis=0, prepend=0.0)))
+
+
+def _runs(active: npt.NDArray[np.bool_]) -> tuple[Indices, Indices, Indices]:
+    """Runs in each row of (rows, decisions): their row, first decision, and the one after the last."""
+    steps = np.diff(np.pad(active, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    row, first = np.nonzero(steps == 1)
+    return row, first, np.nonzero(steps == -1)[1]
 
 
 def _before(edges: Values, events: Sequence[TrueEvent]) -> Values:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -32,6 +32,30 @@ from trainer.students.student import STUDENT, load_student
 
 DEFAULT_ON, DEFAULT_OFF = 0.5, 0.3
 """Scores at which an event starts, and below which it ends, where a checkpoint has no thresholds of its own."""
+
+
+class SoundModel(Protocol):
+    """Whatever scores sound over time and clips as wholes: ours (`ScoringModel`), or somebody else's."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def labels(self) -> list[Label]: ...
+
+    @property
+    def spec(self) -> FrontEnd:
+        """Its rate is the one at which it takes samples."""
+        ...
+
+    @property
+    def classes(self) -> list[ClassSettings | None]:
+        """How a device makes events of the scores, in samples of `spec`."""
+        ...
+
+    def timeline(self, samples: Samples) -> Timeline: ...
+
+    def clips(self, waveforms: Iterable[Samples]) -> Samples: ...
 
 
 @dataclass(frozen=True)

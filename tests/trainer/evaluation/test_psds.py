@@ -81,3 +81,13 @@ def test_classes_that_never_occur_take_no_part() -> None:
     assert score == pytest.approx(1.0)
     assert math.isnan(alone[1])
     assert math.isnan(psds([timeline], [[]], 2, PSDS1)[0])
+
+
+def test_a_class_that_the_model_does_not_have_is_never_found() -> None:
+    truth = [[TrueEvent(0.0, 1.0, 0), TrueEvent(1.0, 2.0, 1)]]
+    scores = np.array([[0.9, -1.0], [0.1, -1.0]])
+    both, alone = psds([Timeline(np.array([0.0, 1.0, 2.0]), scores)], truth, 2, replace(PSDS2, instability=0.0))
+    assert alone == [pytest.approx(1.0), 0.0]
+    assert both == pytest.approx(0.5)
+    everything = np.zeros((2, 2))
+    assert psds([Timeline(np.array([0.0, 1.0, 2.0]), everything)], truth, 2, PSDS2)[1] == [1.0, 1.0], "0 is a score"

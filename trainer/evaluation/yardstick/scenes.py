@@ -1,0 +1,65 @@
+"""How well a model hears the sounds in scenes: which are there, when, and at what price in false alarms."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from trainer.evaluation.detection import Timeline, miss_rate_at, operating_points
+from trainer.evaluation.metrics import average_precision, bootstrap, mean_average_precision
+from trainer.evaluation.psds import PSDS1, PSDS2, psds
+from trainer.evaluation.results import ALARM_RATES
+from trainer.evaluation.scoring import SoundModel
+from trainer.evaluation.yardstick.clips import columns_for, unknown_labels
+from trainer.evaluation.yardstick.listening import Scenes
+
+THRESHOLDS = tuple(float(threshold) for threshold in np.concatenate(([0.01, 0.02], np.arange(1, 24) / 24, [0.99])))
+"""At which false alarms are counted."""
+
+ABSENT = -1.0
+"""Score of a label that a model does not have: below every threshold, so that all its events are missed."""
+
+
+def scene_quality(model: SoundModel, scenes: Scenes) -> dict[str, Any]:
+    """Clip mAP (a scene's score is the highest of its decisions), PSDS, and misses at few false alarms.
+
+    One threshold for all labels, at each number of false alarms the best one.
+    """
+    rate, wanted = model.spec.sample_rate, scenes.library.classes
+    truth, lines = [], []
+    for index in range(len(scenes)):
+        line = model.timeline(scenes.samples(index, rate))
+        lines.append(Timeline(line.edges, columns_for(line.scores, model, wanted, ABSENT)))
+        truth.append(scenes.events(index))
+    unknown = unknown_labels(model, wanted)
+    settings = {label.name: entry for label, entry in zip(model.labels, model.classes, strict=True)}
+    classes = [settings.get(name) for name in wanted]
+    scores = np.stack([line.scores.max(axis=0) for line in lines])
+    there = np.zeros(scores.shape, np.bool_)
+    for row, events in enumerate(truth):
+        there[row, [event.label for event in events]] = True
+    psds1, alone1 = psds(lines, truth, len(wanted), PSDS1)
+    psds2, alone2 = psds(lines, truth, len(wanted), PSDS2)
+    points = operating_points(lines, truth, classes, rate, THRESHOLDS)
+    reached = {f"{alarms:g}": miss_rate_at(points, alarms) for alarms in ALARM_RATES}
+    names = [str(index) for index in range(len(scenes))]
+    return {
+        "scenes": len(scenes),
+        "hours": sum(line.seconds for line in lines) / 3600,
+        "events": sum(map(len, truth)),
+        "labels": len(wanted),
+        "unknown": unknown,
+        "map": asdict(bootstrap(lambda chosen: mean_average_precision(scores[chosen], there[chosen]), names, 200)),
+        "psds1": psds1,
+        "psds2": psds2,
+        "missed_at": {name: None if point is None else point.miss_rate for name, point in reached.items()},
+        "by_label": {
+            name: {
+                "events": sum(event.label == column for events in truth for event in events),
+                "ap": average_precision(scores[:, column], there[:, column]),
+                "psds1": alone1[column],
+                "psds2": alone2[column],
+            }
+            for column, name in enumerate(wanted)
+        },
+    }
