@@ -26,6 +26,9 @@ def main(
         Path | None,
         typer.Option(help="YAML with labels, thresholds, training and metrics, for manifest and model card."),
     ] = None,
+    notice: Annotated[
+        Path | None, typer.Option(help="Licences and attributions that belong to the weights (scripts/list-notices).")
+    ] = None,
     on: Annotated[
         float, typer.Option(help="Score at which an event starts, where the checkpoint does not say.")
     ] = DEFAULT_ON,
@@ -49,6 +52,8 @@ def main(
     audio = read_audio(data, MOST_CLIPS) if data else None
     if out.exists() and not (out / "bundle.yaml").is_file():
         raise WrongUse(f"{out}: exists and is not a bundle; name a new directory")
+    if notice is not None and not notice.is_file():
+        raise WrongUse(f"--notice {notice}: no such file")
     try:
         extra = yaml.safe_load(facts.read_text(encoding="utf-8")) if facts else {}
     except (OSError, yaml.YAMLError) as error:
@@ -64,6 +69,7 @@ def main(
         off,
         audio,
         cast(Bits | None, compact),
+        notice,
     )
     if audio is not None:
         for variant in write_variants(out, wanted, audio, limits, force):

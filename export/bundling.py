@@ -31,7 +31,7 @@ from asit_edge.model.frontend import FrontEnd, log_mel
 from asit_edge.model.golden import GOLDEN, golden_scores
 from asit_edge.validation import explain
 from export.audio import Audio
-from export.card import CARD, model_card
+from export.card import CARD, NOTICE, model_card
 from export.conversion import cache_shapes, export_stream, export_windows
 from export.parity import TOLERANCE, real_audio_parity, stream_parity, windows_parity
 from export.precisions.compact import Bits, pack, round_weights
@@ -62,10 +62,12 @@ def write_bundle(
     off: float,
     audio: Audio | None = None,
     compact: Bits | None = None,
+    notice: Path | None = None,
 ) -> Manifest:
     """Exports, compares, writes and loads the bundle once; returns its manifest.
 
     `compact` rounds the weights to so many bits and stores them so; the model computes in float32 all the same.
+    `notice` is a file of licences and attributions that travels along.
 
     `facts` may have `training` and `metrics`, which are added to what the checkpoint records, `thresholds`, label to
     [on, off], `quality`, label to `experimental` and `quality` of its entry in the manifest, and, for a student,
@@ -78,6 +80,8 @@ def write_bundle(
     try:
         write = _write_student if checkpoint_kind(checkpoint) == STUDENT else _write_finetuned
         parts = write(checkpoint, work, facts, compact)
+        if notice is not None:
+            shutil.copy(notice, work / NOTICE)
         if compact is not None:
             onnx.save(pack(onnx.load(str(work / MODEL))), str(work / MODEL))
         thresholds = {**parts.thresholds, **facts.get("thresholds", {})}

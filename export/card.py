@@ -11,6 +11,7 @@ import yaml
 from asit_edge.model.bundle import MODEL, Manifest, StreamModel
 
 CARD = "README.md"
+NOTICE = "NOTICE"
 
 CITATION = """@article{atito2022asit,
   title={{ASiT}: Local-Global Audio Spectrogram vIsion Transformer for Event Classification},
@@ -23,10 +24,6 @@ CITATION = """@article{atito2022asit,
 def model_card(manifest: Manifest) -> str:
     """Markdown with the metadata block that model hubs read."""
     spec = manifest.front_end
-    labels = "\n".join(
-        f"| {label.name} | `{label.id}` | {label.on_threshold:g} | {label.off_threshold:g} |"
-        for label in manifest.labels
-    )
     training = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in manifest.training.items())
     metrics = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in manifest.metrics.items())
     return f"""---
@@ -34,7 +31,7 @@ def model_card(manifest: Manifest) -> str:
 ---
 # {manifest.name} {manifest.version}
 
-A sound event detector for small devices: a vision transformer on log-mel spectrograms after ASiT (Atito et al.,
+A sound event detector for small devices: {_kind(manifest)} after ASiT (Atito et al.,
 [arXiv 2211.13189](https://arxiv.org/abs/2211.13189)), to be used with `asit-edge`.
 
 {_manner(manifest)} and gives an independent probability for each of {len(manifest.labels)} classes.
@@ -44,9 +41,7 @@ It hears {spec.sample_rate} Hz mono as frames of {spec.mels} mel bins.
     asit-edge listen --model THIS_FOLDER
 
 ## Classes
-| AudioSet name | id | event starts at | event ends below |
-|---|---|---|---|
-{labels}
+{_labels(manifest)}
 
 ## Files
 {_files(manifest)}
@@ -54,7 +49,7 @@ It hears {spec.sample_rate} Hz mono as frames of {spec.mels} mel bins.
 ## Training
 {training or "- not recorded"}
 
-The weights may be used under {manifest.license}.
+The weights may be used under {manifest.license}{_notice(manifest)}.
 
 ## Measured
 {metrics or "- not measured"}
@@ -70,6 +65,35 @@ The method is ASiT's; whoever uses the model in research should cite it:
 {CITATION}
 ```
 """
+
+
+def _kind(manifest: Manifest) -> str:
+    begun = manifest.training.get("begun_with")
+    if begun:
+        return f"the convolutions of {begun}, made to stream, under a causal transformer on their features"
+    return "a vision transformer on log-mel spectrograms"
+
+
+def _labels(manifest: Manifest) -> str:
+    """A table of the classes, with what is known of how well each is told."""
+    measured = any(label.quality for label in manifest.labels)
+    head = ["AudioSet name", "id", "event starts at", "event ends below"]
+    head += ["sounds measured", "average precision", "missed", "false alarms an hour"] if measured else []
+    rows = []
+    for label in manifest.labels:
+        name = f"{label.name} (experimental)" if label.experimental else label.name
+        cells = [name, f"`{label.id}`", f"{label.on_threshold:g}", f"{label.off_threshold:g}"]
+        if label.quality is not None:
+            found = label.quality
+            cells += [str(found.sounds), f"{found.average_precision:.2f}", f"{found.missed:.0%}"]
+            cells += [f"{found.false_alarms:.2f}"]
+        rows.append("| " + " | ".join(cells + [""] * (len(head) - len(cells))) + " |")
+    told = "\n\nExperimental classes are reported only where the configuration names them." if measured else ""
+    return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *rows]) + told
+
+
+def _notice(manifest: Manifest) -> str:
+    return ", with the notices and attributions in `NOTICE` beside them" if NOTICE in manifest.files else ""
 
 
 def _metadata(manifest: Manifest) -> dict[str, Any]:
@@ -115,6 +139,7 @@ def _files(manifest: Manifest) -> str:
         MODEL: "the model, float32, ONNX opset 18",
         "initial.npz": "what its caches hold after silence",
         "golden.npz": "inputs and the scores that they must give",
+        NOTICE: "licences and attributions of what it begins with and has learnt from",
         **{
             variant.file: f"the same in {name}, {'passed' if variant.gate.passed else 'FAILED'} its gate"
             for name, variant in manifest.variants.items()

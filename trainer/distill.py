@@ -24,19 +24,13 @@ from trainer.students.config import CNN, DistillConfig
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the run: its checkpoint; a run that is there goes on.")],
-    data: Annotated[
-        list[Path] | None, typer.Option(help="Collection of recordings (manifest.csv or ESC-50 layout); repeat.")
-    ] = None,
+    data: Annotated[list[Path] | None, typer.Option(help="Collection (manifest.csv, ESC-50 layout); repeat.")] = None,
     scenes: Annotated[
         Path | None, typer.Option(help="Pool of trainer.scenes to learn from, in place of --data and teachers.")
     ] = None,
     validation: Annotated[Path | None, typer.Option(help="Pool of scenes to judge by.")] = None,
-    begin: Annotated[
-        Path | None, typer.Option(help="EfficientAT teacher (.pt) whose convolutions a warm student begins with.")
-    ] = None,
-    frozen: Annotated[
-        int, typer.Option(min=0, help="Steps in which a warm student's convolutions stay as they were.")
-    ] = DistillConfig.frozen,
+    begin: Annotated[Path | None, typer.Option(help="EfficientAT (.pt) that a warm student begins as.")] = None,
+    frozen: Annotated[int, typer.Option(min=0, help="Steps before its convolutions learn.")] = DistillConfig.frozen,
     teacher: Annotated[
         list[Path] | None,
         typer.Option(
@@ -80,12 +74,7 @@ def main(
     threads: Threads = 0,
 ) -> None:
     """Distil teachers into a streaming student."""
-    if size not in (*WARM_SIZES, *SIZES, CNN):
-        raise WrongUse(f"--size {size}: unknown; known are {', '.join((*WARM_SIZES, *SIZES))} and {CNN}")
-    if (scenes is None) == (not data):
-        raise WrongUse("give either --data DIR, and teachers, or --scenes POOL")
-    if optimiser not in ("muon", "adamw"):
-        raise WrongUse(f"--optimiser {optimiser}: unknown; known are muon and adamw")
+    _check(size, optimiser, scenes, data)
     recordings = [recording for root in data or [] for recording in read_recordings(root)]
     recordings = [recording for recording in recordings if sharealike or not recording.sharealike]
     config = DistillConfig(
@@ -112,6 +101,15 @@ def main(
         distil_pool(out, open_pool(scenes), open_pool(validation) if validation else None, config, save_every)
     else:
         distil(out, recordings, teacher or [], config, save_every)
+
+
+def _check(size: str, optimiser: str, scenes: Path | None, data: list[Path] | None) -> None:
+    if size not in (*WARM_SIZES, *SIZES, CNN):
+        raise WrongUse(f"--size {size}: unknown; known are {', '.join((*WARM_SIZES, *SIZES))} and {CNN}")
+    if (scenes is None) == (not data):
+        raise WrongUse("give either --data DIR, and teachers, or --scenes POOL")
+    if optimiser not in ("muon", "adamw"):
+        raise WrongUse(f"--optimiser {optimiser}: unknown; known are muon and adamw")
 
 
 if __name__ == "__main__":

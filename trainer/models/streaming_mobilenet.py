@@ -13,33 +13,26 @@ K classes.
 
 import math
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from asit_edge.model.frontend import FrontEnd, mel_filters
-from trainer.models.mobilenet import InvertedResidual, MobileNet, SqueezeExcitation
+from asit_edge.model.frontend import FrontEnd
+from trainer.models.chunked import ALIGNED, classifier_of, folded, out_channels, packed, through
+from trainer.models.mobilenet import MobileNet
 from trainer.models.streaming_vit import STEP, Logits, Memory, Stage, StreamBlock, hidden_steps
+from trainer.models.teacher_picture import TeacherPicture
 from trainer.models.vit import initialise
 
 CHUNK = 2
 """Time steps of a chunk: 32 frames, which all strides together make one column of."""
 
-TEACHER_FLOOR = 1e-5
-"""What EfficientAT adds to a mel energy before the logarithm."""
-
 HALF_STRIDE = 13
 """The first layer whose columns are 32 frames apart; before it they are a time step apart."""
 
-
-ALIGNED = 64
-"""GPUs want the state of a stream to be a whole number of 256 bytes."""
 
 FIRST = 7
 """Layers that never learn: they see 0.2 s at most."""
@@ -102,38 +95,6 @@ WARM_SIZES = {
 }
 
 
-def warm_front_end() -> FrontEnd:
-    """The lower 103 of EfficientAT's 128 mel bins (to 15 kHz): all that audio at 16 kHz fills."""
-    top = np.log1p(15_000 / 700) * 104 / 129
-    return FrontEnd(mels=103, low_hz=0.0, high_hz=float(700 * np.expm1(top)))
-
-
-class TeacherPicture(nn.Module):
-    """Our normalised log-mel (B, frames, mels) to what EfficientAT's networks see: their pre-emphasis and floor.
-
-    Both differ bin by bin only: an offset, which is learned from there on, and a soft floor.
-    """
-
-    def __init__(self, spec: FrontEnd) -> None:
-        super().__init__()
-        self.scale, self.mean = 2 * spec.std, spec.mean
-        filters = mel_filters(spec).astype(np.float64)
-        angle = 2 * np.pi * np.arange(len(filters)) / spec.fft
-
-        def emphasis(turn: np.ndarray) -> np.ndarray:
-            return 1 + spec.preemphasis**2 - 2 * spec.preemphasis * np.cos(turn)
-
-        # At twice the rate: half the angle, and twice as many samples of the same amplitude.
-        theirs, ours = 4 * emphasis(angle / 2) @ filters, emphasis(angle) @ filters
-        offset = np.log(np.maximum(theirs, 1e-12) / np.maximum(ours, 1e-12))
-        self.offset = nn.Parameter(torch.from_numpy(offset.astype(np.float32)))
-
-    def forward(self, log_mel: Tensor) -> Tensor:
-        floor = float(np.log(TEACHER_FLOOR))
-        above = log_mel * self.scale + (self.offset + (self.mean - floor))
-        return (nnf.softplus(above) + (floor + 4.5)) / 5
-
-
 class StreamMobile(nn.Module):
     """Log-mel (B, frames, mels), frames a multiple of the chunk, to logits for every time step and every chunk."""
 
@@ -145,7 +106,7 @@ class StreamMobile(nn.Module):
         teacher = MobileNet(config.trunk, classes)
         self.features = folded(teacher.features)
         self.hidden, self.frame_head = classifier_of(teacher)
-        seen, halves = self.hidden.in_features, _out_channels(list(self.features)[HALF_STRIDE - 1])
+        seen, halves = self.hidden.in_features, out_channels(list(self.features)[HALF_STRIDE - 1])
         self.token = nn.Linear(2 * seen + halves, config.width)
         self.blocks = nn.ModuleList(
             StreamBlock(config.stage, 1, "relu", config.drop_path * index / max(config.depth - 1, 1))
@@ -226,7 +187,7 @@ class StreamMobile(nn.Module):
         remembered: Memory = []
         layers = list(self.features)
         for layer in layers[: config.split]:
-            x = _through(layer, x, chunks, config.squeezed, caches, remembered)
+            x = through(layer, x, chunks, config.squeezed, caches, remembered)
         columns_BCFT = x if chunks == 1 else x.unflatten(0, (batch, -1)).permute(0, 2, 3, 1, 4).flatten(3)
         if caches is not None:
             columns_BCFT = torch.cat((caches.pop(0), columns_BCFT), dim=3)
@@ -278,85 +239,3 @@ class StreamMobile(nn.Module):
         for _ in range(chunks + 8):
             memory = self(frames, memory)[1]
         return memory
-
-
-def packed(caches: Memory) -> Tensor:
-    """Caches of any shapes (B, ...) as one (B, numbers), made up to a whole number of `ALIGNED`."""
-    flat = torch.cat([cache.flatten(1) for cache in caches], dim=1)
-    return nnf.pad(flat, (0, -flat.shape[1] % ALIGNED))
-
-
-def classifier_of(teacher: MobileNet) -> tuple[nn.Linear, nn.Linear]:
-    """The two layers of a teacher's classifier."""
-    hidden, head = (layer for layer in teacher.classifier if isinstance(layer, nn.Linear))
-    return hidden, head
-
-
-def folded(layers: nn.Sequential) -> nn.Sequential:
-    """A copy in which every batch norm, as it is in evaluation, has become part of the convolution before it."""
-    copied = deepcopy(layers).eval()
-    for parent in list(copied.modules()):
-        if isinstance(parent, nn.Sequential) and len(parent) > 1 and isinstance(parent[1], nn.BatchNorm2d):
-            convolution = parent[0]
-            assert isinstance(convolution, nn.Conv2d)
-            parent[0] = fuse_conv_bn_eval(convolution, parent[1])
-            parent[1] = nn.Identity()
-    return copied.requires_grad_(True)
-
-
-def _through(
-    layer: nn.Module, x: Tensor, chunks: int, squeezed: int, caches: Memory | None, remembered: Memory
-) -> Tensor:
-    """A layer before the split on chunks (Z, C, F, T), those of a stream in a row."""
-    if isinstance(layer, nn.Sequential):
-        for inner in layer:
-            x = _through(inner, x, chunks, squeezed, caches, remembered)
-        return x
-    if isinstance(layer, InvertedResidual):
-        out = _through(layer.block, x, chunks, squeezed, caches, remembered)
-        return x + out if layer.residual else out
-    if isinstance(layer, nn.Conv2d) and layer.kernel_size[1] > 1:
-        return _look_back(layer, x, chunks, caches, remembered)
-    if isinstance(layer, SqueezeExcitation):
-        return _squeeze(layer, x, chunks, squeezed, caches, remembered)
-    return layer(x)  # type: ignore[no-any-return]
-
-
-def _look_back(layer: nn.Conv2d, x_ZCFT: Tensor, chunks: int, caches: Memory | None, remembered: Memory) -> Tensor:
-    """A convolution that finds the columns before a chunk in the chunk before it; after a chunk it finds zeros."""
-    rows, reach = (int(size) for size in layer.padding)
-    columns = x_ZCFT.shape[3]
-    ends_ZCFT = x_ZCFT[..., columns - reach :]
-    if chunks == 1:
-        before = caches.pop(0) if caches is not None else torch.zeros_like(ends_ZCFT)
-        remembered.append(ends_ZCFT)
-    else:
-        ends_BNCFT = ends_ZCFT.unflatten(0, (-1, chunks))
-        first = caches.pop(0)[:, None] if caches is not None else torch.zeros_like(ends_BNCFT[:, :1])
-        remembered.append(ends_BNCFT[:, -1])
-        before = torch.cat((first, ends_BNCFT[:, :-1]), dim=1).flatten(0, 1)
-    # What lies after the chunk matters only to the last place of the kernel.
-    ahead = (columns - 1) // layer.stride[1] * layer.stride[1] + reach - (columns - 1)
-    padded = nnf.pad(torch.cat((before, x_ZCFT), dim=3), (0, max(ahead, 0)))
-    return nnf.conv2d(padded, layer.weight, layer.bias, layer.stride, (rows, 0), 1, layer.groups)
-
-
-def _squeeze(
-    layer: SqueezeExcitation, x_ZCFT: Tensor, chunks: int, squeezed: int, caches: Memory | None, remembered: Memory
-) -> Tensor:
-    """Squeeze-excitation by the mean of the last `squeezed` chunks; before a stream's beginning all was zero."""
-    mean_BNC = x_ZCFT.mean(dim=(2, 3)).unflatten(0, (-1, chunks))
-    past = caches.pop(0) if caches is not None else torch.zeros_like(mean_BNC[:, :1]).repeat(1, squeezed - 1, 1)
-    known = torch.cat((past, mean_BNC), dim=1)
-    remembered.append(known[:, chunks:])
-    if chunks == 1:
-        lately = known.mean(dim=1, keepdim=True)
-    else:
-        lately = torch.stack([known[:, shift : shift + chunks] for shift in range(squeezed)]).mean(dim=0)
-    inner: Any = layer.conc_se_layers[0]
-    scale = torch.sigmoid(inner.fc2(torch.relu(inner.fc1(lately.flatten(0, 1)))))
-    return x_ZCFT * scale[:, :, None, None]
-
-
-def _out_channels(layer: nn.Module) -> int:
-    return [module for module in layer.modules() if isinstance(module, nn.Conv2d)][-1].out_channels

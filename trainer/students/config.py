@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 from asit_edge.model.frontend import FrontEnd
 from trainer.data.scenes import SceneConfig
-from trainer.models.streaming_mobilenet import WARM_SIZES, WarmConfig, warm_config, warm_front_end
+from trainer.models.streaming_mobilenet import WARM_SIZES, WarmConfig, warm_config
 from trainer.models.streaming_vit import SIZES, StreamConfig, stream_config
+from trainer.models.teacher_picture import warm_front_end
 from trainer.run.average import running_share
 from trainer.run.schedules import warm_up_cosine
 

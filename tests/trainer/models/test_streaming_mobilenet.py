@@ -9,9 +9,11 @@ from torch import nn
 
 from asit_edge.model.frontend import log_mel
 from trainer.data.mixing import coloured_noise
+from trainer.models.chunked import folded
 from trainer.models.mobilenet import MobileNet
-from trainer.models.streaming_mobilenet import FIRST, StreamMobile, TeacherPicture, WarmConfig, folded, warm_front_end
+from trainer.models.streaming_mobilenet import FIRST, StreamMobile, WarmConfig
 from trainer.models.streaming_vit import Logits, Memory
+from trainer.models.teacher_picture import TeacherPicture, warm_front_end
 from trainer.teachers.live import HalfRateMel
 
 SMALL = {"width": 16, "depth": 2, "heads": 2, "context": 4, "trunk": 0.1}
