@@ -8,7 +8,7 @@ demo: .venv/edge.done
 	$(BIN)/asit-edge demo
 
 test: check
-	$(BIN)/python -m pytest
+	scripts/run-tests $(BIN)/python
 
 check: .venv/lab.done
 	$(BIN)/ruff format --check .

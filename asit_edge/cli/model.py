@@ -102,6 +102,8 @@ def _info_lines(facts: dict[str, Any]) -> list[str]:
         f"{model['shape']} model: {shape} ({second:.0f} frames a second, {front_end['mels']} mel bins)",
         f"{len(facts['labels'])} labels: {'; '.join(facts['labels'])}",
     ]
+    if facts["experimental"]:
+        lines.append(f"experimental, reported only where they are named: {'; '.join(facts['experimental'])}")
     lines += [f"{name:<18} {size / 1e6:8.2f} MB" for name, size in facts["files"].items()]
     for name, variant in facts["variants"].items():
         lines.append(f"{name}: gate {'passed' if variant['passed'] else 'FAILED'} on {variant['data']}")

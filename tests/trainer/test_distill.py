@@ -189,7 +189,10 @@ def test_the_command_says_what_it_does_and_evaluation_reads_its_run(
     ("arguments", "message"),
     [
         (["--data", "nowhere"], "nowhere: no such folder or table"),
-        (["--data", "{root}", "--size", "huge"], "--size huge: unknown; known are nano, tiny and cnn"),
+        (
+            ["--data", "{root}", "--size", "huge"],
+            "--size huge: unknown; known are warm-tiny, warm-nano, nano, tiny and cnn",
+        ),
         (["--data", "{root}", "--teacher", "none.npz"], "none.npz: no such file of teacher probabilities"),
         (["--data", "{root}", "--teacher", "none.pt"], "none.pt: no such teacher"),
     ],

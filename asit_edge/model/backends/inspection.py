@@ -77,6 +77,7 @@ def describe(bundle: Bundle, config: Config) -> dict[str, Any]:
         "version": manifest.version,
         "license": manifest.license,
         "labels": [label.name for label in manifest.labels],
+        "experimental": [label.name for label in manifest.labels if label.experimental],
         "front_end": manifest.front_end.model_dump(),
         "model": manifest.model.model_dump(),
         "files": {name: (bundle.path / name).stat().st_size for name in manifest.files},
