@@ -89,4 +89,4 @@ def _windows(scene: Samples, window: int, hop: int) -> Samples:
     count = 1 + max(-(-(len(scene) - window) // hop), 0)
     padded = np.zeros(window + (count - 1) * hop, np.float32)
     padded[: len(scene)] = scene
-    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, window)[::hop])
+    return np.lib.stride_tricks.sliding_window_view(padded, window)[::hop].copy()
