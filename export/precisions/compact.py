@@ -26,9 +26,14 @@ MANTISSA = 12
 def round_weights(model: nn.Module, bits: Bits = 16) -> None:
     """Rounds a network's weights, in place, to what `pack` can hold: then packing changes nothing.
 
-    With 8 bits that is for the matrices and kernels of layers; all else is rounded to float16.
+    With 8 bits that is for the matrices of linear layers and for a first convolution; all else, also the kernels of
+    convolutions on convolutions, whose roundings add up, is rounded to float16.
     """
-    layers = {id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)}
+    layers = {
+        id(layer.weight)
+        for layer in model.modules()
+        if isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.in_channels == 1)
+    }
     for weight in model.parameters():
         if bits == 8 and id(weight) in layers and weight.numel() >= SMALLEST:
             weight.data = in_steps(weight.data)
