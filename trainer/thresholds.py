@@ -24,8 +24,8 @@ from trainer.run.command import Threads, run
 def main(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of trainer.distill.")],
     out: Annotated[Path, typer.Option(help="YAML for export.bundle --facts.")],
-    scenes: Annotated[Path | None, typer.Option(help="Pool of validation scenes.")] = None,
-    most: Annotated[int, typer.Option(min=1, help="Scenes of it that are heard, at most.")] = 1024,
+    scenes: Annotated[list[Path] | None, typer.Option(help="Pool of scenes, validation's first; repeat.")] = None,
+    most: Annotated[int, typer.Option(min=1, help="Scenes of each that are heard, at most.")] = 1024,
     data: Annotated[list[Path] | None, typer.Option(help="The collections of the run; repeat.")] = None,
     teacher: Annotated[list[Path] | None, typer.Option(help="The teachers of the run; repeat.")] = None,
     labels: Annotated[
@@ -35,11 +35,11 @@ def main(
     threads: Threads = 0,
 ) -> None:
     """Choose labels and thresholds on the validation groups of a student's run."""
-    if (scenes is None) == (not data):
+    if (not scenes) == (not data):
         raise WrongUse("give either --scenes POOL, or --data DIR and teachers")
     listed = read_labels(labels) if labels else None
-    if scenes is not None:
-        facts = pool_facts(checkpoint, open_pool(scenes), listed, most)
+    if scenes:
+        facts = pool_facts(checkpoint, [open_pool(folder) for folder in scenes], listed, most)
         write(out, facts)
         weak = len(facts["labels"]) - facts["metrics"]["labels_reported"]
         print(f"wrote {out}: {len(facts['labels'])} labels, {weak} of them experimental")
