@@ -10,7 +10,7 @@ from asit_edge.config.section import Name, Section
 class LabelSettings(Section):
     """What differs for one label; null keeps what `events` says."""
 
-    on_threshold: float | None = Field(None, gt=0, lt=1)
+    on_threshold: float | None = Field(None, ge=0.001, le=0.999)
     off_threshold: float | None = Field(None, gt=0, lt=1)
     min_duration: float | None = Field(None, ge=0)
     merge_gap: float | None = Field(None, ge=0)

@@ -12,15 +12,17 @@ from typing import NamedTuple
 
 from asit_edge.audio.clock import iso
 from asit_edge.config.root import Config
+from asit_edge.deliver.incoming import Incoming
 from asit_edge.deliver.reported import reported, starting_state
 from asit_edge.deliver.routes import routes
+from asit_edge.deliver.sinks.base import MQTT
 from asit_edge.deliver.sinks.mqtt import MqttSink
 from asit_edge.deliver.sinks.opening import open_worker
 from asit_edge.deliver.sinks.worker import Worker
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import CommandError, Gap, Health, Level, Status
+from asit_edge.messages.report import Gap, Health, Level, Status
 from asit_edge.model.bundle import Manifest
-from asit_edge.mqtt.commands import Command, read_message
+from asit_edge.mqtt.commands import Command
 from asit_edge.mqtt.connection import Message
 from asit_edge.mqtt.topics import Topics
 from asit_edge.store.store import Store
@@ -44,11 +46,12 @@ class Delivery:
 
     def __init__(self, config: Config, manifest: Manifest) -> None:
         """Raises AsitEdgeError or WrongUse if the store is not ours or something in the configuration is unusable."""
-        self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._config = config
         self._topics = Topics(config.mqtt.prefix, config.device_name)
         self._sources = [source.name for source in config.sources]
         self._reported = reported(config, manifest)
+        self._incoming = Incoming(self._topics, self._sources, self._reported.names)
+        self.commands: queue.SimpleQueue[Command] = self._incoming.commands
         self._model = f"{manifest.name} {manifest.version}"
         bounds = config.store
         self._store = Store(bounds.effective_path, bounds.keep, bounds.max_days, bounds.max_mb, sinks=routes(config))
@@ -152,6 +155,8 @@ class Delivery:
     def _tend(self) -> None:
         while not self._stopping.wait(TEND_SECONDS):
             self._store.tend()
+            if MQTT in self._store.grant_wishes() and self._mqtt:
+                self._mqtt.begin_anew()
             self._show_health()
 
     def _show_health(self) -> None:
@@ -179,10 +184,5 @@ class Delivery:
                 timer.daemon = True
                 timer.start()
             return
-        command = read_message(message, self._topics, self._sources, self._reported.names)
-        if isinstance(command, CommandError):
-            log.warning("command %s refused: %s", message.topic, command.error)
-            self._mqtt.publish(self._topics.error(command.source), command.to_json())
-        elif command is not None:
-            log.info("command %s: %s", message.topic, command.value)
-            self.commands.put(command)
+        if (answer := self._incoming.take(message)) is not None:
+            self._mqtt.publish(self._topics.error(answer.source), answer.to_json())

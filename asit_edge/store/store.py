@@ -12,7 +12,8 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from asit_edge.messages.event import Event
@@ -22,6 +23,7 @@ from asit_edge.store.database import highest
 from asit_edge.store.disk import Disk
 from asit_edge.store.notes import Notes
 from asit_edge.store.rows import Outgoing, Refusal, Wants
+from asit_edge.store.wishes import WISH, grant, requeue, wishes
 
 log = logging.getLogger(__name__)
 
@@ -177,24 +179,37 @@ class Store:
 
     def requeue(self, sink: str, topic: str, reason: str, most: int) -> int:
         """Queues the oldest messages of a topic once more that the sink had refused for that reason; says how many."""
-        query = (
-            "SELECT number, payload, refused FROM dead_letter WHERE sink = ? AND topic = ? AND reason = ? "
-            "ORDER BY number LIMIT ?"
-        )
         with self._lock:
             self._write()
+            return self._requeue((sink, topic, reason), most, lambda _database, _count: None)
 
-            def change(database: sqlite3.Connection) -> int:
-                found = database.execute(query, (sink, topic, reason, most)).fetchall()
-                rows = [(self._row + at, sink, topic, *one[1:]) for at, one in enumerate(found, 1)]
-                database.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?)", rows)
-                database.executemany("DELETE FROM dead_letter WHERE number = ?", [one[:1] for one in found])
-                return len(found)
+    def grant_wishes(self) -> set[str]:
+        """Queues once more what other processes ask for (`asit-edge refused --requeue`); says whose it is."""
+        with self._lock:
+            asked = wishes(self._disk.read("SELECT name, value FROM state WHERE name GLOB ?", (f"{WISH}*",)))
+            if not asked or not self._write(at_once=True):
+                return set()
+            sinks = {one.sink for one in self.refusals()}
+            for wish in asked:
+                count = self._requeue((wish.sink, wish.topic, None), LAST, partial(grant, wish=wish))
+                log.info("%d refused message(s) are queued once more, as asked for", count)
+            return sinks
 
-            count = self._disk.write(change, durable=True) or 0
-            self._row += count
-            self.refused -= count
+    def _requeue(
+        self, which: tuple[str | None, ...], most: int, also: Callable[[sqlite3.Connection, int], None]
+    ) -> int:
+        """`which` is sink, topic and reason, None for any; `also` is done in the same transaction."""
+
+        def change(database: sqlite3.Connection) -> int:
+            self._adopt(database)
+            count = requeue(database, which, most, self._row)
+            also(database, count)
             return count
+
+        count = self._disk.write(change, durable=True) or 0
+        self._row += count
+        self.refused -= count
+        return count
 
     def retained(self) -> set[str]:
         """The topics on which the broker keeps something of ours, as noted by `remember_retained`."""

@@ -54,6 +54,10 @@ class _ResendState(NamedTuple):
     """The whole state is to be sent anew."""
 
 
+class _BeginAnew(NamedTuple):
+    """The outbox is to be sent from its beginning."""
+
+
 class _ClearOldTopics(NamedTuple):
     """Topics of earlier runs that are no longer part of the state are to be emptied."""
 
@@ -70,7 +74,9 @@ class _Flush(NamedTuple):
     done: threading.Event
 
 
-_Item = _Acknowledged | _Up | _Down | _Wake | _SetState | _ResendState | _ClearOldTopics | _Publish | _Flush
+_Item = (
+    _Acknowledged | _Up | _Down | _Wake | _SetState | _ResendState | _BeginAnew | _ClearOldTopics | _Publish | _Flush
+)
 
 
 class MqttSink:
@@ -130,6 +136,10 @@ class MqttSink:
     def resend_state(self) -> None:
         """Sends the whole state anew, as after a new connection."""
         self._inbox.put(_ResendState())
+
+    def begin_anew(self) -> None:
+        """Sends the outbox from its beginning: old messages have come into it."""
+        self._inbox.put(_BeginAnew())
 
     def clear_old_topics(self) -> None:
         """To be called once the state is set: the broker forgets what earlier runs left there."""
@@ -198,6 +208,8 @@ class MqttSink:
                 self._sender.state.update(topic, payload)
             case _ResendState():
                 self._sender.state.announce_all()
+            case _BeginAnew():
+                self._sender.begin_anew()
             case _ClearOldTopics():
                 self._sender.clear_old_topics()
             case _Publish(topic, payload, qos=0):

@@ -139,7 +139,11 @@ class Sender:
         count = self._store.requeue(MQTT, topic, DENIED, MOST_REQUEUED)
         log.info("MQTT broker %s: allows %s now; %d kept message(s) follow", self._connection.where, topic, count)
         if count:
-            self._retry_at = time.monotonic()  # begins with the oldest again, once nothing is on its way
+            self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Old messages have come into the outbox: it is sent from its beginning, once nothing is on its way."""
+        self._retry_at = time.monotonic()
 
     def clear_old_topics(self) -> None:
         """Topics that earlier runs left at the broker, and that are not part of the state now, are to be emptied."""
