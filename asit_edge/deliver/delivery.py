@@ -75,7 +75,10 @@ class Delivery:
         """Shows the state that is true before anything is heard, and begins to deliver."""
         if self._mqtt:
             now = iso(time.time())
-            for topic, payload in starting_state(self._config, self._topics, self._reported, self._model, now):
+            states = list(starting_state(self._config, self._topics, self._reported, self._model, now))
+            # Online once it is known what the sources do: what an earlier run left at the broker is not true any more.
+            states.insert(len(self._sources), (self._topics.available, "online"))
+            for topic, payload in states:
                 self._mqtt.set_state(topic, payload)
         self._show_health()
         if self._mqtt:

@@ -71,10 +71,10 @@ def read_command(
     if slug not in labels:
         raise BadCommand(f"no label {_short(slug)}{nearest(slug, sorted(labels))}")
     value = float(text) if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text) else 0.0
+    if not 0 < value < 1:
+        raise BadCommand(f"a threshold must be a number between 0 and 1, not {_short(text)}")
     if not LOWEST <= value <= HIGHEST:
-        raise BadCommand(
-            f"a threshold must be a number between 0 and 1, from {LOWEST} to {HIGHEST}, such as 0.5, not {_short(text)}"
-        )
+        raise BadCommand(f"a threshold must be a number from {LOWEST} to {HIGHEST}, such as 0.5, not {_short(text)}")
     return Command(source, "threshold", labels[slug], value)
 
 

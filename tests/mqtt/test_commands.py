@@ -38,22 +38,17 @@ def test_good_commands(name: str, payload: bytes, command: Command) -> None:
         ("mic", "volume", b"3", "no command 'volume' (valid: listen, threshold/<label>)"),
         ("mic", "threshold/dgo", b"0.5", "no label 'dgo' (did you mean 'dog'?)"),
         ("mic", "threshold", b"0.5", "no label ''"),
-        (
-            "mic",
-            "threshold/dog",
-            b"loud",
-            "a threshold must be a number between 0 and 1, from 0.001 to 0.999, such as 0.5, not 'loud'",
-        ),
+        ("mic", "threshold/dog", b"loud", "a threshold must be a number between 0 and 1, not 'loud'"),
         ("mic", "threshold/dog", b"1", "between 0 and 1"),
         ("mic", "threshold/dog", b"0", "between 0 and 1"),
         ("mic", "threshold/dog", b"nan", "between 0 and 1"),
         ("mic", "threshold/dog", b"", "between 0 and 1"),
         ("mic", "threshold/dog", b"1e-300", "from 0.001 to 0.999, such as 0.5, not '1e-300'"),
-        ("mic", "threshold/dog", b"1e400", "from 0.001 to 0.999, such as 0.5, not '1e400'"),
+        ("mic", "threshold/dog", b"1e400", "between 0 and 1, not '1e400'"),
         ("mic", "threshold/dog", b"0.9999999999", "from 0.001 to 0.999"),
-        ("mic", "threshold/dog", b"0_5e-1", "from 0.001 to 0.999"),
-        ("mic", "threshold/dog", b"\xd9\xa0.\xd9\xa5", "from 0.001 to 0.999"),
-        ("mic", "threshold/dog", b" " * 1_000_000 + b"0.5", "from 0.001 to 0.999"),
+        ("mic", "threshold/dog", b"0_5e-1", "between 0 and 1"),
+        ("mic", "threshold/dog", b"\xd9\xa0.\xd9\xa5", "between 0 and 1"),
+        ("mic", "threshold/dog", b" " * 1_000_000 + b"0.5", "between 0 and 1"),
     ],
 )
 def test_bad_commands_are_told_what_would_be_right(source: str, name: str, payload: bytes, message: str) -> None:
@@ -87,8 +82,7 @@ def test_a_message_is_a_command_an_error_or_none_of_our_business() -> None:
         source="mic",
         command="threshold/dog",
         payload="x" * 100,
-        error="a threshold must be a number between 0 and 1, from 0.001 to 0.999, such as 0.5, "
-        f"not {'x' * 40 + '...'!r}",
+        error=f"a threshold must be a number between 0 and 1, not {'x' * 40 + '...'!r}",
     )
 
 

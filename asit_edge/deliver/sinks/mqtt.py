@@ -6,8 +6,9 @@ What was not acknowledged is sent again, over the next connection or by the next
 New messages, and those of the last minute, go first. What else waited through an outage (the backlog) follows at a
 bounded rate, in its own order, unless it is gone within a second: then it goes first, and the order is that of events.
 
-Events are queued in the store. State (availability, status, sounds, discovery) is not: its last value counts, so
-every new connection begins by sending all of it. Levels are sent if there is a connection, or else never.
+Events are queued in the store. State (status, availability, sounds, discovery) is not: its last value counts, and every
+new connection gets what the broker has not acknowledged of it, or all of it. Levels are sent if there is a connection,
+or else never.
 """
 
 import logging
@@ -104,7 +105,8 @@ class MqttSink:
         self.connection = Connection(settings, client_id, callbacks, availability=topics.available, in_flight=IN_FLIGHT)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._deliver, name="mqtt-deliver", daemon=True)
-        self._sender = Sender(settings, topics.root, store, self.connection)
+        self._available = topics.available
+        self._sender = Sender(settings, topics.root, store, self.connection, [topics.available])
         self._flushes: list[threading.Event] = []
 
     @property
@@ -118,6 +120,7 @@ class MqttSink:
         return self._sender.problem
 
     def start(self) -> None:
+        self.set_state(self._available, "online")
         self.connection.start()
         self._thread.start()
 
