@@ -43,6 +43,10 @@ class Topics:
     def health(self) -> str:
         return f"{self.root}/health"
 
+    @property
+    def identity(self) -> str:
+        return f"{self.root}/identity"
+
     def event(self, source: str) -> str:
         return f"{self.root}/{source}/event"
 

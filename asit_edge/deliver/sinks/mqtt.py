@@ -60,7 +60,9 @@ class _BeginAnew(NamedTuple):
 
 
 class _ClearOldTopics(NamedTuple):
-    """Topics of earlier runs that are no longer part of the state are to be emptied."""
+    """Of these topics of earlier runs, what is no longer part of the state is to be emptied."""
+
+    kept: set[str]
 
 
 class _Publish(NamedTuple):
@@ -144,9 +146,9 @@ class MqttSink:
         """Sends the outbox from its beginning: old messages have come into it."""
         self._inbox.put(_BeginAnew())
 
-    def clear_old_topics(self) -> None:
-        """To be called once the state is set: the broker forgets what earlier runs left there."""
-        self._inbox.put(_ClearOldTopics())
+    def clear_old_topics(self, kept: set[str]) -> None:
+        """To be called once the state is set: the broker forgets what earlier runs left there, which is `kept`."""
+        self._inbox.put(_ClearOldTopics(kept))
 
     def drain(self, seconds: float) -> bool:
         """Waits until the broker has everything, at most so long. False if it has not."""
@@ -213,8 +215,8 @@ class MqttSink:
                 self._sender.state.announce_all()
             case _BeginAnew():
                 self._sender.begin_anew()
-            case _ClearOldTopics():
-                self._sender.clear_old_topics()
+            case _ClearOldTopics(kept):
+                self._sender.clear_old_topics(kept)
             case _Publish(topic, payload, qos=0):
                 self._sender.send_level(topic, payload)
             case _Publish(topic, payload):

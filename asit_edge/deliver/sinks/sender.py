@@ -154,9 +154,12 @@ class Sender:
         """Old messages have come into the outbox: it is sent from its beginning, once nothing is on its way."""
         self._retry_at = time.monotonic()
 
-    def clear_old_topics(self) -> None:
-        """Topics that earlier runs left at the broker, and that are not part of the state now, are to be emptied."""
-        self.state.clear_others(self._store.retained())
+    def clear_old_topics(self, kept: set[str] | None = None) -> None:
+        """Topics that earlier runs left at the broker, and that are not part of the state now, are to be emptied.
+
+        `kept` are those that are this device's own; None for all that the store remembers.
+        """
+        self.state.clear_others(self._store.retained() if kept is None else kept)
         self._store.remember_retained(self.state.topics)
 
     def send_level(self, topic: str, payload: str) -> None:
