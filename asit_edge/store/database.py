@@ -74,13 +74,18 @@ class NotAStore(AsitEdgeError):
     """The file belongs to another program, to a newer asit-edge or to one that runs: it is left alone."""
 
 
+def lock_file(path: Path) -> Path:
+    """Beside the store: who writes to it has it locked; `asit_edge.store.numbers` keeps a number in it."""
+    return path.with_name(f"{path.name}.lock")
+
+
 def lease(path: Path) -> IO[bytes]:
     """The right to write to the store, as long as what is returned stays open; a process that dies gives it back.
 
     Raises NotAStore if another process has it, OSError if the disk does not allow writing.
     """
     make_folder(path.parent)
-    name = path.with_name(f"{path.name}.lock")
+    name = lock_file(path)
     tighten(name)
     file = open(name, "ab", opener=owner_only)  # noqa: SIM115 - open is what holds the lock
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from asit_edge.messages.event import Event
 from asit_edge.store.disk import Disk
 from asit_edge.store.notes import HELD
 from asit_edge.store.store import Store
@@ -115,7 +116,10 @@ def test_a_store_that_cannot_be_opened_at_first_takes_over_what_was_heard(
     assert ids(store) == ["id-0", "id-1", "id-2"]
     store.delivered([told.row])
     assert ids(store) == ["id-0", "id-1"]
-    assert store.commit([event(3)], "t")[0].seq == 4
+    with sqlite3.connect(path) as database:
+        numbers = [seq for (seq,) in database.execute("SELECT seq FROM event ORDER BY seq")]
+    assert numbers == [1, 2, Event.model_validate_json(told.payload).seq], "as it was told"
+    assert store.commit([event(3)], "t")[0].seq == numbers[-1] + 1
 
 
 def test_damage_that_shows_while_listening_costs_no_event_that_can_be_read(

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -105,16 +106,93 @@ def test_the_bound_drops_the_oldest_and_says_so(tmp_path: Path, caplog: pytest.L
     assert "1 undelivered message(s) dropped so far" in caplog.text
 
 
+class Clocks:
+    """The wall clock, which may jump, and the steady one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall, self.steady = time.time(), 100.0
+        monkeypatch.setattr("asit_edge.store.store.TIDY_SECONDS", -1e9)
+        monkeypatch.setattr("asit_edge.store.bounds.time", self)
+
+    def time(self) -> float:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.steady
+
+    def run(self, store: Store, seconds: float) -> None:
+        """The store is tended as by a listener, now and then."""
+        for _ in range(100):
+            self.wall += seconds / 100
+            self.steady += seconds / 100
+            store.tend()
+
+
+DAY = 86_400
+
+
+def seqs(path: Path) -> list[int]:
+    with sqlite3.connect(path) as database:
+        return [seq for (seq,) in database.execute("SELECT seq FROM event ORDER BY seq")]
+
+
 def test_what_is_too_old_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asit_edge.store.store.TIDY_SECONDS", -1.0)
+    clocks = Clocks(monkeypatch)
     store = Store(tmp_path / "events.db", max_days=1, sinks=TO_MQTT)
     store.commit([event()], "t")
-    now = time.time()
-    monkeypatch.setattr("asit_edge.store.store.time.time", lambda: now + 2 * 86_400)
-    store.commit([event(1).model_copy(update={"onset_epoch": now + 2 * 86_400})], "t")
     store.tend()
+    clocks.run(store, 0.9 * DAY)
+    store.commit([event(1)], "t")
+    assert ids(store) == ["id-0", "id-1"]
+    clocks.run(store, 0.15 * DAY)
     assert ids(store) == ["id-1"]
     assert store.dropped == 1
+    assert seqs(tmp_path / "events.db") == [2]
+
+
+@pytest.mark.parametrize("jump", [1000, 2, -1000])
+def test_a_clock_that_jumps_makes_nothing_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: int) -> None:
+    clocks = Clocks(monkeypatch)
+    store = Store(tmp_path / "events.db", max_days=7, sinks=TO_MQTT)
+    store.commit([event(0), event(1)], "t")
+    clocks.wall += jump * DAY
+    clocks.run(store, 0.1 * DAY)
+    assert ids(store) == ["id-0", "id-1"]
+    store.close()
+    clocks.wall -= 2 * jump * DAY  # and back, and further, while it is off
+    clocks.steady = 5.0  # another process
+    again = Store(tmp_path / "events.db", max_days=7, sinks=TO_MQTT)
+    clocks.run(again, 0.1 * DAY)
+    clocks.wall += 2 * jump * DAY
+    clocks.run(again, 0.1 * DAY)
+    assert ids(again) == ["id-0", "id-1"]
+    assert seqs(tmp_path / "events.db") == [1, 2]
+    clocks.run(again, 7 * DAY)
+    assert ids(again) == [], "time that has passed does"
+
+
+def test_the_time_between_runs_counts_within_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recorder that is on for an hour a day does not keep a week's events for half a year."""
+    clocks = Clocks(monkeypatch)
+    for day in range(20):
+        store = Store(tmp_path / "events.db", max_days=7, sinks=TO_MQTT)
+        store.commit([event(day)], "t")
+        clocks.run(store, DAY / 24)
+        waiting = ids(store)
+        store.close()
+        clocks.wall += 23 * DAY / 24
+        clocks.steady = 0.0
+    assert waiting[-1] == "id-19"
+    assert 7 <= len(waiting) <= 11
+
+
+def test_numbers_that_jump_cost_no_history(tmp_path: Path) -> None:
+    store = Store(tmp_path / "events.db", keep=100, sinks=TO_MQTT)
+    store.commit([event(number) for number in range(90)], "t")
+    store._numbers.jump()
+    store.commit([event(number) for number in range(5)], "t")
+    store.tend()
+    assert len(seqs(tmp_path / "events.db")) == 95
 
 
 def test_the_file_does_not_outgrow_its_bound(tmp_path: Path) -> None:
