@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 2
 
+PATIENCE, LAST_PATIENCE = 0.25, 5.0
+"""Seconds for which another program may lock the file: while events come, and when the store is closed."""
+
 _MAGIC = b"SQLite format 3\0"
 _WAL_LIMIT = 4 << 20
 """Bytes that the write-ahead log may keep on disk once it has been merged."""
@@ -147,10 +150,16 @@ def _open_file(path: Path) -> sqlite3.Connection:
         _lay_out(database, path)
         if _mark(database, "open") != "closed":
             _check(database)
+        be_patient(database, PATIENCE)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def be_patient(database: sqlite3.Connection, seconds: float) -> None:
+    """How long another program may have the file locked before that counts as a failure of the disk."""
+    database.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
 
 
 def close_database(database: sqlite3.Connection) -> None:

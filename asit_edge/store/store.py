@@ -242,6 +242,7 @@ class Store:
 
     def close(self) -> None:
         with self._lock:
+            self._disk.be_patient()
             if not self._write(at_once=True) and self._notes.waiting_count:
                 log.error("%d message(s) are lost: %s", self._notes.waiting_count, self.problem)
             self._disk.close()
