@@ -3,7 +3,7 @@
 import json
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -38,8 +38,13 @@ class Follower:
         command: Sequence[str] = (),
         as_json: bool = False,
         count: int | None = None,
+        soon: Callable[[Callable[[], None]], object] = lambda errand: errand(),
     ) -> None:
-        """`command` is run for each event, with its JSON on standard input; `count` events are enough."""
+        """`command` is run for each event, with its JSON on standard input; `count` events are enough.
+
+        `soon` runs it, or has it run: what comes from the broker does not wait for a program that is slow.
+        """
+        self._soon = soon
         self._wanted, self._out = wanted, out
         self._command, self._as_json, self._left = command, as_json, count
         self.enough = threading.Event()
@@ -49,14 +54,17 @@ class Follower:
             return
         self._print(event.to_json() if self._as_json else describe(event))
         if self._command:
-            try:
-                run_for(event.to_json(), self._command, None)
-            except (Refused, Unavailable) as problem:
-                _note(str(problem))
+            self._soon(lambda: self._run(event))
         if self._left is not None:
             self._left -= 1
             if self._left <= 0:
                 self.enough.set()
+
+    def _run(self, event: Event) -> None:
+        try:
+            run_for(event.to_json(), self._command, None)
+        except (Refused, Unavailable) as problem:
+            _note(str(problem))
 
     def on_gap(self, gap: Gap) -> None:
         if self._as_json:

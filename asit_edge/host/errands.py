@@ -23,6 +23,12 @@ class Errands:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Errands that are not done yet."""
+        with self._changed:
+            return len(self._waiting) + self._busy
+
     def do(self, errand: Callable[[], object]) -> bool:
         """Soon. False if too many wait already."""
         with self._changed:

@@ -52,6 +52,7 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         while not loop.over and not stopping():
             if not loop.tick():
                 rest(IDLE)
+            announcer.check()
             systemd.watch(loop.progress, loop.summary)
     finally:
         systemd.stopping()

@@ -23,6 +23,7 @@ class UnhurriedAnnouncer:
     def __init__(self, announcer: Announcer, out: Output) -> None:
         self._announcer, self._out = announcer, out
         self._errands = Errands("announcements", MOST, "the disk of the event store hangs")
+        self._gone: BrokenPipeError | None = None
         self.commands: queue.SimpleQueue[Command] = announcer.commands
 
     def events(self, source: str, events: list[Event]) -> list[Event]:
@@ -49,7 +50,16 @@ class UnhurriedAnnouncer:
 
     def _announce(self, source: str, events: list[Event]) -> None:
         for event in self._announcer.events(source, events):
-            print(event.to_json(), file=self._out, flush=True)
+            try:
+                print(event.to_json(), file=self._out, flush=True)
+            except BrokenPipeError as error:
+                self._gone = error
+
+    def check(self) -> None:
+        """Raises BrokenPipeError, once, if whoever read `out` has gone away."""
+        error, self._gone = self._gone, None
+        if error is not None:
+            raise error
 
 
 class UnhurriedNotes:

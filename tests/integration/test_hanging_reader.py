@@ -1,18 +1,23 @@
 """Whoever reads what `listen` prints may hang: listening, storing and SIGTERM go on as if it did not."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
 import soundfile
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from asit_edge.errors import AsitEdgeError
 from asit_edge.store.history import history
 from tests.conftest import RATE, ROOT, tones
-from tests.integration.mosquitto import wait_for
+from tests.integration.mosquitto import Mosquitto, wait_for
+from tests.store.samples import event
 
 
 def full_pipe() -> tuple[int, int]:
@@ -58,3 +63,59 @@ def test_a_reader_that_hangs_stops_neither_listening_nor_sigterm(
         process.kill()
         os.close(reading)
         os.close(writing)
+
+
+def test_a_slow_program_of_subscribe_makes_no_event_wait_and_sigterm_wins(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path / "broker")
+    broker.start()
+    command = [sys.executable, "-m", "asit_edge", "subscribe", "--host", "127.0.0.1", "--port", str(broker.port)]
+    ran = tmp_path / "ran"
+    process = subprocess.Popen(
+        [*command, "--json", "--exec", f"sh -c 'cat >> {ran}; exec sleep 60'"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    try:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        assert "connected" in process.stderr.readline()
+        time.sleep(0.5)
+        sender = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        sender.connect("127.0.0.1", broker.port)
+        sender.loop_start()
+        for number in range(20):
+            sender.publish("asit/hall/mic/event", event(number).to_json(), qos=1).wait_for_publish(5)
+        sender.disconnect()
+        sender.loop_stop()
+        shown = [process.stdout.readline() for _ in range(20)]
+        assert [json.loads(line)["id"] for line in shown] == [f"id-{number}" for number in range(20)]
+        began = time.monotonic()
+        process.terminate()
+        _, err = process.communicate(timeout=20)
+        assert time.monotonic() - began < 10
+        assert process.returncode == 0
+        assert "--exec: the program is slower than events come; 20 dropped" in err
+        assert len(ran.read_text().splitlines()) == 1
+    finally:
+        process.kill()
+        broker.kill()
+
+
+def test_a_reader_that_has_gone_away_ends_listening_in_order(tmp_path: Path, tone_bundle: Path) -> None:
+    sound, store, config = tmp_path / "sound.wav", tmp_path / "events.db", tmp_path / "config.yaml"
+    soundfile.write(sound, tones(*[(500, 0.4), (0, 0.8)] * 20), RATE)
+    config.write_text(
+        f"{{model: {tone_bundle}, store: {{path: {store}}}, events: {{merge_gap: 0.2}}, "
+        f"sources: [{{type: file, path: {sound}}}]}}",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "asit_edge", "listen", "--config", str(config)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=20) == 0, "as with `| head`"
+    heard = [one.type for one in history(store)]
+    assert heard.count("new") == heard.count("end")

@@ -5,6 +5,8 @@ import queue
 import threading
 import time
 
+import pytest
+
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
@@ -63,6 +65,25 @@ def test_the_loop_does_not_wait_and_what_it_said_comes_in_order() -> None:
     assert slow.told == ["level", "id-0", "lost", "overrun", "Dog", "id-1"]
     assert [Event.model_validate_json(line).seq for line in out.getvalue().splitlines()] == [7, 7], "as committed"
     assert announcer.commands is slow.commands
+
+
+class Gone(io.StringIO):
+    """Whoever read it has gone away."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_that_whoever_reads_the_output_has_gone_reaches_the_loop_once() -> None:
+    slow = Slow()
+    slow.disk.set()
+    announcer = UnhurriedAnnouncer(slow, Gone())
+    announcer.events("mic", [event(0)])
+    announcer.stop(5)
+    with pytest.raises(BrokenPipeError):
+        announcer.check()
+    announcer.check()
+    assert slow.told == ["id-0"]
 
 
 def test_notes_do_not_make_it_wait_either() -> None:
