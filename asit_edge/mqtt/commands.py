@@ -8,6 +8,12 @@ from asit_edge.mqtt.connection import Message
 from asit_edge.mqtt.topics import Topics
 from asit_edge.validation import nearest
 
+LEAST, MOST = 0.0001, 0.9999
+"""Thresholds: beyond them all is an event, or nothing ever."""
+
+SHOWN = 100
+"""Characters of a bad command that its answer repeats."""
+
 
 class Command(NamedTuple):
     """A command that makes sense. `listen`: value True or False. `threshold`: the score at which `label` starts."""
@@ -38,9 +44,9 @@ def read_message(
             raise BadCommand("commands must not be retained: this one would be obeyed again at every connection")
         return read_command(source, name, message.payload, sources, labels)
     except BadCommand as bad:
-        payload = message.payload.decode("utf-8", errors="replace")[:100]
+        payload = message.payload.decode("utf-8", errors="replace")[:SHOWN]
         return CommandError(
-            schema=1, device=topics.device, source=source, command=name, payload=payload, error=str(bad)
+            schema=1, device=topics.device, source=source, command=name[:SHOWN], payload=payload, error=str(bad)
         )
 
 
@@ -66,6 +72,8 @@ def read_command(
         value = 0.0
     if not 0 < value < 1:
         raise BadCommand(f"a threshold must be a number between 0 and 1, not {_short(text)}")
+    if not LEAST <= value <= MOST:
+        raise BadCommand(f"a threshold must be at least {LEAST} and at most {MOST}, not {_short(text)}")
     return Command(source, "threshold", labels[slug], value)
 
 

@@ -8,6 +8,7 @@ import pytest
 from asit_edge.config.delivery import WebhookSink
 from asit_edge.deliver.sinks.base import Refused, Unavailable
 from asit_edge.deliver.sinks.webhook import open_webhook
+from asit_edge.errors import WrongUse
 from tests.deliver.sinks.parts import EVENT, Server
 from tests.integration.mosquitto import free_port
 
@@ -55,3 +56,17 @@ def test_an_idle_connection_that_the_server_has_closed_is_renewed(server: Server
     send.__self__._connection.sock.shutdown(2)  # type: ignore[attr-defined]
     send(EVENT)
     assert len(server.requests) == 2
+
+
+def test_letters_in_an_address_are_written_as_http_wants_them(server: Server) -> None:
+    base = server.url.partition("/sounds")[0]
+    open_webhook(WebhookSink(type="webhook", url=f"{base}/klänge/a%20b?raum=küche"))(EVENT)
+    assert server.requests[0][0] == "/kl%C3%A4nge/a%20b?raum=k%C3%BCche"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1/x", "http://[x]/", "http://h:99999/", f"http://{'ä' * 70}/", "http://.a/"]
+)
+def test_what_is_no_address_is_refused_at_the_start(url: str) -> None:
+    with pytest.raises(WrongUse, match=r"sinks.webhook.url: is no address"):
+        open_webhook(WebhookSink(type="webhook", url=url))
