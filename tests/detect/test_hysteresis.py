@@ -77,6 +77,7 @@ def test_it_stops_where_the_audio_stops_and_never_before_it_began() -> None:
 def test_settings() -> None:
     assert ClassSettings(0.5, 0.25) == ClassSettings(0.5, 0.25, 0, 0, 0, 0, 0)
     assert ClassSettings(1.0, 1.0).on == 1
+    assert Hysteresis(7, ClassSettings(0.5, 0.25)).label == 7
     for durations in range(5):
         with pytest.raises(ValueError, match="durations must not be negative"):
             ClassSettings(0.5, 0.25, *[0] * durations, -1)
