@@ -8,76 +8,24 @@ from typing import Any, NamedTuple
 import yaml
 from hypothesis import strategies as st
 
+# fmt: off
 ODD_TEXTS = [
-    "",
-    " ",
-    "\n",
-    "\0",
-    "\ud800",
-    "\x7f",
-    "ä",
-    "音",
-    "\u202e",
-    "a\nb",
-    "x" * 300,
-    "x" * 70_000,
-    "..",
-    ".",
-    "/",
-    "~",
-]
-ODD_TEXTS += [
-    "~nobody/x",
-    "a/b",
-    "#",
-    "+",
-    "$",
-    "${HOME}",
-    "${NOBODY}",
-    "http://[",
-    "http://a:b/",
-    "http://h/ä b",
-    "No",
-    "22:00",
-]
-ODD_TEXTS += [
-    "25:00",
-    "1e5",
-    "usb:",
-    "::1",
-    "a" * 64 + ".b",
-    ".a",
-    "xn--",
-    "1:2:3",
-    "fp16",
-    "--help",
-    "-",
-    "\\",
-    "%s",
-    "{}",
+    "", " ", "\n", "\0", "\ud800", "\x7f", "ä", "音", "\u202e", "a\nb", "x" * 300, "x" * 70_000, "..", ".", "/", "~",
+    "~nobody/x", "a/b", "#", "+", "$", "${HOME}", "${NOBODY}", "http://[", "http://a:b/", "http://h/ä b", "No", "22:00",
+    "25:00", "1e5", "usb:", "::1", "a" * 64 + ".b", ".a", "xn--", "1:2:3", "fp16", "--help", "-", "\\", "%s", "{}",
 ]
 ODD_NUMBERS = [
-    0,
-    -1,
-    1,
-    2,
-    3,
-    7,
-    64,
-    65,
-    255,
-    1_000,
-    65_536,
-    10**9,
-    1 << 31,
-    1 << 32,
-    1 << 62,
-    1 << 63,
-    1 << 64,
-    10**30,
-    10**400,
+    0, -1, 1, 2, 3, 7, 64, 65, 255, 1_000, 65_536, 10**9, 1 << 31, 1 << 32, 1 << 62, 1 << 63, 1 << 64, 10**30, 10**400,
+    0.0, -0.0, 0.5, 1.0, 1e-300, 1e-9, 1e9, 1e17, 1e300, 1.7e308, float("inf"), float("-inf"), float("nan"),
 ]
-ODD_NUMBERS += [0.0, -0.0, 0.5, 1.0, 1e-300, 1e-9, 1e9, 1e17, 1e300, 1.7e308, float("inf"), float("-inf"), float("nan")]
+TOKENS = [
+    "!!timestamp x ", "!!int ", "!!float ", "!!bool ", "!!null ", "!!binary ", "!!set ", "!!omap ", "!!pairs ", "!x ",
+    "!!python/object:os.system ", "&a [*a]", "&x ", "*x", "<<: ", "? [a]\n: ", "? {a: b}\n: ", "%YAML 1.1\n", "---\n",
+    "...\n", "\t", "\0", "\r", "- ", ": ", "# ", "'", '"', "|\n", ">\n", "{", "[", "]", "}", "\ufeff", "\x85", "\u2028",
+    "\x1b", "1" * 5_000, "0x" + "f" * 5_000, "[" * 3_000, "{a: " * 300, "1_0", "0o7", ".inf", "2026-13-45",
+    '"\\ud800"', '"\\0"', "\n",
+]
+# fmt: on
 ODD = st.one_of(
     st.sampled_from([*ODD_TEXTS, *ODD_NUMBERS]),
     st.sampled_from([None, True, False, [], {}, [None], {"": None}, {5: 5}, [[]], b"\xff", datetime.date(2026, 1, 1)]),
@@ -86,63 +34,6 @@ ODD = st.one_of(
     st.floats(),
     st.lists(st.sampled_from([*ODD_TEXTS, *ODD_NUMBERS]), max_size=3),
 )
-TOKENS = [
-    "!!timestamp x ",
-    "!!int ",
-    "!!float ",
-    "!!bool ",
-    "!!null ",
-    "!!binary ",
-    "!!set ",
-    "!!omap ",
-    "!!pairs ",
-    "!x ",
-]
-TOKENS += [
-    "!!python/object:os.system ",
-    "&a [*a]",
-    "&x ",
-    "*x",
-    "<<: ",
-    "? [a]\n: ",
-    "? {a: b}\n: ",
-    "%YAML 1.1\n",
-    "---\n",
-    "...\n",
-]
-TOKENS += [
-    "\t",
-    "\0",
-    "\r",
-    "- ",
-    ": ",
-    "# ",
-    "'",
-    '"',
-    "|\n",
-    ">\n",
-    "{",
-    "[",
-    "]",
-    "}",
-    "\ufeff",
-    "\x85",
-    "\u2028",
-    "\x1b",
-]
-TOKENS += [
-    "1" * 5_000,
-    "0x" + "f" * 5_000,
-    "[" * 3_000,
-    "{a: " * 300,
-    "1_0",
-    "0o7",
-    ".inf",
-    "2026-13-45",
-    '"\\ud800"',
-    '"\\0"',
-    "\n",
-]
 
 
 class Edit(NamedTuple):
