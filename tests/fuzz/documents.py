@@ -54,14 +54,19 @@ SCRIBBLES = st.lists(st.tuples(st.integers(0, 4_000), st.sampled_from(TOKENS), s
 
 def document(good: dict[str, Any], edits: list[Edit], scribbles: list[tuple[int, str, int]]) -> bytes:
     """What such edits make of a good document."""
-    value = copy.deepcopy(good)
-    for edit in edits:
-        _apply(value, edit)
-    text = yaml.safe_dump(value, sort_keys=False)
+    text = yaml.safe_dump(edited(good, edits), sort_keys=False)
     for at, put, taken in scribbles:
         at %= len(text) + 1
         text = text[:at] + put + text[at + taken :]
     return text.encode("utf-8", "surrogatepass")
+
+
+def edited(good: dict[str, Any], edits: list[Edit]) -> dict[str, Any]:
+    """The same values but for the edits."""
+    value = copy.deepcopy(good)
+    for edit in edits:
+        _apply(value, edit)
+    return value
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
