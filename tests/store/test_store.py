@@ -1,12 +1,15 @@
 """The store: committed before announced, in the outbox until taken, bounded, and there after a kill -9."""
 
+import contextlib
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -243,6 +246,87 @@ def test_what_is_dropped_is_said_at_first_and_at_every_thousand(
     for first in range(0, 2_400, 10):
         store.commit([event(first + number) for number in range(10)], "t")
     assert [message.split()[0] for message in caplog.messages] == ["10", "1000", "2000"]
+
+
+def test_whatever_is_told_to_the_store_is_on_disk_when_it_returns(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    store = Store(path, sinks=TO_MQTT)
+
+    def on_disk() -> tuple[int, ...]:
+        """Events, messages, refusals, retained topics, as another process sees them."""
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            tables = ("event", "outbox", "dead_letter", "retained")
+            return tuple(other.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables)
+
+    assert on_disk() == (0, 0, 0, 0)
+    store.commit([event(0), event(1)], "t")
+    assert on_disk() == (2, 2, 0, 0)
+    store.post("mic/gap", gap())
+    assert on_disk() == (2, 3, 0, 0)
+    store.delivered([1])
+    assert on_disk() == (2, 2, 0, 0)
+    store.refuse(2, "no")
+    assert on_disk() == (2, 1, 1, 0)
+    store.requeue("mqtt", "t", "no", 9)
+    assert on_disk() == (2, 2, 0, 0)
+    store.remember_retained(["a", "b"])
+    assert on_disk() == (2, 2, 0, 2)
+
+
+def test_without_its_file_rows_are_behind_any_that_it_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("asit_edge.store.disk.RETRY_DISK", 0.0)
+    folder = tmp_path / "folder"
+    before = Store(folder / "events.db", sinks=TO_MQTT)
+    refused(before, "no", "no")
+    before.close()
+    assert caplog.messages == []
+    folder.rename(tmp_path / "away")
+    folder.write_text("not a folder", encoding="utf-8")
+    store = Store(folder / "events.db", sinks=TO_MQTT)
+    assert store.problem is not None
+    assert store.last_row > 1_000_000_000_000
+    refused(store, "never")
+    assert store.refused == 1
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    store.tend()
+    assert store.problem is None
+    assert (store.refused, len(store.refusals())) == (3, 3)
+
+
+def test_what_memory_alone_has_is_lost_at_the_end_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "folder").write_text("not a folder", encoding="utf-8")
+    store = Store(tmp_path / "folder" / "events.db", sinks=TO_MQTT)
+    store.commit([event(0), event(1)], "t")
+    store.close()
+    assert "2 message(s) are lost: store.path" in caplog.messages[-1]
+
+
+def test_only_the_end_does_not_wait_for_a_disk_that_has_just_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "events.db", sinks=TO_MQTT)
+    hurried = []
+    write = store._disk.write
+
+    def spy(change: Any, *, durable: bool, at_once: bool = False) -> Any:
+        hurried.append((durable, at_once))
+        return write(change, durable=durable, at_once=at_once)
+
+    monkeypatch.setattr(store._disk, "write", spy)
+    store.tend()
+    assert hurried == [], "nothing to write is no transaction"
+    store.commit([event()], "t")
+    store.delivered([1])
+    assert hurried == [(True, False), (False, False)], "a delivery that a power cut undoes is only a repetition"
+    store.commit([event()], "t")
+    store._notes.forget(2)
+    store.close()
+    assert hurried[-1] == (False, True)
 
 
 def test_what_was_committed_survives_kill_9(tmp_path: Path) -> None:
