@@ -132,7 +132,7 @@ def test_the_steady_clock_is_the_machines() -> None:
     clock = SystemClock()
     before = clock.steady()
     assert steady() - before < 5
-    assert clock.asleep() > -1
+    assert clock.asleep() == pytest.approx(steady() - time.monotonic(), abs=1)
     assert clock.wall() == pytest.approx(time.time(), abs=5)
 
 
@@ -154,6 +154,11 @@ def test_a_second_step_begins_its_own_minute() -> None:
     assert watch.step(119, 119 + 300) == 300
     assert watch.step(200, 200 - 300) == 0, "and so does one backwards"
     assert watch.step(260, 260 - 300) == -300
+    watch = WallWatch(0.0)
+    assert watch.step(0, STEP) == 0
+    assert watch.step(30, 30 + 2 * STEP) == 0, "a step is one whatever it is counted from"
+    assert watch.step(60, 60 + 2 * STEP) == 0
+    assert watch.step(90, 90 + 2 * STEP) == 2 * STEP
 
 
 def test_a_step_forgotten_begins_anew_even_to_where_it_went_before() -> None:
@@ -223,13 +228,32 @@ def test_a_jump_is_more_than_its_size_and_no_drift() -> None:
 
 
 def test_a_restart_forgets_the_windows_before_it() -> None:
-    pace = paced((1.0, 1.0))
-    pace.windowed(1.0 + WINDOW)
+    pace = paced((1.0, 2.0))
+    pace.windowed(2.0 + WINDOW)
     pace.restart()
     pace.arrive(4_000, 4.5)
     assert pace.windowed(4.5 + WINDOW) == (0.0, 0.0)
     pace.arrive(7_000, 7.5)
     assert pace.windowed(7.5 + WINDOW) == (0.5, 0.0)
+
+
+def test_a_restart_forgets_the_window_that_it_is_in() -> None:
+    pace = paced((1.0, 1.0))
+    pace.restart()
+    pace.arrive(2_000, 2.5)
+    assert pace.settle() == 0.5
+    assert pace.settle() == 0.0, "it has been judged"
+    assert pace.windowed(100.0) == (0.0, 0.0)
+
+
+def test_a_window_that_is_behind_by_no_more_than_a_jump_has_drifted() -> None:
+    pace = Pace(1_000)
+    pace.arrive(0, 0.0)
+    pace.anchor()
+    for at in (JUMP, JUMP + WINDOW):
+        pace.arrive(round(1_000 * (at - JUMP)), at)
+        found = pace.windowed(at + WINDOW)
+    assert found == (0.0, JUMP)
 
 
 def test_what_counts_as_a_step_a_jump_and_a_window() -> None:

@@ -84,6 +84,15 @@ def test_numbers_that_a_file_knows_for_others_are_moved_behind_its_last() -> Non
     assert [(seq, one.seq) for seq, one in notes.events.items()] == [(11, 11), (12, 12), (13, 13)]
 
 
+def test_numbers_behind_the_last_of_a_file_stay() -> None:
+    notes = Notes()
+    notes.renumber(5)
+    assert notes.events == {}
+    notes.events = {7: event(7), 8: event(8)}
+    notes.renumber(5)
+    assert list(notes.events) == [7, 8]
+
+
 def test_all_of_it_is_written() -> None:
     database = open_database(None)
     noted(3).write(database)

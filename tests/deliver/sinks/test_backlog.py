@@ -30,6 +30,11 @@ def test_the_rate_is_reached() -> None:
     assert spent in (499, 500)
 
 
+def test_at_the_slowest_rate_a_message_goes_a_second() -> None:
+    bucket = TokenBucket(1.0, 0.0)
+    assert [bucket.allowance(at) for at in (0.0, 0.5, 1.0, 9.0)] == [0, 0, 1, 1]
+
+
 def test_a_short_queue_goes_first_and_what_waited_for_long_in_it_is_late() -> None:
     order = SendOrder(newest=12, old=10, waiting=10, rate=10, now=0.0)
     assert (order.boundary, order.live_after) == (0, 0)
