@@ -50,10 +50,11 @@ def test_tests_that_documents_name_are_there(document: Path) -> None:
 @pytest.mark.parametrize("page", ["faults", "security"])
 def test_every_row_names_a_test_or_says_that_nothing_is_done(page: str) -> None:
     lines = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").splitlines()
-    rows = [line for line in lines if line.startswith("| ") and not line.startswith(("| fault |", "| who |"))]
+    rows = [
+        line for line in lines if line.startswith("| ") and not line.startswith(("| fault |", "| who |", "| module"))
+    ]
     assert len(rows) > 10
-    tested = [row for row in rows if "`test_" in row or "| nothing: " in row or row.startswith("| module")]
-    assert [row for row in rows if row not in tested and not row.startswith("| `")] == []
+    assert [row for row in rows if "`test_" not in row and "| nothing: " not in row and not row.endswith(" % |")] == []
 
 
 def test_what_is_absent_is_found() -> None:

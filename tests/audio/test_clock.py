@@ -237,6 +237,13 @@ def test_a_restart_forgets_the_windows_before_it() -> None:
     assert pace.windowed(7.5 + WINDOW) == (0.5, 0.0)
 
 
+def test_a_window_lasts_its_time_however_often_one_asks() -> None:
+    pace = paced((1.0, 1.0))
+    for tenth in range(11, 30):
+        pace.arrive(500, tenth / 10)
+        assert pace.windowed(tenth / 10) == (0.0, 0.0)
+
+
 def test_a_restart_forgets_the_window_that_it_is_in() -> None:
     pace = paced((1.0, 1.0))
     pace.restart()

@@ -225,13 +225,14 @@ def test_while_nothing_is_written_age_is_looked_at_once_a_minute(
     monkeypatch.setattr("asit_edge.store.store.time.monotonic", lambda: begun + clock[0])
     monkeypatch.setattr("asit_edge.store.store.time.time", lambda: now + clock[0])
     store = Store(tmp_path / "events.db", max_days=50 / 86_400, sinks=TO_MQTT)
-    store.commit([event().model_copy(update={"onset_epoch": now})], "t")
+    store.commit([event(0)], "t")
+    clock[0] = 30.0
+    store.commit([event(1)], "t")  # which is no look at what is old
     found = []
     for clock[0] in (59.0, 60.0, 60.5):
         store.tend()
         found.append(store.count_waiting())
-    assert found == [1, 1, 0]
-    store.commit([event()], "t")
+    assert found == [2, 2, 1]
     for clock[0] in (115.0, 120.4, 121.0):
         store.tend()
         found.append(store.count_waiting())
@@ -300,8 +301,14 @@ def test_what_memory_alone_has_is_lost_at_the_end_and_that_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "folder").write_text("not a folder", encoding="utf-8")
+    Store(tmp_path / "folder" / "events.db", sinks=TO_MQTT).close()
+    assert "lost" not in caplog.text, "of nothing, nothing"
     store = Store(tmp_path / "folder" / "events.db", sinks=TO_MQTT)
     store.commit([event(0), event(1)], "t")
+    [first, second] = store.waiting("mqtt", 0, 9)
+    assert store.last_row_before("mqtt", first.queued) in (first.row, second.row)
+    assert store.last_row_before("mqtt", second.queued) == second.row, "since then, or longer"
+    assert store.last_row_before("mqtt", first.queued - 1) == 0
     store.close()
     assert "2 message(s) are lost: store.path" in caplog.messages[-1]
 

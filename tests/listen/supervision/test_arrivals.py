@@ -117,6 +117,13 @@ def test_of_a_burst_at_the_beginning_the_last_block_says_when_it_was_heard() -> 
     assert arrivals.place((2 * RATE, 50.6), 50.6, ending=False) == pytest.approx(48.6)
 
 
+def test_a_late_block_at_the_end_of_the_beginning_moves_nothing() -> None:
+    arrivals = Arrivals(RATE, True, 0.0, 0.0)
+    arrivals.note((BLOCK, 50.0), 0.0)
+    arrivals.place((BLOCK, 50.0), 50.0, ending=False)
+    assert arrivals.place((2 * BLOCK, 50.6), 50.6, ending=False) == pytest.approx(50.0 - BLOCK / RATE)
+
+
 def placed() -> tuple[Arrivals, int, float]:
     """A capture that has come for a second without delay: what it knows, samples, time."""
     arrivals = Arrivals(RATE, True, 0.0, 0.0)
