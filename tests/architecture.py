@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS: dict[str, list[tuple[str, ...]]] = {
     "asit_edge": [
         ("errors", "labels", "validation", "backoff"),
-        ("host",),
+        ("host", "yaml_text"),
         ("config",),
         ("audio",),
         ("audio.sources",),

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from asit_edge.deliver.sinks.base import Refused, Unavailable
 from asit_edge.deliver.sinks.command import run_for
+from asit_edge.errors import readable
 from asit_edge.messages.event import Event
 from asit_edge.messages.lines import describe
 from asit_edge.messages.report import Gap, Status
@@ -52,7 +53,7 @@ class Follower:
     def on_event(self, event: Event) -> None:
         if self.enough.is_set() or not self._wanted.wants(event):
             return
-        self._print(event.to_json() if self._as_json else describe(event))
+        self._print(event.to_json() if self._as_json else readable(describe(event)))
         if self._command:
             self._soon(lambda: self._run(event))
         if self._left is not None:
@@ -84,4 +85,4 @@ class Follower:
 
 
 def _note(text: str) -> None:
-    print(f"asit-edge: {text}", file=sys.stderr, flush=True)
+    print(f"asit-edge: {readable(text)}", file=sys.stderr, flush=True)

@@ -15,6 +15,9 @@ LOWEST, HIGHEST = 0.001, 0.999
 MOST_BYTES = 200
 """Of a payload; whatever is longer is no command."""
 
+SHOWN = 100
+"""Characters of a bad command's name and payload that its answer repeats."""
+
 
 class Command(NamedTuple):
     """A command that makes sense. `listen`: value True or False. `threshold`: the score at which `label` starts."""
@@ -50,8 +53,8 @@ def read_message(
 
 def answer(topics: Topics, source: str, name: str, payload: bytes, error: str) -> CommandError:
     """To a command that is not obeyed: what is wrong with it."""
-    text = payload[: 4 * MOST_BYTES].decode("utf-8", errors="replace")[:100]
-    return CommandError(schema=1, device=topics.device, source=source, command=name, payload=text, error=error)
+    text = payload[: 4 * SHOWN].decode("utf-8", errors="replace")[:SHOWN]
+    return CommandError(schema=1, device=topics.device, source=source, command=name[:SHOWN], payload=text, error=error)
 
 
 def read_command(

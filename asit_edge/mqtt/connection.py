@@ -208,9 +208,7 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         client.on_publish = lambda _client, _data, mid, reason, _properties: self._callbacks.acknowledged(mid, reason)
         client.on_subscribe = self._on_subscribe
-        client.on_message = lambda _client, _data, message: self._callbacks.message(
-            Message(message.topic, bytes(message.payload), message.retain)
-        )
+        client.on_message = lambda _client, _data, message: _hand_on(message, self._callbacks.message)
         return client
 
     def _connect(self) -> None:
@@ -321,6 +319,14 @@ class Connection:
             log.error("%s", problem)
             self._attempted.set()
         self._problem = problem
+
+
+def _hand_on(message: paho.MQTTMessage, take: Callable[[Message], None]) -> None:
+    try:
+        topic = message.topic
+    except UnicodeDecodeError:  # no broker should let such a topic pass, and none of ours is like it
+        return
+    take(Message(topic, bytes(message.payload), message.retain))
 
 
 def _tls_context(settings: Mqtt) -> ssl.SSLContext | None:

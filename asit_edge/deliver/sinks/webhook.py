@@ -2,10 +2,9 @@
 
 import base64
 import http.client
-import re
 import ssl
 from email.message import Message
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from asit_edge import __version__
 from asit_edge.config.delivery import WebhookSink
@@ -13,6 +12,9 @@ from asit_edge.config.secrets import fill_in, read_secret, unclear, without_secr
 from asit_edge.deliver.sinks.base import Refused, Send, Unavailable
 from asit_edge.errors import WrongUse, one_line
 from asit_edge.messages.event import Event
+
+PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+"""What may stand in an address as it is."""
 
 REFUSED_FOR_GOOD = {400, 413, 415, 422}
 """What a server answers when the message itself is wrong for it. All else may be put right, and is tried again."""
@@ -31,16 +33,15 @@ class _Webhook:
             raise WrongUse(
                 f"{where}.url: its password has a character that ends a host name; write / as %2F, ? as %3F, # as %23"
             )
-        address = urlsplit(url)
         try:
+            address = urlsplit(url)
             self._host, self._port = address.hostname, address.port
+            (self._host or "").encode("idna")
         except ValueError as error:
             raise WrongUse(f"{where}.url: is no address ({one_line(error).partition(':')[0]})") from None
         if address.scheme not in ("http", "https") or not self._host:
             raise WrongUse(f"{where}.url: must begin with http:// or https://, and a host")
-        self._path = (address.path or "/") + (f"?{address.query}" if address.query else "")
-        if re.search(r"[^\x21-\x7e]", self._path):
-            raise WrongUse(f"{where}.url: has a character that cannot be sent as it is; write it as % and two digits")
+        self._path = quote((address.path or "/") + (f"?{address.query}" if address.query else ""), safe=PRINTABLE)
         self._url, self._where = url, f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
         self._timeout = settings.timeout
         self._headers = {"Content-Type": "application/json", "User-Agent": f"asit-edge/{__version__}"}

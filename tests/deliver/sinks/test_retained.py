@@ -145,6 +145,45 @@ def test_the_state_is_said_once_more_when_there_is_time() -> None:
     assert (state.next_unhurried(), state.unhurried) == (Announcement("b", "1"), 0)
 
 
+def test_as_many_changes_may_wait_as_are_said() -> None:
+    state = RetainedState()
+    state.connected()
+    for number in range(10_000):
+        state.update("a", str(number))
+    assert len(state) == 10_000
+    state.update("a", "last")
+    assert sent(state) == [Announcement("a", "last")]
+
+
+def test_while_there_is_no_connection_nothing_waits() -> None:
+    state = RetainedState()
+    state.connected()
+    state.update("a", "1")
+    state.disconnected()
+    assert len(state) == 0
+    state.update("a", "2")
+    state.announce_all()
+    state.clear_others({"old"})
+    assert len(state) == 0
+
+
+def test_stale_topics_are_emptied_at_once_where_there_is_a_connection() -> None:
+    state = RetainedState()
+    state.connected()
+    state.update("a", "1")
+    state.clear_others({"a", "old"})
+    assert sent(state) == [Announcement("old", "", retain=True), Announcement("a", "1", retain=True)]
+
+
+def test_only_an_empty_message_empties_and_only_a_stale_topic() -> None:
+    state = RetainedState()
+    state.clear_others({"old"})
+    assert not state.taken(Announcement("old", "1"))
+    assert not state.taken(Announcement("other", ""))
+    assert state.topics == {"old"}
+    assert state.taken(Announcement("old", ""))
+
+
 TOPICS = st.sampled_from("abc")
 STEPS = st.one_of(
     st.tuples(st.just("show"), TOPICS, st.sampled_from(["1", "2"])),

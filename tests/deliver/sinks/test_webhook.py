@@ -74,8 +74,8 @@ def test_what_is_secret_in_an_address_is_in_no_message(server: Server, answer: i
         open_webhook(WebhookSink(type="webhook", url=f"http://hall:tops3cret@127.0.0.1:{free_port()}/?t=als0secret"))(
             EVENT
         )
-    with pytest.raises(WrongUse, match="url: has a character that cannot be sent as it is") as impossible:
-        open_webhook(WebhookSink(type="webhook", url=f"{url}\x7f"))
+    with pytest.raises(WrongUse, match="url: is no address") as impossible:
+        open_webhook(WebhookSink(type="webhook", url=url.replace("127.0.0.1", "[127.0.0.1")))
     for error in (refusal, away, impossible):
         assert "s3cret" not in str(error.value)
         assert "als0secret" not in str(error.value)
@@ -97,3 +97,17 @@ def test_an_idle_connection_that_the_server_has_closed_is_renewed(server: Server
     send.__self__._connection.sock.shutdown(2)  # type: ignore[attr-defined]
     send(EVENT)
     assert len(server.requests) == 2
+
+
+def test_letters_in_an_address_are_written_as_http_wants_them(server: Server) -> None:
+    base = server.url.partition("/sounds")[0]
+    open_webhook(WebhookSink(type="webhook", url=f"{base}/klänge/a%20b?raum=küche"))(EVENT)
+    assert server.requests[0][0] == "/kl%C3%A4nge/a%20b?raum=k%C3%BCche"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1/x", "http://[x]/", "http://h:99999/", f"http://{'ä' * 70}/", "http://.a/"]
+)
+def test_what_is_no_address_is_refused_at_the_start(url: str) -> None:
+    with pytest.raises(WrongUse, match=r"sinks.webhook.url: is no address"):
+        open_webhook(WebhookSink(type="webhook", url=url))
