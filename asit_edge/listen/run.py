@@ -25,8 +25,8 @@ IDLE = 0.02
 DRAIN_SECONDS = 5.0
 """How long the broker gets, when listening ends, to take what is still waiting."""
 
-LONGEST_STOP = 30.0
-"""After so many seconds the listener ends, whatever does not."""
+LONGEST_STOP = 18.0
+"""After so many seconds the listener ends, whatever does not; the unit for systemd gives it 20."""
 
 
 def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Callable[[float], object]) -> None:
@@ -55,11 +55,12 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
             announcer.check()
             systemd.watch(loop.progress, loop.summary)
     finally:
+        latest = time.monotonic() + LONGEST_STOP
         systemd.stopping()
         loop.stop()
         announcer.stop(DRAIN_SECONDS)
         notes.stop(1.0)
-        remains = _stopped(delivery)
+        remains = _stopped(delivery, latest)
     if loop.broken:
         raise AsitEdgeError(loop.broken)
     if remains.waiting:
@@ -69,12 +70,12 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         log.warning("%s", message)
 
 
-def _stopped(delivery: Delivery) -> Remains:
-    """Stops it, also where the disk of its store hangs. Raises AsitEdgeError if it does."""
+def _stopped(delivery: Delivery, latest: float) -> Remains:
+    """Stops it, also where the disk of its store hangs. Raises AsitEdgeError if it does, at `latest` (monotonic)."""
     found: list[Remains] = []
     thread = threading.Thread(target=lambda: found.append(delivery.stop(DRAIN_SECONDS)), name="stop", daemon=True)
     thread.start()
-    thread.join(LONGEST_STOP)
+    thread.join(max(latest - time.monotonic(), 0.0))
     if not found:
         raise AsitEdgeError("the disk of the event store hangs; what it has not taken is lost")
     return found[0]

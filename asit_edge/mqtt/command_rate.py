@@ -35,10 +35,10 @@ class CommandRate:
         self._at: float | None = None
         self._answered_at = float("-inf")
         self.dropped = 0
-        """Commands that were not obeyed since the last answer."""
+        """Commands that were not obeyed since the start."""
 
     def admit(self, now: float) -> Admission:
-        """A command has come. Where the answer is due, `dropped` counts from there."""
+        """A command has come."""
         if self._at is not None:
             self._left = min(self._left + (now - self._at) * A_SECOND, float(AT_ONCE))
         self._at = now

@@ -2,6 +2,7 @@
 
 import queue
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,21 +11,23 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from asit_edge.config.root import Config
+from asit_edge.deliver.delivery import Delivery
 from asit_edge.deliver.reported import reported, starting_state
 from asit_edge.model.bundle import load_bundle
 from asit_edge.mqtt.topics import Topics
 from tests.conftest import ROOT
-from tests.integration.mosquitto import PASSWORD, Mosquitto, wait_for
+from tests.integration.mosquitto import PASSWORD, Mosquitto, Subscriber, wait_for
 
 DEVICE, DASHBOARD, OPERATOR, HOME = "hall", "dashboard", "operator", "homeassistant"
 MINE, OTHERS = Topics("asit", "hall"), Topics("asit", "attic")
+RENAMED = "hall formerly attic"
 DENIED = 135
 
 
 def recipes() -> dict[str, str]:
     """The rules of each user as the page has them."""
     text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-    return dict(re.findall(r"^```\nuser (\w+)\n(.*?)\n```$", text, flags=re.MULTILINE | re.DOTALL))
+    return dict(re.findall(r"^```\nuser ([\w ]+)\n(.*?)\n```$", text, flags=re.MULTILINE | re.DOTALL))
 
 
 class Account:
@@ -56,7 +59,8 @@ class Account:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker", recipes())
+    users = {user: rules for user, rules in recipes().items() if user != RENAMED}
+    broker = Mosquitto(tmp_path / "broker", users)
     broker.start()
     yield broker
     broker.kill()
@@ -70,7 +74,13 @@ def of_a_device(tone_bundle: Path) -> list[str]:
     state = starting_state(config, MINE, reported(config, manifest), "model 1", "now")
     sent = [topic for topic, _ in state]
     assert any(topic.startswith("homeassistant/") for topic in sent)
-    return [*sent, MINE.available, MINE.health, *(kind("microphone") for kind in (MINE.event, MINE.gap, MINE.level))]
+    return [
+        *sent,
+        MINE.available,
+        MINE.health,
+        MINE.identity,
+        *(kind("microphone") for kind in (MINE.event, MINE.gap, MINE.level)),
+    ]
 
 
 def test_access_rules_give_each_what_it_needs(broker: Mosquitto, of_a_device: list[str]) -> None:
@@ -86,16 +96,17 @@ def test_access_rules_give_each_what_it_needs(broker: Mosquitto, of_a_device: li
         assert home.may_publish(commands[0])
         assert home.may_publish("homeassistant/status")
         wait_for(
-            lambda: {*commands, "homeassistant/status"} <= set(device.topics),
+            lambda: {*commands, "homeassistant/status", MINE.identity} <= set(device.topics),
             10,
-            "commands and the birth reach the device",
+            "commands, the birth and whoever has its name reach the device",
         )
-        heard = {topic for topic in of_a_device if topic.startswith("asit/")}
+        heard = {topic for topic in of_a_device if topic.startswith("asit/")} - {MINE.identity}
         wait_for(lambda: heard <= set(dashboard.topics), 10, "a subscriber reads all that was heard")
         wait_for(lambda: MINE.error("microphone") in operator.topics, 10, "an operator reads answers")
         wait_for(lambda: set(of_a_device) <= set(home.topics), 10, "Home Assistant reads the discovery")
         for account in (device, dashboard, operator, home):
             assert not account.may_publish(OTHERS.event("microphone")), "nobody speaks for another device"
+            assert not account.may_publish(OTHERS.identity)
             assert not account.may_publish("elsewhere")
         for account in (dashboard, operator, home):
             assert not account.may_publish(MINE.event("microphone"))
@@ -103,8 +114,46 @@ def test_access_rules_give_each_what_it_needs(broker: Mosquitto, of_a_device: li
         assert not dashboard.may_publish(commands[0])
         assert not device.may_publish(OTHERS.command("microphone", "listen"))
         assert not operator.may_publish(MINE.command("microphone", "threshold/dog/more"))
-        assert all(topic in (*commands, "homeassistant/status") for topic in device.topics), "it reads nobody's events"
+        known = {*commands, "homeassistant/status", MINE.identity}
+        assert set(device.topics) == known, "it reads nobody's events"
         assert not any("/set/" in topic or topic.startswith("homeassistant") for topic in dashboard.topics)
     finally:
         for account in (device, dashboard, operator, home):
             account.close()
+
+
+def test_a_device_that_was_renamed_may_take_its_topics_with_it(
+    tmp_path: Path, tone_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = recipes()
+    broker = Mosquitto(tmp_path / "broker", {DEVICE: f"{rules[DEVICE]}\n{rules[RENAMED]}", HOME: rules[HOME]})
+    broker.start()
+    monkeypatch.setenv("ASIT_EDGE_MQTT_PASSWORD", PASSWORD)
+
+    def delivering(device: str) -> Delivery:
+        settings = {
+            "device": device,
+            "mqtt": {"host": "127.0.0.1", "port": broker.port, "username": DEVICE},
+            "store": {"path": tmp_path / "events.db"},
+        }
+        return Delivery(Config.model_validate(settings), load_bundle(tone_bundle).manifest)
+
+    def kept(*names: str) -> bool:
+        """Whether the broker keeps these, and nothing else of a device."""
+        with Subscriber(broker, HOME) as subscriber:
+            time.sleep(0.3)
+            own = {topic for topic, _, retained in subscriber.messages if retained}
+        devices = {re.sub(r"^asit/(\w+)/.*|.*/asit_edge_(\w+)/.*", r"\1\2", topic) for topic in own}
+        return devices == set(names)
+
+    try:
+        before = delivering("attic")
+        before.start()
+        before.stop(20)
+        assert kept("attic")
+        renamed = delivering("hall")
+        renamed.start()
+        wait_for(lambda: kept("hall"), 30, "what lay under the old name has gone")
+        renamed.stop(20)
+    finally:
+        broker.kill()

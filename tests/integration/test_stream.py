@@ -110,6 +110,7 @@ class Running:
         self.notes = Notes()
         sources = [open_source(settings, RATE) for settings in config.sources]
         self.loop = ListeningLoop(config, load_model(config), sources, self.notes, io.StringIO(), SystemClock())
+        self._seen = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -141,8 +142,10 @@ class Running:
     def states(self) -> list[str]:
         return [status.state for status in self.notes.statuses]
 
-    def becomes(self, state: str, seconds: float = 15) -> None:
-        wait_for(lambda: self.states()[-1:] == [state], seconds, f"{state}, not {self.states()[-1:]}")
+    def becomes(self, state: str, seconds: float = 30) -> None:
+        """Waits for the next time that it is in that state, however briefly, after those waited for before."""
+        wait_for(lambda: state in self.states()[self._seen :], seconds, f"{state}, not {self.states()}")
+        self._seen = self.states().index(state, self._seen) + 1
 
     def heard(self, seconds: float) -> None:
         [supervisor] = self.loop.supervisors
@@ -191,14 +194,14 @@ def test_an_ffmpeg_that_freezes_is_replaced(tone_bundle: Path) -> None:
 
 
 def test_an_ffmpeg_that_is_killed_is_replaced(tone_bundle: Path) -> None:
-    with radio() as station, Running(tone_bundle, type="stream", url=station.url) as running:
+    patient = {"stall_after": 15, "reopen_after": 30}  # a machine that is busy elsewhere is no stall
+    with radio() as station, Running(tone_bundle, type="stream", url=station.url, **patient) as running:
         running.heard(1.0)
         os.kill(running.capture.pid, signal.SIGKILL)
         running.becomes("lost")
         running.becomes("listening")
         running.heard(0.5)
-    [gap] = running.notes.gaps
-    assert gap.cause == "lost"
+    assert [gap.cause for gap in running.notes.gaps if gap.cause != "overrun"] == ["lost"]
     assert any("killed by signal 9" in status.detail for status in running.notes.statuses)
 
 

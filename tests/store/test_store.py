@@ -15,6 +15,7 @@ import pytest
 
 from asit_edge.messages.event import Event
 from asit_edge.store.store import Store
+from asit_edge.store.wishes import leave, requeue
 from tests.store.samples import TO_MQTT, event, gap, ids
 
 
@@ -411,6 +412,27 @@ def test_only_the_end_does_not_wait_for_a_disk_that_has_just_failed(
     store._notes.forget(2)
     store.close()
     assert hurried[-1] == (False, True)
+
+
+def test_what_is_queued_once_more_is_synced_before_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "events.db", sinks=TO_MQTT)
+    refused(store, "denied", "too large")
+    assert store._disk.database is not None
+    synced = []
+
+    def spy(database: sqlite3.Connection, *which: Any) -> int:
+        synced.append(database.execute("PRAGMA synchronous").fetchone()[0])
+        return requeue(database, *which)
+
+    monkeypatch.setattr("asit_edge.store.store.requeue", spy)
+    store._disk.database.execute("PRAGMA synchronous=NORMAL")
+    assert store.requeue("mqtt", "t", "denied", 9) == 1
+    store._disk.database.execute("PRAGMA synchronous=NORMAL")
+    leave(tmp_path / "events.db", None, None)
+    assert store.grant_wishes() == {"mqtt"}
+    assert synced == [2, 2], "FULL: a power cut would leave them refused, or a wish granted that was not"
 
 
 def test_what_was_committed_survives_kill_9(tmp_path: Path) -> None:
