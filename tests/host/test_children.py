@@ -41,7 +41,7 @@ def test_a_stopped_child_does_not_outlive_a_killed_parent() -> None:
     os.kill(child, signal.SIGSTOP)
     parent.kill()
     parent.wait()
-    wait_for(lambda: gone(child), 5, "the child is gone")
+    wait_for(lambda: gone(child), 30, "the child is gone")
 
 
 def test_a_child_is_used_as_any_other() -> None:
@@ -86,4 +86,4 @@ def test_an_ffmpeg_that_hangs_does_not_outlive_its_listener(tmp_path: Path, tone
     ffmpeg.suspend()
     listener.kill()
     listener.wait()
-    wait_for(lambda: gone(ffmpeg.pid), 5, "ffmpeg is gone")
+    wait_for(lambda: gone(ffmpeg.pid), 30, "ffmpeg is gone")

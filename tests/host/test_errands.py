@@ -15,7 +15,7 @@ def test_they_are_done_in_order_and_nobody_waits() -> None:
     began = time.monotonic()
     for number in range(50):
         errands.do(lambda number=number: done.append(number))  # type: ignore[misc]
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 5, "it hangs for 10 s"
     assert done == []
     hang.set()
     assert errands.stop(5)
@@ -36,7 +36,7 @@ def test_what_does_not_fit_is_dropped_counted_and_said_once_until_there_is_room(
     assert caplog.text.count("letters: the post is slow; 3 wait, what more comes is dropped there") == 1
     began = time.monotonic()
     assert not errands.stop(0.1)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     assert errands.dropped == 7 + 4
     assert "letters: the post is slow; 11 dropped" in caplog.text
     hang.set()

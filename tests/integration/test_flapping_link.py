@@ -67,11 +67,11 @@ def test_alarms_arrive_and_the_state_goes_on_where_it_broke_off(
         delivery = delivering(tmp_path, tone_bundle, proxy.port)
         with flapping(proxy):
             delivery.start()
-            for number in range(16):
+            for number in range(10):
                 delivery.events("room0", [event(number, "room0")])
                 time.sleep(1.0)
             arrived = {json.loads(payload)["id"] for payload in subscriber.payloads("asit/hall/room0/event")}
-            assert len(arrived) >= 12, "alarms arrive while the link goes on flapping"
+            assert len(arrived) >= 7, "alarms arrive while the link goes on flapping"
 
             def told() -> Counter[str]:
                 return Counter(

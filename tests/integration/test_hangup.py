@@ -24,6 +24,7 @@ def listen(folder: Path, bundle: Path, terminal: int | None, *before: str) -> "s
     settings = {
         "model": str(bundle),
         "sources": [{"type": "file", "name": "mic", "path": str(sound)}],
+        "events": {"update_every": 0.5},
         "store": {"path": str(folder / "events.db")},
     }
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -48,11 +49,16 @@ def types(folder: Path) -> list[str]:
     return [json.loads(line)["type"] for line in (folder / "out").read_text().splitlines()]
 
 
+def goes_on(folder: Path) -> None:
+    enough = len(types(folder)) + 3
+    wait_for(lambda: len(types(folder)) >= enough, 30, "it goes on")
+
+
 def test_when_its_terminal_goes_away_every_event_ends(tmp_path: Path, tone_bundle: Path) -> None:
     master, slave = pty.openpty()
     listener = listen(tmp_path, tone_bundle, slave)
     os.close(slave)
-    wait_for(lambda: types(tmp_path), 20, "an event")
+    wait_for(lambda: types(tmp_path), 60, "an event")
     os.close(master)
     assert listener.wait(timeout=20) == 0
     assert types(tmp_path)[-1] == "end"
@@ -60,10 +66,10 @@ def test_when_its_terminal_goes_away_every_event_ends(tmp_path: Path, tone_bundl
 
 def test_a_service_goes_on(tmp_path: Path, tone_bundle: Path) -> None:
     listener = listen(tmp_path, tone_bundle, None)
-    wait_for(lambda: types(tmp_path), 20, "an event")
+    wait_for(lambda: types(tmp_path), 60, "an event")
     for _ in range(3):
         listener.send_signal(signal.SIGHUP)
-    wait_for(lambda: "update" in types(tmp_path), 20, "it goes on")
+    goes_on(tmp_path)
     listener.terminate()
     assert listener.wait(timeout=20) == 0
     assert types(tmp_path)[-1] == "end"
@@ -73,8 +79,8 @@ def test_after_nohup_the_terminal_may_go_away(tmp_path: Path, tone_bundle: Path)
     master, slave = pty.openpty()
     listener = listen(tmp_path, tone_bundle, slave, "nohup")
     os.close(slave)
-    wait_for(lambda: types(tmp_path), 20, "an event")
+    wait_for(lambda: types(tmp_path), 60, "an event")
     os.close(master)
-    wait_for(lambda: "update" in types(tmp_path), 20, "it goes on")
+    goes_on(tmp_path)
     listener.terminate()
     assert listener.wait(timeout=20) == 0

@@ -5,7 +5,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import soundfile
@@ -21,15 +20,14 @@ def test_listening_does_not_wait_for_another_programs_lock(tmp_path: Path, tone_
     broker = Mosquitto(tmp_path / "broker")
     broker.start()
     with Subscriber(broker, topic="asit/hall/#") as subscriber:
-        process = listening(tmp_path, tone_bundle, broker, 16)
+        process = listening(tmp_path, tone_bundle, broker, 10)
         topic = "asit/hall/mic/event"
         try:
-            wait_for(lambda: subscriber.payloads(topic), 20, "the first event")
+            wait_for(lambda: subscriber.payloads(topic), 60, "the first event")
             other = sqlite3.connect(tmp_path / "events.db", isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
-            locked_at, before = time.monotonic(), len(subscriber.payloads(topic))
-            wait_for(lambda: len(subscriber.payloads(topic)) >= before + 10, 12, "events arrive all the same")
-            assert 3 < time.monotonic() - locked_at < 8, "as they happen"
+            before = len(subscriber.payloads(topic))
+            wait_for(lambda: len(subscriber.payloads(topic)) >= before + 8, 30, "events arrive while it is locked")
             other.execute("ROLLBACK")
             other.close()
             out, err = process.communicate(timeout=60)
@@ -41,8 +39,8 @@ def test_listening_does_not_wait_for_another_programs_lock(tmp_path: Path, tone_
         assert "cannot keep up" not in err
         states = [json.loads(payload) for payload in subscriber.payloads("asit/hall/mic/status")]
         assert not [one for one in states if "overload" in one["detail"]]
-        assert len(out.splitlines()) == 32
-        assert rows(tmp_path / "events.db", "SELECT count(DISTINCT seq) FROM event") == 32
+        assert len(out.splitlines()) == 20
+        assert rows(tmp_path / "events.db", "SELECT count(DISTINCT seq) FROM event") == 20
 
 
 HANGS = "the disk of the event store hangs; what it has not taken is lost"

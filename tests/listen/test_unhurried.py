@@ -58,7 +58,7 @@ def test_the_loop_does_not_wait_and_what_it_said_comes_in_order() -> None:
     announcer.threshold("mic", "Dog", 0.5)
     announcer.events("mic", [event(1)])
     announcer.level(Level(schema=1, device="hall", source="mic", dbfs=0.0, peak_dbfs=0.0, rms=0.5))
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 10, "it hangs for 20 s"
     assert slow.told == ["level"]
     slow.disk.set()
     announcer.stop(5)
@@ -92,7 +92,7 @@ def test_notes_do_not_make_it_wait_either() -> None:
     began = time.monotonic()
     for _ in range(5):
         notes.note({"mic": 1.0})
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 10, "it hangs for 20 s"
     assert notes.last("mic") == 5.0
     slow.disk.set()
     notes.stop(5)
