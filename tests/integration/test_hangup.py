@@ -60,7 +60,7 @@ def test_when_its_terminal_goes_away_every_event_ends(tmp_path: Path, tone_bundl
     os.close(slave)
     wait_for(lambda: types(tmp_path), 60, "an event")
     os.close(master)
-    assert listener.wait(timeout=20) == 0
+    assert listener.wait(timeout=60) == 0
     assert types(tmp_path)[-1] == "end"
 
 
@@ -71,7 +71,7 @@ def test_a_service_goes_on(tmp_path: Path, tone_bundle: Path) -> None:
         listener.send_signal(signal.SIGHUP)
     goes_on(tmp_path)
     listener.terminate()
-    assert listener.wait(timeout=20) == 0
+    assert listener.wait(timeout=60) == 0
     assert types(tmp_path)[-1] == "end"
 
 
@@ -83,4 +83,4 @@ def test_after_nohup_the_terminal_may_go_away(tmp_path: Path, tone_bundle: Path)
     os.close(master)
     goes_on(tmp_path)
     listener.terminate()
-    assert listener.wait(timeout=20) == 0
+    assert listener.wait(timeout=60) == 0

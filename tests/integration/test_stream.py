@@ -147,6 +147,10 @@ class Running:
         wait_for(lambda: state in self.states()[self._seen :], seconds, f"{state}, not {self.states()}")
         self._seen = self.states().index(state, self._seen) + 1
 
+    def from_now(self) -> None:
+        """States until now are none that is waited for."""
+        self._seen = len(self.states())
+
     def heard(self, seconds: float) -> None:
         [supervisor] = self.loop.supervisors
         enough = supervisor.account.totals.heard + seconds
@@ -178,6 +182,7 @@ def test_an_ffmpeg_that_freezes_is_replaced(tone_bundle: Path) -> None:
     with radio() as station, Running(tone_bundle, type="stream", url=station.url) as running:
         running.heard(1.0)
         first = running.capture
+        running.from_now()
         frozen = time.monotonic()
         os.kill(first.pid, signal.SIGSTOP)
         running.becomes("stalled")
@@ -186,7 +191,7 @@ def test_an_ffmpeg_that_freezes_is_replaced(tone_bundle: Path) -> None:
         lasted = time.monotonic() - frozen
         assert running.capture.pid != first.pid
         assert station.requests == 2
-    [gap] = running.notes.gaps
+    gap = max(running.notes.gaps, key=lambda gap: gap.duration)  # a busy machine may have others
     assert gap.cause == "stalled"
     assert 2.0 < gap.duration < lasted
     with pytest.raises(ProcessLookupError):
@@ -197,6 +202,7 @@ def test_an_ffmpeg_that_is_killed_is_replaced(tone_bundle: Path) -> None:
     patient = {"stall_after": 15, "reopen_after": 30}  # a machine that is busy elsewhere is no stall
     with radio() as station, Running(tone_bundle, type="stream", url=station.url, **patient) as running:
         running.heard(1.0)
+        running.from_now()
         os.kill(running.capture.pid, signal.SIGKILL)
         running.becomes("lost")
         running.becomes("listening")
@@ -208,6 +214,7 @@ def test_an_ffmpeg_that_is_killed_is_replaced(tone_bundle: Path) -> None:
 def test_a_station_that_changes_its_rate_when_it_returns(tone_bundle: Path) -> None:
     with radio(rate=96_000) as station, Running(tone_bundle, type="stream", url=station.url) as running:
         running.heard(1.0)
+        running.from_now()
         station.hang_up.set()
         running.becomes("lost")
         station.rate = 44_100
@@ -402,12 +409,14 @@ def test_a_camera_without_sound_is_told_in_our_words(tmp_path: Path) -> None:
 
 def test_a_stream_is_heard_from_its_first_sample_and_begins_without_a_gap(tone_bundle: Path) -> None:
     with radio() as station, Running(tone_bundle, type="stream", url=station.url) as running:
+        wait_for(lambda: station.requests, 30, "ffmpeg asks for it")
         began = time.monotonic()
         running.becomes("listening")
         time.sleep(5)
-        lasted = time.monotonic() - began
-    [supervisor] = running.loop.supervisors
+        [supervisor] = running.loop.supervisors
+        totals = supervisor.account.totals
+        what = "what came while ffmpeg looked into the stream is not lost"
+        wait_for(lambda: totals.heard > time.monotonic() - began - 1.0, 15, what)
     assert running.notes.gaps == []
-    assert supervisor.account.totals.heard > lasted - 1.0, "what came while ffmpeg looked into the stream is not lost"
     new = next(event for event in running.notes.told if event.type == "new")
     assert new.latency_ms < 3_000
