@@ -11,8 +11,10 @@ class Label(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1, description="display name, AudioSet's where the class is AudioSet's")
-    id: str = Field(min_length=1, description="AudioSet id, or the slug of a class of one's own")
+    name: str = Field(
+        min_length=1, max_length=500, description="display name, AudioSet's where the class is AudioSet's"
+    )
+    id: str = Field(min_length=1, max_length=500, description="AudioSet id, or the slug of a class of one's own")
 
 
 def slug(name: str) -> str:

@@ -98,7 +98,7 @@ def _keys_at(model: type[BaseModel], path: list[int | str]) -> set[str]:
 
 def _tag(model: type[BaseModel]) -> object:
     field = model.model_fields.get("type") or model.model_fields.get("shape")
-    return field.default if field else None
+    return next(iter(get_args(field.annotation)), None) if field else None
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

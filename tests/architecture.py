@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS: dict[str, list[tuple[str, ...]]] = {
     "asit_edge": [
         ("errors", "labels", "validation", "backoff"),
-        ("host",),
+        ("host", "yaml_text"),
         ("config",),
         ("audio",),
         ("audio.sources",),
@@ -70,8 +70,13 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imported(file: Path) -> Iterator[str]:
+@cache
+def imported(file: Path) -> tuple[str, ...]:
     """The dotted names that a file imports, wherever in the file: also late, and for types only."""
+    return tuple(_imported(file))
+
+
+def _imported(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)

@@ -3,12 +3,13 @@
 import json
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
 from asit_edge.deliver.sinks.base import Refused, Unavailable
 from asit_edge.deliver.sinks.command import run_for
+from asit_edge.errors import readable
 from asit_edge.messages.event import Event
 from asit_edge.messages.lines import describe
 from asit_edge.messages.report import Gap, Status
@@ -38,8 +39,13 @@ class Follower:
         command: Sequence[str] = (),
         as_json: bool = False,
         count: int | None = None,
+        soon: Callable[[Callable[[], None]], object] = lambda errand: errand(),
     ) -> None:
-        """`command` is run for each event, with its JSON on standard input; `count` events are enough."""
+        """`command` is run for each event, with its JSON on standard input; `count` events are enough.
+
+        `soon` runs it, or has it run: what comes from the broker does not wait for a program that is slow.
+        """
+        self._soon = soon
         self._wanted, self._out = wanted, out
         self._command, self._as_json, self._left = command, as_json, count
         self.enough = threading.Event()
@@ -47,16 +53,19 @@ class Follower:
     def on_event(self, event: Event) -> None:
         if self.enough.is_set() or not self._wanted.wants(event):
             return
-        self._print(event.to_json() if self._as_json else describe(event))
+        self._print(event.to_json() if self._as_json else readable(describe(event)))
         if self._command:
-            try:
-                run_for(event.to_json(), self._command, None)
-            except (Refused, Unavailable) as problem:
-                _note(str(problem))
+            self._soon(lambda: self._run(event))
         if self._left is not None:
             self._left -= 1
             if self._left <= 0:
                 self.enough.set()
+
+    def _run(self, event: Event) -> None:
+        try:
+            run_for(event.to_json(), self._command, None)
+        except (Refused, Unavailable) as problem:
+            _note(str(problem))
 
     def on_gap(self, gap: Gap) -> None:
         if self._as_json:
@@ -76,4 +85,4 @@ class Follower:
 
 
 def _note(text: str) -> None:
-    print(f"asit-edge: {text}", file=sys.stderr, flush=True)
+    print(f"asit-edge: {readable(text)}", file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """What several commands have in common: options, the settings that they lead to, signals to stop."""
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -22,11 +23,25 @@ ModelOption = Annotated[
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that is set when this process is asked to end."""
+    """An event that is set when this process is asked to end, or when the terminal that it belongs to goes away.
+
+    Without a terminal (a service), and after `nohup`, a SIGHUP means nothing.
+    """
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        stops = _has_terminal()
+        signal.signal(signal.SIGHUP, lambda *_: stopping.set() if stops else None)
     return stopping
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def load_settings(config: Path | None, model: Path | None) -> Config:

@@ -11,9 +11,16 @@ import typer
 from asit_edge.cli.options import ConfigOption, stop_on_signals
 from asit_edge.config.file import load_config
 from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.host.errands import Errands
 
 FIRST_ATTEMPT = 15.0
 """Seconds that the first connection may take."""
+
+MOST_WAITING = 1_000
+"""Events that wait for the program of `--exec` at most."""
+
+LAST_RUN = 1.0
+"""Seconds that the program gets when this is to end."""
 
 
 def subscribe(
@@ -53,7 +60,8 @@ def subscribe(
         raise WrongUse(f"--exec: no program {arguments[0]!r} that can be executed")
     stopping = stop_on_signals()
     wanted = Filter(frozenset(one.casefold() for one in label or []), min_score)
-    follower = Follower(wanted, sys.stdout, command=arguments, as_json=as_json, count=count)
+    errands = Errands("--exec", MOST_WAITING, "the program is slower than events come")
+    follower = Follower(wanted, sys.stdout, command=arguments, as_json=as_json, count=count, soon=errands.do)
     client = Client(
         mqtt,
         client_id=client_id,
@@ -70,3 +78,6 @@ def subscribe(
             raise AsitEdgeError(client.problem or "no connection to the broker")
         while not stopping.is_set() and not follower.enough.is_set():
             client.wait(0.1)
+    while errands.waiting and not stopping.is_set():
+        stopping.wait(0.05)
+    errands.stop(LAST_RUN if stopping.is_set() else 0)

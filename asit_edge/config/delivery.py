@@ -8,8 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from asit_edge.config.secrets import read_secret
-from asit_edge.config.section import File, Name, Section
+from asit_edge.config.section import File, Name, NewFile, Section
 from asit_edge.host.directories import state_directory
+
+MQTT_TEXT = 16_000
+"""Characters of a text in MQTT, which has room for 65,535 bytes."""
+
+TOPIC = r"^[^+#/\s]+(/[^+#/\s]+)*$"
 
 
 class Tls(Section):
@@ -38,10 +43,10 @@ class Mqtt(Section):
     port: int | None = Field(None, ge=1, le=65_535, description="null: 1883 or 8883 (TLS); websockets: 80 or 443 (TLS)")
     transport: Literal["tcp", "websockets"] = "tcp"
     path: str = Field("/mqtt", pattern=r"^/\S*$", description="of the broker's websocket")
-    username: str | None = None
+    username: str | None = Field(None, max_length=MQTT_TEXT)
     password_file: File | None = Field(None, description="or the environment's ASIT_EDGE_MQTT_PASSWORD")
-    client_id: str | None = Field(None, min_length=1, description="null: asit-edge-<device>")
-    prefix: str = Field("asit", pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$", description="first part of every topic")
+    client_id: str | None = Field(None, min_length=1, max_length=MQTT_TEXT, description="null: asit-edge-<device>")
+    prefix: str = Field("asit", max_length=1_000, pattern=TOPIC, description="first part of every topic")
     keepalive: int = Field(30, ge=5, le=3_600, description="seconds")
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     expiry: int = Field(
@@ -81,7 +86,7 @@ class HomeAssistant(Section):
     """Discovery: entities appear in Home Assistant without configuration there."""
 
     discovery: bool = True
-    prefix: str = Field("homeassistant", pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$", description="as set in Home Assistant")
+    prefix: str = Field("homeassistant", max_length=1_000, pattern=TOPIC, description="as set in Home Assistant")
 
 
 class _Filtered(Section):
@@ -118,7 +123,7 @@ class FileSink(_Filtered):
 
     type: Literal["file"]
     name: Name = "file"
-    path: File
+    path: NewFile
     max_mb: float = Field(100.0, gt=0, description="then it becomes <path>.1 and a new one begins")
 
 
@@ -128,7 +133,7 @@ SinkSettings = Annotated[WebhookSink | CommandSink | FileSink, Field(discriminat
 class StoreSettings(Section):
     """Where events are kept until the broker has them, and after."""
 
-    path: File | None = Field(None, description="null: events.db in the state directory")
+    path: NewFile | None = Field(None, description="null: events.db in the state directory")
     keep: int = Field(100_000, ge=100, description="events; beyond it the oldest are dropped, and that is said")
     max_days: float | None = Field(None, gt=0, description="older events are dropped; null: however old")
     max_mb: float = Field(500.0, ge=1, description="size of the file beyond which the oldest are dropped")

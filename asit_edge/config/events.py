@@ -4,27 +4,27 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from asit_edge.config.section import Name, Section
+from asit_edge.config.section import Name, Seconds, Section
 
 
 class LabelSettings(Section):
     """What differs for one label; null keeps what `events` says."""
 
-    on_threshold: float | None = Field(None, gt=0, lt=1)
+    on_threshold: float | None = Field(None, ge=0.001, le=0.999)
     off_threshold: float | None = Field(None, gt=0, lt=1)
-    min_duration: float | None = Field(None, ge=0)
-    merge_gap: float | None = Field(None, ge=0)
-    cooldown: float | None = Field(None, ge=0)
-    max_duration: float | None = Field(None, ge=0)
+    min_duration: Seconds | None = None
+    merge_gap: Seconds | None = None
+    cooldown: Seconds | None = None
+    max_duration: Seconds | None = None
 
 
 class SourceEvents(Section):
     """What differs for one source; null, and labels that are left out, keep what `events` says."""
 
-    min_duration: float | None = Field(None, ge=0)
-    merge_gap: float | None = Field(None, ge=0)
-    cooldown: float | None = Field(None, ge=0)
-    max_duration: float | None = Field(None, ge=0)
+    min_duration: Seconds | None = None
+    merge_gap: Seconds | None = None
+    cooldown: Seconds | None = None
+    max_duration: Seconds | None = None
     only: list[str] | None = None
     labels: dict[str, LabelSettings] = Field(default_factory=dict)
 
@@ -52,11 +52,11 @@ class Events(Section):
     """When scores become events. Durations in seconds."""
 
     interval: float | None = Field(None, gt=0, le=10, description="between decisions; null: the model's own")
-    min_duration: float = Field(0.0, ge=0)
-    merge_gap: float = Field(1.0, ge=0)
-    cooldown: float = Field(0.0, ge=0)
-    max_duration: float = Field(0.0, ge=0, description="a longer event ends and goes on as another; 0: no limit")
-    update_every: float = Field(5.0, ge=0, description="0: no updates")
+    min_duration: Seconds = 0.0
+    merge_gap: Seconds = 1.0
+    cooldown: Seconds = 0.0
+    max_duration: Seconds = Field(0.0, description="a longer event ends and goes on as another; 0: no limit")
+    update_every: Seconds = Field(5.0, description="0: no updates")
     only: list[str] | None = Field(None, description="labels to report; null: all of the model's")
     labels: dict[str, LabelSettings] = Field(default_factory=dict)
     parents: dict[str, str] = Field(

@@ -1,8 +1,6 @@
 """Reads config.yaml: an error names file, line and key."""
 
 import codecs
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +8,16 @@ import yaml
 from pydantic import ValidationError
 
 from asit_edge.config.root import Config
-from asit_edge.errors import WrongUse, one_line
+from asit_edge.errors import WrongUse
 from asit_edge.validation import explain
+from asit_edge.yaml_text import PlainLoader, Unreadable, read_yaml
 
 SYSTEM_CONFIG = Path("/etc/asit-edge/config.yaml")
 
+MOST = 1 << 20
+"""Bytes of a configuration."""
+
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a word is a word and a time is a time: No, on, 22:00 and 0123 are texts, as in YAML 1.2."""
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _kind, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F]+", list("-+0123456789")),
-    (
-        "float",
-        r"[-+]?(?:(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))"
-        r"|\.(?:nan|NaN|NAN)",
-        list("-+0123456789."),
-    ),
-    ("merge", r"<<", ["<"]),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
 def load_config(path: Path | None) -> Config:
@@ -47,11 +29,8 @@ def load_config(path: Path | None) -> Config:
         if not SYSTEM_CONFIG.is_file():
             return Config()
         path = SYSTEM_CONFIG
-    text = _read(path)
     try:
-        root = yaml.compose(text, Loader=_Loader)
-        _refuse_repeated_keys(path, root)
-        values = yaml.load(text, Loader=_Loader)
+        root, values = read_yaml(_read(path), PlainLoader)
         if values is None:
             return Config()
         if not isinstance(values, dict):
@@ -59,10 +38,8 @@ def load_config(path: Path | None) -> Config:
                 f"{path}: must be a mapping of keys to values, like the config.yaml that comes with asit-edge"
             )
         return Config.model_validate(values)
-    except yaml.YAMLError as error:
-        raise WrongUse(f"{path}{_what_is_wrong(error)}") from None
-    except RecursionError:
-        raise WrongUse(f"{path}: is nested too deeply for a configuration") from None
+    except Unreadable as error:
+        raise WrongUse(error.of(path)) from None
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         node, line = _find(root, problem["loc"])
@@ -71,58 +48,20 @@ def load_config(path: Path | None) -> Config:
 
 def _read(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MOST + 1)
     except OSError as error:
         raise WrongUse(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError:  # a NUL in the name
+        raise WrongUse(f"{path}: no file can have such a name") from None
+    if len(content) > MOST:
+        raise WrongUse(f"{path}: is larger than {MOST >> 20} MB, which no configuration is; is it the right file?")
     mark = next((mark for mark in _MARKS if content.startswith(mark)), b"")
     try:
         return content[len(mark) :].decode(_MARKS.get(mark, "utf-8"))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise WrongUse(f"{path}:{line}: has a character that is not UTF-8; save the file as UTF-8") from None
-
-
-def _what_is_wrong(error: yaml.YAMLError) -> str:
-    """Line and problem. Never the line itself, as it may have a secret in it."""
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        if isinstance(error, yaml.reader.ReaderError):
-            return f": has a character that YAML does not allow (number {error.character})"
-        return ": not valid YAML"
-    problem = one_line(error.problem or error.context)
-    if "'\\t'" in problem:
-        problem = "a tab; YAML is indented with spaces"
-    if tag := re.search(r"constructor for the tag '(!\S*)'", problem):
-        problem = f"{tag[1]} is not known here; secrets can be in files (password_file) or the environment (${{NAME}})"
-    return f":{error.problem_mark.line + 1}: not valid YAML ({problem})"
-
-
-def _refuse_repeated_keys(path: Path, root: yaml.Node | None) -> None:
-    """YAML would silently take the last one."""
-    for mapping in _mappings(root):
-        lines: dict[str, int] = {}
-        for key, _ in mapping.value:
-            line = key.start_mark.line + 1
-            if key.value in lines and key.tag != "tag:yaml.org,2002:merge":
-                raise WrongUse(
-                    f"{path}:{line}: key {key.value!r} is there twice, first on line {lines[key.value]}; put what "
-                    "belongs to it together, or leave one out"
-                )
-            if isinstance(key.value, str):
-                lines[key.value] = line
-
-
-def _mappings(root: yaml.Node | None) -> Iterator[yaml.MappingNode]:
-    waiting, seen = [root], set[int]()
-    while waiting:
-        node = waiting.pop()
-        if node is None or id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            yield node
-            waiting += [value for _, value in node.value]
-        elif isinstance(node, yaml.SequenceNode):
-            waiting += node.value
 
 
 def _find(node: Any, location: tuple[int | str, ...]) -> tuple[Any, int]:

@@ -4,7 +4,7 @@ import codecs
 import os
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus
 
 from asit_edge.errors import WrongUse
 
@@ -95,8 +95,7 @@ def without_secrets(text: str, url: str) -> str:
     """A text of another program about an address, with nothing of it but the host."""
     host = host_of(url)
     _, user, rest = _parts(url)
-    split = urlsplit(f"x://{rest}") if not unclear(url) else None
-    query = split.query if split else ""
+    query = "" if unclear(url) else rest.partition("#")[0].partition("?")[2]
     parts = [url, *user.split(":", 1), user, query, *(value for _, value in parse_qsl(query, keep_blank_values=True))]
     parts += [part for pair in query.split("&") for part in pair.split("=", 1)[1:]]
     parts += [unquote(part) for part in parts] + [unquote_plus(part) for part in parts]

@@ -6,21 +6,26 @@ The listening loop calls this and nothing else; no call waits for a network, and
 import logging
 import queue
 import random
+import socket
 import threading
 import time
 from typing import NamedTuple
 
 from asit_edge.audio.clock import iso
 from asit_edge.config.root import Config
+from asit_edge.deliver.incoming import Incoming
+from asit_edge.deliver.namesakes import Namesakes
 from asit_edge.deliver.reported import reported, starting_state
 from asit_edge.deliver.routes import routes
+from asit_edge.deliver.sinks.base import MQTT
 from asit_edge.deliver.sinks.mqtt import MqttSink
 from asit_edge.deliver.sinks.opening import open_worker
 from asit_edge.deliver.sinks.worker import Worker
+from asit_edge.host.identity import identify
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import CommandError, Gap, Health, Level, Status
+from asit_edge.messages.report import Gap, Health, Level, Status
 from asit_edge.model.bundle import Manifest
-from asit_edge.mqtt.commands import Command, read_message
+from asit_edge.mqtt.commands import Command
 from asit_edge.mqtt.connection import Message
 from asit_edge.mqtt.topics import Topics
 from asit_edge.store.store import Store
@@ -44,24 +49,29 @@ class Delivery:
 
     def __init__(self, config: Config, manifest: Manifest) -> None:
         """Raises AsitEdgeError or WrongUse if the store is not ours or something in the configuration is unusable."""
-        self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._config = config
         self._topics = Topics(config.mqtt.prefix, config.device_name)
         self._sources = [source.name for source in config.sources]
         self._reported = reported(config, manifest)
+        self._incoming = Incoming(self._topics, self._sources, self._reported.names)
+        self.commands: queue.SimpleQueue[Command] = self._incoming.commands
         self._model = f"{manifest.name} {manifest.version}"
         bounds = config.store
         self._store = Store(bounds.effective_path, bounds.keep, bounds.max_days, bounds.max_mb, sinks=routes(config))
         self._workers: list[Worker] = [open_worker(sink, self._store) for sink in config.sinks]
         self._birth_topic = f"{config.home_assistant.prefix}/status"
+        self._namesakes: Namesakes | None = None
         self._mqtt: MqttSink | None = None
         if config.mqtt.host is not None:
             birth = [self._birth_topic] if config.home_assistant.discovery else []
+            identity = identify(bounds.effective_path.with_name(f"{bounds.effective_path.name}.identity"))
+            host, since = socket.gethostname(), iso(time.time())
+            self._namesakes = Namesakes(self._topics, identity, self._store.retained(), host, since)
             self._mqtt = MqttSink(
                 config.mqtt,
                 self._topics,
                 self._store,
-                subscriptions=[self._topics.commands, *birth],
+                subscriptions=[self._topics.commands, *birth, *self._namesakes.subscriptions],
                 on_message=self._on_message,
             )
         self._health = ""
@@ -70,13 +80,17 @@ class Delivery:
 
     def start(self) -> None:
         """Shows the state that is true before anything is heard, and begins to deliver."""
-        if self._mqtt:
+        if self._mqtt and self._namesakes:
             now = iso(time.time())
-            for topic, payload in starting_state(self._config, self._topics, self._reported, self._model, now):
+            states = list(starting_state(self._config, self._topics, self._reported, self._model, now))
+            # Online once it is known what the sources do: what an earlier run left at the broker is not true any more.
+            states.insert(len(self._sources), (self._topics.available, "online"))
+            for topic, payload in states:
                 self._mqtt.set_state(topic, payload)
+            self._mqtt.set_state(self._topics.identity, self._namesakes.own)
         self._show_health()
         if self._mqtt:
-            self._mqtt.clear_old_topics()
+            self._clear_old_topics()
             self._mqtt.start()
         for worker in self._workers:
             worker.start()
@@ -139,6 +153,12 @@ class Delivery:
         self._store.close()
         return remains
 
+    def _clear_old_topics(self) -> None:
+        """Once it is known which are ours."""
+        leftovers = self._namesakes.leftovers() if self._namesakes else None
+        if self._mqtt and leftovers is not None:
+            self._mqtt.clear_old_topics(leftovers)
+
     def _wake(self) -> None:
         if self._mqtt:
             self._mqtt.wake()
@@ -152,11 +172,14 @@ class Delivery:
     def _tend(self) -> None:
         while not self._stopping.wait(TEND_SECONDS):
             self._store.tend()
+            if MQTT in self._store.grant_wishes() and self._mqtt:
+                self._mqtt.begin_anew()
             self._show_health()
 
     def _show_health(self) -> None:
         denied = self._mqtt.refusal if self._mqtt else None
-        problems = [self._store.problem, denied, *(worker.problem for worker in self._workers)]
+        namesake = self._namesakes.problem(time.monotonic()) if self._namesakes else None
+        problems = [self._store.problem, denied, namesake, *(worker.problem for worker in self._workers)]
         health = Health(
             schema=1,
             device=self._topics.device,
@@ -173,16 +196,15 @@ class Delivery:
 
     def _on_message(self, message: Message) -> None:
         assert self._mqtt is not None
+        assert self._namesakes is not None
         if message.topic == self._birth_topic:
             if message.payload == b"online" and not message.retained:
                 timer = threading.Timer(random.uniform(0, BIRTH_DELAY), self._mqtt.resend_state)
                 timer.daemon = True
                 timer.start()
             return
-        command = read_message(message, self._topics, self._sources, self._reported.names)
-        if isinstance(command, CommandError):
-            log.warning("command %s refused: %s", message.topic, command.error)
-            self._mqtt.publish(self._topics.error(command.source), command.to_json())
-        elif command is not None:
-            log.info("command %s: %s", message.topic, command.value)
-            self.commands.put(command)
+        if self._namesakes.take(message.topic, message.payload, time.monotonic()):
+            self._mqtt.set_state(self._topics.identity, self._namesakes.own)
+        self._clear_old_topics()
+        if (answer := self._incoming.take(message)) is not None:
+            self._mqtt.publish(self._topics.error(answer.source), answer.to_json())

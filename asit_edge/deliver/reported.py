@@ -47,10 +47,14 @@ def reported(config: Config, manifest: Manifest) -> Reported:
 def starting_state(
     config: Config, topics: Topics, known: Reported, model: str, since: str
 ) -> Iterator[tuple[str, str]]:
-    """Topics and payloads that are true before anything is heard; `model` names it, `since` is ISO 8601."""
-    for source, thresholds in known.thresholds.items():
+    """Topics and payloads that are true before anything is heard; `model` names it, `since` is ISO 8601.
+
+    What each source does comes first.
+    """
+    for source in known.thresholds:
         status = Status(schema=1, device=topics.device, source=source, state="starting", since=since)
         yield topics.status(source), status.to_json()
+    for source, thresholds in known.thresholds.items():
         for label, threshold in thresholds.items():
             yield topics.sound(source, label), "OFF"
             yield topics.threshold(source, label), f"{threshold:g}"

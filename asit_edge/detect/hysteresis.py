@@ -68,5 +68,4 @@ class Hysteresis:
         if not self._counts:
             return None
         self._blocked_until = offset + self.settings.cooldown
-        self._counts = False
         return offset

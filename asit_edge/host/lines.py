@@ -4,6 +4,7 @@ A pipe that nobody reads is full after 64 KB, and then a write does not return. 
 thread of its own writes them, and what does not fit is dropped, counted, and said.
 """
 
+import errno
 import logging
 import os
 import threading
@@ -49,7 +50,7 @@ class Lines:
         if self._dropping and not dropping and self._telling:
             log.warning("%s: nobody reads it any more; what does not fit is dropped there", self._name)
         if gone:
-            raise BrokenPipeError
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         return len(text)
 
     def flush(self) -> None:

@@ -4,6 +4,7 @@
 """
 
 import queue
+from collections.abc import Mapping
 from typing import Protocol
 
 from asit_edge.messages.event import Event
@@ -30,3 +31,11 @@ class Announcer(Protocol):
     def threshold(self, source: str, label: str, on: float) -> None:
         """From now on events of this label (its display name) begin at that score: announced once it is applied."""
         ...
+
+
+class Notes(Protocol):
+    """Until when sources were heard, in epoch seconds, by this run or the one before: `LastHeard` keeps it."""
+
+    def last(self, source: str) -> float | None: ...
+
+    def note(self, times: Mapping[str, float]) -> None: ...

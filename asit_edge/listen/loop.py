@@ -16,10 +16,9 @@ from asit_edge.config.root import Config
 from asit_edge.config.sources import FileSource
 from asit_edge.detect.class_settings import class_settings, label_index
 from asit_edge.detect.fusion import Fusion
-from asit_edge.detect.pipeline import Pipeline, decide
+from asit_edge.detect.pipeline import Pipeline, Skimming, decide
 from asit_edge.detect.quiet_hours import QuietTimes
-from asit_edge.listen.announcer import Announcer
-from asit_edge.listen.last_heard import LastHeard
+from asit_edge.listen.announcer import Announcer, Notes
 from asit_edge.listen.load import Load
 from asit_edge.listen.reporter import Output, Reporter
 from asit_edge.listen.supervision.facts import Changed, Missed
@@ -67,7 +66,7 @@ class ListeningLoop:
         out: Output,
         clock: Clock,
         attempt: Callable[[Source], Attempt] = Attempt,
-        last_heard: LastHeard | None = None,
+        last_heard: Notes | None = None,
     ) -> None:
         """`sources` in the order of `config.sources`; `last_heard` is what the run before has left.
 
@@ -78,7 +77,8 @@ class ListeningLoop:
         self._announcer = announcer
         self._time = clock
         self._last_heard, self._noted_at = last_heard, clock.steady()
-        self._load = Load(clock.steady())
+        skims = isinstance(model.classifier, Skimming) and model.classifier.most_skimmed > 0
+        self._load = Load(clock.steady(), can_decide_less=skims)
         self._looked_at = -QUIET_EVERY
         fusion = Fusion(config.events.same_room, config.events.same_within, rate)
         self._reporter = Reporter(config.device_name, manifest, fusion, announcer, out)

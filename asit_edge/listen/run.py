@@ -1,19 +1,21 @@
 """What `asit-edge listen` does, from the configuration to the last event delivered."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 
 from asit_edge.assembly import load_model, open_source
 from asit_edge.audio.clock import SystemClock
 from asit_edge.config.root import Config
-from asit_edge.deliver.delivery import Delivery
+from asit_edge.deliver.delivery import Delivery, Remains
 from asit_edge.errors import AsitEdgeError
 from asit_edge.host.systemd import Systemd
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
 from asit_edge.listen.reporter import Output
 from asit_edge.listen.unfinished import end_unfinished
+from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,9 @@ IDLE = 0.02
 
 DRAIN_SECONDS = 5.0
 """How long the broker gets, when listening ends, to take what is still waiting."""
+
+LONGEST_STOP = 18.0
+"""After so many seconds the listener ends, whatever does not; the unit for systemd gives it 20."""
 
 
 def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Callable[[float], object]) -> None:
@@ -37,7 +42,8 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     delivery = Delivery(config, model.manifest)
     systemd = Systemd()
     last_heard = LastHeard(config.store.effective_path.with_name("heard.json"))
-    loop = ListeningLoop(config, model, sources, delivery, out, SystemClock(), last_heard=last_heard)
+    announcer, notes = UnhurriedAnnouncer(delivery, out), UnhurriedNotes(last_heard)
+    loop = ListeningLoop(config, model, sources, announcer, out, SystemClock(), last_heard=notes)
     delivery.start()
     end_unfinished(delivery, last_heard.last, time.time(), out)
     loop.start()
@@ -46,11 +52,15 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         while not loop.over and not stopping():
             if not loop.tick():
                 rest(IDLE)
+            announcer.check()
             systemd.watch(loop.progress, loop.summary)
     finally:
+        latest = time.monotonic() + LONGEST_STOP
         systemd.stopping()
         loop.stop()
-        remains = delivery.stop(DRAIN_SECONDS)
+        announcer.stop(DRAIN_SECONDS)
+        notes.stop(1.0)
+        remains = _stopped(delivery, latest)
     if loop.broken:
         raise AsitEdgeError(loop.broken)
     if remains.waiting:
@@ -58,3 +68,14 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         if not stopping():
             raise AsitEdgeError(f"{remains.problem}; {message}" if remains.problem else message)
         log.warning("%s", message)
+
+
+def _stopped(delivery: Delivery, latest: float) -> Remains:
+    """Stops it, also where the disk of its store hangs. Raises AsitEdgeError if it does, at `latest` (monotonic)."""
+    found: list[Remains] = []
+    thread = threading.Thread(target=lambda: found.append(delivery.stop(DRAIN_SECONDS)), name="stop", daemon=True)
+    thread.start()
+    thread.join(max(latest - time.monotonic(), 0.0))
+    if not found:
+        raise AsitEdgeError("the disk of the event store hangs; what it has not taken is lost")
+    return found[0]

@@ -74,3 +74,20 @@ class Health(BaseModel):
     def to_json(self) -> str:
         """One line, the fields always in the same order."""
         return self.model_dump_json(by_alias=True)
+
+
+class DeviceIdentity(BaseModel):
+    """Who listens under a device's name: one of this device's runs, or another device."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    device: str
+    identity: str = Field(description="of the device: random, the same for as long as it keeps its state directory")
+    run: str = Field(description="of this run of the listener: random")
+    host: str = Field(description="its host name")
+    since: str = Field(description="start of the run, ISO 8601 with milliseconds and Z")
+
+    def to_json(self) -> str:
+        """One line, the fields always in the same order."""
+        return self.model_dump_json(by_alias=True)

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from asit_edge.config.root import Config
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import CommandError, Gap, Health, Level, Status
+from asit_edge.messages.report import CommandError, DeviceIdentity, Gap, Health, Level, Status
 from asit_edge.model.bundle import Manifest
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -18,6 +18,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "level": Level,
     "health": Health,
     "error": CommandError,
+    "identity": DeviceIdentity,
 }
 """What there is a contract for: MQTT payloads, `bundle.yaml` and `config.yaml`."""
 

@@ -5,21 +5,32 @@ file's SHA-256 is compared with the manifest at load, so that a half-copied bund
 """
 
 import hashlib
+import os
+from collections import Counter
 from importlib.resources import files
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from asit_edge.errors import AsitEdgeError, WrongUse, one_line
+from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.labels import Label, slug
 from asit_edge.model.frontend import FrontEnd
 from asit_edge.model.variant import Precision, Variant
 from asit_edge.validation import explain
+from asit_edge.yaml_text import Unreadable, read_yaml
 
 MANIFEST = "bundle.yaml"
 MODEL = "model.onnx"
+MOST_MANIFEST = 1 << 22
+"""Bytes of a manifest."""
+MOST_FRAMES = 20_000
+"""Frames of a window or a chunk, and between windows: some minutes."""
+MOST_CACHED = 1 << 26
+"""Numbers in all caches of a stream."""
+NAME_BYTES = 255
 DEFAULT = "asit-stream-tiny"
 """Name of the bundle that is used where none is named."""
 EMBEDDING = "embedding"
@@ -64,8 +75,10 @@ class WindowModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     shape: Literal["window"] = "window"
-    frames: int = Field(gt=0, description="length of the window in frames")
-    interval: int = Field(gt=0, description="frames between windows, unless the configuration says otherwise")
+    frames: int = Field(gt=0, le=MOST_FRAMES, description="length of the window in frames")
+    interval: int = Field(
+        gt=0, le=MOST_FRAMES, description="frames between windows, unless the configuration says otherwise"
+    )
     steps: int = Field(1, gt=0, description="decisions a window; more than one fixes the interval")
 
     @model_validator(mode="after")
@@ -86,7 +99,7 @@ class StreamModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     shape: Literal["stream"] = "stream"
-    frames: int = Field(gt=0, description="length of a chunk in frames")
+    frames: int = Field(gt=0, le=MOST_FRAMES, description="length of a chunk in frames")
     steps: int = Field(gt=0, description="decisions a chunk; frames is a multiple of it")
     embedding: int | None = Field(None, gt=0, description="numbers of a chunk's embedding; none: the model gives none")
     caches: dict[str, list[int]] = Field(min_length=1, description="shape of each cache, without the batch")
@@ -97,6 +110,8 @@ class StreamModel(BaseModel):
             raise ValueError(f"frames ({self.frames}) must be a multiple of steps ({self.steps})")
         if wrong := [name for name, shape in self.caches.items() if not shape or min(shape) < 0]:
             raise ValueError(f"caches.{wrong[0]}: a shape is a list of sizes, got {self.caches[wrong[0]]}")
+        if sum(prod(shape) for shape in self.caches.values()) > MOST_CACHED:
+            raise ValueError(f"caches: more than {MOST_CACHED:,} numbers are too many to keep of each stream")
         return self
 
 
@@ -131,10 +146,10 @@ class Manifest(BaseModel):
         if isinstance(self.model, StreamModel) and INITIAL not in self.files:
             raise ValueError(f"files must list {INITIAL}: a stream model begins with it")
         for name in self.files:
-            if Path(name).name != name:
+            if Path(name).name != name or len(name.encode()) > NAME_BYTES:
                 raise ValueError(f"files: {name!r} is not a plain file name")
-        names = [label.name for label in self.labels]
-        twice = {name for name in names if sum(slug(name) == slug(other) for other in names) > 1}
+        slugs = Counter(slug(label.name) for label in self.labels)
+        twice = {label.name for label in self.labels if slugs[slug(label.name)] > 1}
         if twice:
             raise ValueError(f"labels that are not told apart: {', '.join(sorted(twice))}")
         return self
@@ -194,7 +209,7 @@ def find_bundle(chosen: Path | None = None) -> Path:
     """Where a bundle lies: a directory, or one that comes with the package by its name; None is the default one."""
     if chosen is None:
         return bundled()[DEFAULT]
-    return chosen if chosen.exists() else bundled().get(str(chosen), chosen)
+    return chosen if os.path.exists(chosen) else bundled().get(str(chosen), chosen)
 
 
 def load_bundle(path: Path) -> Bundle:
@@ -203,15 +218,15 @@ def load_bundle(path: Path) -> Bundle:
     Raises WrongUse where there is no bundle, AsitEdgeError where there is one that cannot be trusted.
     """
     manifest_file = path / MANIFEST
-    if not manifest_file.is_file():
+    if not os.path.isfile(manifest_file):  # also of a name that no file can have
         raise WrongUse(
             f"{path}: not a model bundle (no {MANIFEST}); make one with python -m export.bundle, or take one that "
             f"comes with the package: {', '.join(bundled())}"
         )
     try:
-        manifest = Manifest.model_validate(yaml.safe_load(manifest_file.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AsitEdgeError(f"{manifest_file}: not readable as YAML ({one_line(error)})") from None
+        manifest = Manifest.model_validate(read_yaml(_read_manifest(manifest_file))[1])
+    except Unreadable as error:
+        raise AsitEdgeError(error.of(manifest_file)) from None
     except ValidationError as error:
         raise AsitEdgeError(f"{manifest_file}: {explain(error, Manifest)}") from None
     for name, expected in manifest.files.items():
@@ -225,6 +240,21 @@ def load_bundle(path: Path) -> Bundle:
                 "the file is damaged or from another bundle, copy the whole bundle again"
             )
     return Bundle(path, manifest)
+
+
+def _read_manifest(file: Path) -> str:
+    """Raises AsitEdgeError."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(MOST_MANIFEST + 1)
+    except OSError as error:
+        raise AsitEdgeError(f"{file}: cannot be read ({error.strerror})") from None
+    if len(content) > MOST_MANIFEST:
+        raise AsitEdgeError(f"{file}: is larger than {MOST_MANIFEST >> 20} MB, which no manifest is")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise AsitEdgeError(f"{file}: has a character that is not UTF-8; copy the whole bundle again") from None
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

@@ -23,11 +23,11 @@ class FrontEnd(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sample_rate: int = Field(16_000, gt=0, description="Hz")
-    window: int = Field(400, gt=1, description="samples a frame looks at (25 ms)")
-    hop: int = Field(160, gt=0, description="samples between frames (10 ms)")
-    fft: int = Field(512, gt=1, description="FFT length, the window is zero-padded to it")
-    mels: int = Field(128, gt=0, description="mel bins")
+    sample_rate: int = Field(16_000, ge=1_000, le=384_000, description="Hz")
+    window: int = Field(400, gt=1, le=65_536, description="samples a frame looks at (25 ms)")
+    hop: int = Field(160, gt=0, le=65_536, description="samples between frames (10 ms)")
+    fft: int = Field(512, gt=1, le=65_536, description="FFT length, the window is zero-padded to it")
+    mels: int = Field(128, gt=0, le=1_024, description="mel bins")
     low_hz: float = Field(20.0, ge=0)
     high_hz: float = Field(8_000.0, gt=0)
     preemphasis: float = Field(0.97, ge=0, lt=1)

@@ -32,7 +32,10 @@ ANSWER_SECONDS = 5.0
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 LASTING = 10.0
-"""Seconds after which a connection counts as a success, and the next attempt may follow quickly."""
+"""Seconds after which a connection counts as a success."""
+
+WORTHWHILE = 1.0
+"""Seconds after which a connection has been of use, so that the next attempt may follow quickly."""
 
 MANY_BRIEF = 3
 """So many connections in a row that did not last mean that something is wrong."""
@@ -54,6 +57,8 @@ class Limits(NamedTuple):
 
     in_flight: int
     packet_bytes: int | None
+    remembers: bool = False
+    """Whether it has kept our session, and so what it had acknowledged."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,8 @@ class Connection:
         in_flight: int = 20,
         waiting: str = "events wait in the store",
     ) -> None:
-        """`availability` is a topic: we publish `online` on it, and the broker `offline` when we are gone; `waiting`
-        is what happens to messages meanwhile, in words for the user.
+        """`availability` is a topic: the broker publishes `offline` on it when we are gone, so do we when we go; to say
+        `online` is left to others. `waiting` is what happens to messages meanwhile, in words for the user.
 
         Raises WrongUse if certificates or the password cannot be read. Nothing is connected yet.
         """
@@ -203,9 +208,7 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         client.on_publish = lambda _client, _data, mid, reason, _properties: self._callbacks.acknowledged(mid, reason)
         client.on_subscribe = self._on_subscribe
-        client.on_message = lambda _client, _data, message: self._callbacks.message(
-            Message(message.topic, bytes(message.payload), message.retain)
-        )
+        client.on_message = lambda _client, _data, message: _hand_on(message, self._callbacks.message)
         return client
 
     def _connect(self) -> None:
@@ -230,8 +233,6 @@ class Connection:
             if self.up:
                 self._up.clear()
                 self._callbacks.down()
-                if self._brief == 0:
-                    self._backoff.reset()
             if self._falls_back:
                 log.info("MQTT broker %s: does not speak MQTT 5, falling back to 3.1.1", self.where)
                 self._protocol = MQTTProtocolVersion.MQTTv311
@@ -253,7 +254,7 @@ class Connection:
             settings.host or "", settings.effective_port, settings.keepalive, clean_start=clean, properties=properties
         )
 
-    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
+    def _on_connect(self, client: paho.Client, _data: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         self._unanswered.cancel()
         self._explained = True
         if reason.is_failure:
@@ -265,11 +266,10 @@ class Connection:
         self._welcomed = True
         self._up_at = time.monotonic()
         self._report(None)
-        if self._availability:
-            client.publish(self._availability, "online", qos=1, retain=True)
         limits = Limits(
             min(getattr(properties, "ReceiveMaximum", self._in_flight), self._in_flight),
             getattr(properties, "MaximumPacketSize", None),
+            flags.session_present,
         )
         self._up.set()
         self._attempted.set()
@@ -293,9 +293,11 @@ class Connection:
             self._report(problems.closed_early(self._settings))
         if not self.up or self._stopping.is_set():
             return
-        brief = time.monotonic() - self._up_at < LASTING
-        self._brief = self._brief + 1 if brief else 0
-        if reason.value == problems.TAKEN_OVER or self._brief >= MANY_BRIEF:
+        lasted, taken_over = time.monotonic() - self._up_at, reason.value == problems.TAKEN_OVER
+        self._brief = self._brief + 1 if lasted < LASTING else 0
+        if not self._brief or (lasted >= WORTHWHILE and not taken_over):
+            self._backoff.reset()
+        if taken_over or self._brief >= MANY_BRIEF:
             self._report(problems.id_taken(reason, self._client_id))
         elif self._problem is None:
             self._report(f"connection lost ({reason}); {self._waiting}")
@@ -317,6 +319,14 @@ class Connection:
             log.error("%s", problem)
             self._attempted.set()
         self._problem = problem
+
+
+def _hand_on(message: paho.MQTTMessage, take: Callable[[Message], None]) -> None:
+    try:
+        topic = message.topic
+    except UnicodeDecodeError:  # no broker should let such a topic pass, and none of ours is like it
+        return
+    take(Message(topic, bytes(message.payload), message.retain))
 
 
 def _tls_context(settings: Mqtt) -> ssl.SSLContext | None:

@@ -16,6 +16,12 @@ from asit_edge.mqtt.topics import HomeAssistantIds, Topics
 LEVEL_EXPIRES = 30
 """Seconds after which a level that is not sent again is unknown."""
 
+HEARD = {"sound", "event", "level"}
+"""Kinds of entities that mean something only while their source listens: what is not heard is not "clear"."""
+
+LISTENS = "{{ 'online' if value_json is mapping and value_json.state == 'listening' else 'offline' }}"
+"""Of a status. In every other state, and where there is none any more, nothing is known of what sounds."""
+
 
 class Entity(NamedTuple):
     """What Home Assistant shows as one; `source` and `label` are empty where it belongs to none."""
@@ -35,9 +41,6 @@ def discovery(prefix: str, topics: Topics, labels: Mapping[str, Mapping[str, str
     """
     ids = HomeAssistantIds(topics.device)
     shared = {
-        "availability": [
-            {"topic": topics.available, "payload_available": "online", "payload_not_available": "offline"}
-        ],
         "device": {
             "identifiers": [ids.identifier],
             "name": topics.device,
@@ -56,8 +59,18 @@ def discovery(prefix: str, topics: Topics, labels: Mapping[str, Mapping[str, str
             "default_entity_id": ids.entity_id(entity.platform, entity.source, entity.label or entity.kind),
         }
         topic = f"{prefix}/{entity.platform}/{ids.identifier}/{component}/config"
-        configurations[topic] = json.dumps(identity | entity.fields | shared, ensure_ascii=False)
+        availability = {"availability": _availability(topics, entity), "availability_mode": "all"}
+        configurations[topic] = json.dumps(identity | entity.fields | availability | shared, ensure_ascii=False)
     return configurations
+
+
+def _availability(topics: Topics, entity: Entity) -> list[dict[str, str]]:
+    """Where it is said whether an entity means anything: all of it has to be `online`."""
+    states = {"payload_available": "online", "payload_not_available": "offline"}
+    device = {"topic": topics.available, **states}
+    if entity.kind not in HEARD:
+        return [device]
+    return [device, {"topic": topics.status(entity.source), "value_template": LISTENS, **states}]
 
 
 def entities(topics: Topics, labels: Mapping[str, Mapping[str, str]]) -> Iterator[Entity]:

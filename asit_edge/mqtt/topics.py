@@ -24,6 +24,10 @@ def label_slugs(labels: Sequence[Label]) -> dict[str, str]:
     }
 
 
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Of a device or a source."""
+
+
 @dataclass(frozen=True)
 class Topics:
     """The topics of one device."""
@@ -42,6 +46,10 @@ class Topics:
     @property
     def health(self) -> str:
         return f"{self.root}/health"
+
+    @property
+    def identity(self) -> str:
+        return f"{self.root}/identity"
 
     def event(self, source: str) -> str:
         return f"{self.root}/{source}/event"
@@ -75,11 +83,11 @@ class Topics:
         return f"{self.root}/+/set/#"
 
     def parse_command(self, topic: str) -> tuple[str, str] | None:
-        """Source and name of a command's topic; None if it is not one."""
+        """Source and name of a command's topic; None if it is not one, or of what can be no source's name."""
         if not topic.startswith(f"{self.root}/"):
             return None
         source, slash, name = topic[len(self.root) + 1 :].partition("/set/")
-        return (source, name) if slash and source and "/" not in source and name else None
+        return (source, name) if slash and NAME.fullmatch(source) and name else None
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,38 @@
 """How much the store keeps: so many rows, so many days, so many bytes. The oldest go first."""
 
 import sqlite3
+import time
 from typing import NamedTuple
 
-from asit_edge.store.database import highest
+from asit_edge.store.age import Age
 
 SHARE_DROPPED = 0.05
 """Of a table's rows, the oldest, at each look while the file is too large."""
 
 
 class Bounds(NamedTuple):
-    """`keep` counts events, and what waits for each sink; `max_days` and `max_mb` may be None, for no bound."""
+    """`keep` counts events, and what waits for each sink; `age` and `max_mb` may be None, for no bound."""
 
     keep: int
-    max_days: float | None
+    age: Age | None
     max_mb: float | None
 
-    def apply(self, database: sqlite3.Connection, now: float) -> int:
-        """Deletes what is beyond, within the transaction that is open; returns how many undelivered messages that cost.
-
-        `now` in seconds since the epoch.
-        """
+    def apply(self, database: sqlite3.Connection) -> int:
+        """Deletes what is beyond, within the transaction that is open; says how many undelivered messages that cost."""
         dropped = self._by_count(database)
-        if self.max_days is not None:
-            oldest = now - 86_400 * self.max_days
-            database.execute("DELETE FROM event WHERE onset_epoch < ?", (oldest,))
-            dropped += database.execute("DELETE FROM outbox WHERE queued < ?", (oldest,)).rowcount
+        old = self.age.too_old(database, time.time(), time.monotonic()) if self.age else None
+        if old is not None:
+            database.execute("DELETE FROM event WHERE seq <= ?", (old.seq,))
+            dropped += database.execute("DELETE FROM outbox WHERE row <= ?", (old.row,)).rowcount
         if self.max_mb is not None:
             dropped += self._by_size(database, self.max_mb * 1e6)
         return dropped
 
     def _by_count(self, database: sqlite3.Connection) -> int:
-        database.execute("DELETE FROM event WHERE seq <= ?", (highest(database, "event", "seq") - self.keep,))
+        # Numbers may jump, so rows are counted.
+        database.execute(
+            "DELETE FROM event WHERE seq <= (SELECT seq FROM event ORDER BY seq DESC LIMIT 1 OFFSET ?)", (self.keep,)
+        )
         database.execute(
             "DELETE FROM dead_letter WHERE number <= (SELECT max(number) FROM dead_letter) - ?", (self.keep,)
         )

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 2
 
+PATIENCE, LAST_PATIENCE = 0.25, 5.0
+"""Seconds for which another program may lock the file: while events come, and when the store is closed."""
+
 _MAGIC = b"SQLite format 3\0"
 _WAL_LIMIT = 4 << 20
 """Bytes that the write-ahead log may keep on disk once it has been merged."""
@@ -74,13 +77,18 @@ class NotAStore(AsitEdgeError):
     """The file belongs to another program, to a newer asit-edge or to one that runs: it is left alone."""
 
 
+def lock_file(path: Path) -> Path:
+    """Beside the store: who writes to it has it locked; `asit_edge.store.numbers` keeps a number in it."""
+    return path.with_name(f"{path.name}.lock")
+
+
 def lease(path: Path) -> IO[bytes]:
     """The right to write to the store, as long as what is returned stays open; a process that dies gives it back.
 
     Raises NotAStore if another process has it, OSError if the disk does not allow writing.
     """
     make_folder(path.parent)
-    name = path.with_name(f"{path.name}.lock")
+    name = lock_file(path)
     tighten(name)
     file = open(name, "ab", opener=owner_only)  # noqa: SIM115 - open is what holds the lock
     try:
@@ -142,10 +150,16 @@ def _open_file(path: Path) -> sqlite3.Connection:
         _lay_out(database, path)
         if _mark(database, "open") != "closed":
             _check(database)
+        be_patient(database, PATIENCE)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def be_patient(database: sqlite3.Connection, seconds: float) -> None:
+    """How long another program may have the file locked before that counts as a failure of the disk."""
+    database.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
 
 
 def close_database(database: sqlite3.Connection) -> None:

@@ -3,6 +3,7 @@
 What is in it is not decided here. Not safe for threads: whoever uses it has a lock.
 """
 
+import contextlib
 import logging
 import sqlite3
 import time
@@ -11,7 +12,16 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from asit_edge.errors import one_line
-from asit_edge.store.database import NotAStore, close_database, is_damage, lease, open_database, salvage
+from asit_edge.store.database import (
+    LAST_PATIENCE,
+    NotAStore,
+    be_patient,
+    close_database,
+    is_damage,
+    lease,
+    open_database,
+    salvage,
+)
 from asit_edge.store.notes import HELD
 
 log = logging.getLogger(__name__)
@@ -74,6 +84,12 @@ class Disk:
                 self._recover()
                 return result
         return None
+
+    def be_patient(self) -> None:
+        """What is written from now on is the last."""
+        if self.database is not None and self._path is not None:
+            with contextlib.suppress(sqlite3.Error):
+                be_patient(self.database, LAST_PATIENCE)
 
     def close(self) -> None:
         self._closed = True

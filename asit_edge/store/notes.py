@@ -1,6 +1,7 @@
 """Changes that are not on disk yet: noted first, then written in one transaction, and bounded while that fails."""
 
 import sqlite3
+from collections.abc import Set
 
 from asit_edge.messages.event import Event
 from asit_edge.store.rows import Outgoing, Refusal
@@ -73,6 +74,12 @@ class Notes:
 
     def refusals(self) -> list[Refusal]:
         return [Refusal(sink, topic, reason) for sink, topic, _, reason, _ in self._refused]
+
+    def withdraw(self, events: Set[int], row: int) -> None:
+        """Takes back events, by number, and messages behind that row, which nobody has seen."""
+        for seq in events:
+            self.events.pop(seq, None)
+        self._outgoing = {number: owned for number, owned in self._outgoing.items() if number <= row}
 
     def renumber(self, last: int) -> None:
         """Events noted before the file could be opened follow on its last number, which it may use for another."""

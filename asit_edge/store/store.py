@@ -12,16 +12,20 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap
+from asit_edge.store.age import Age
 from asit_edge.store.bounds import Bounds
-from asit_edge.store.database import highest
+from asit_edge.store.database import highest, lock_file
 from asit_edge.store.disk import Disk
 from asit_edge.store.notes import Notes
+from asit_edge.store.numbers import Numbers
 from asit_edge.store.rows import Outgoing, Refusal, Wants
+from asit_edge.store.wishes import WISH, grant, requeue, wishes
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +52,12 @@ class Store:
 
         Raises NotAStore if the file is not ours to write, or another process writes to it.
         """
-        self._bounds = Bounds(keep, max_days, max_mb)
+        self._bounds = Bounds(keep, Age(max_days) if max_days is not None else None, max_mb)
         self._sinks = dict(sinks or {})
         self._lock = threading.RLock()
         self._notes = Notes()
-        self._seq = self._row = 0
+        self._numbers = Numbers(lock_file(path) if path is not None else None)
+        self._row = 0
         self._untidied = 0
         self._tidied_at = time.monotonic()
         self.dropped = 0
@@ -64,6 +69,7 @@ class Store:
         self._disk.write(self._adopt, durable=False)
         if self._adopted is None:
             self._row = int(time.time() * 1000)  # surely behind the rows of a file not seen yet
+            self._numbers.jump()
 
     def _adopt(self, database: sqlite3.Connection) -> None:
         """Numbers go on behind those of a file that has just been opened."""
@@ -72,7 +78,7 @@ class Store:
         self._row = max(self._row, highest(database, "outbox", "row"))
         last = highest(database, "event", "seq")
         self._notes.renumber(last)
-        self._seq = max([self._seq, last, *self._notes.events])
+        self._numbers.go_on(max([last, *self._notes.events]))
         self.refused = database.execute("SELECT count(*) FROM dead_letter").fetchone()[0] + self._notes.refused_count
         self._adopted = database
 
@@ -83,15 +89,25 @@ class Store:
 
     def commit(self, events: Iterable[Event], topic: str) -> list[Event]:
         """Numbers the events and stores them and their messages in one transaction; returns them as stored."""
-        written = []
+        events = list(events)
         with self._lock:
-            for event in events:
-                self._seq += 1
-                numbered = event.model_copy(update={"seq": self._seq})
-                self._notes.events[self._seq] = numbered
-                self._enqueue(topic, numbered)
-                written.append(numbered)
-            self._write()
+            row = self._row
+            written = self._note(events, topic)
+            if not self._write() and not self._numbers.keep():
+                # Nothing here outlives a kill: other numbers, before anybody hears of these.
+                self._notes.withdraw({event.seq for event in written}, row)
+                self._numbers.jump()
+                written = self._note(events, topic)
+        return written
+
+    def _note(self, events: list[Event], topic: str) -> list[Event]:
+        written = []
+        for event in events:
+            self._numbers.last += 1
+            numbered = event.model_copy(update={"seq": self._numbers.last})
+            self._notes.events[numbered.seq] = numbered
+            self._enqueue(topic, numbered)
+            written.append(numbered)
         return written
 
     def unfinished(self) -> list[Event]:
@@ -177,24 +193,37 @@ class Store:
 
     def requeue(self, sink: str, topic: str, reason: str, most: int) -> int:
         """Queues the oldest messages of a topic once more that the sink had refused for that reason; says how many."""
-        query = (
-            "SELECT number, payload, refused FROM dead_letter WHERE sink = ? AND topic = ? AND reason = ? "
-            "ORDER BY number LIMIT ?"
-        )
         with self._lock:
             self._write()
+            return self._requeue((sink, topic, reason), most, lambda _database, _count: None)
 
-            def change(database: sqlite3.Connection) -> int:
-                found = database.execute(query, (sink, topic, reason, most)).fetchall()
-                rows = [(self._row + at, sink, topic, *one[1:]) for at, one in enumerate(found, 1)]
-                database.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?)", rows)
-                database.executemany("DELETE FROM dead_letter WHERE number = ?", [one[:1] for one in found])
-                return len(found)
+    def grant_wishes(self) -> set[str]:
+        """Queues once more what other processes ask for (`asit-edge refused --requeue`); says whose it is."""
+        with self._lock:
+            asked = wishes(self._disk.read("SELECT name, value FROM state WHERE name GLOB ?", (f"{WISH}*",)))
+            if not asked or not self._write(at_once=True):
+                return set()
+            sinks = {one.sink for one in self.refusals()}
+            for wish in asked:
+                count = self._requeue((wish.sink, wish.topic, None), LAST, partial(grant, wish=wish))
+                log.info("%d refused message(s) are queued once more, as asked for", count)
+            return sinks
 
-            count = self._disk.write(change, durable=True) or 0
-            self._row += count
-            self.refused -= count
+    def _requeue(
+        self, which: tuple[str | None, ...], most: int, also: Callable[[sqlite3.Connection, int], None]
+    ) -> int:
+        """`which` is sink, topic and reason, None for any; `also` is done in the same transaction."""
+
+        def change(database: sqlite3.Connection) -> int:
+            self._adopt(database)
+            count = requeue(database, which, most, self._row)
+            also(database, count)
             return count
+
+        count = self._disk.write(change, durable=True) or 0
+        self._row += count
+        self.refused -= count
+        return count
 
     def retained(self) -> set[str]:
         """The topics on which the broker keeps something of ours, as noted by `remember_retained`."""
@@ -213,6 +242,7 @@ class Store:
 
     def close(self) -> None:
         with self._lock:
+            self._disk.be_patient()
             if not self._write(at_once=True) and self._notes.waiting_count:
                 log.error("%d message(s) are lost: %s", self._notes.waiting_count, self.problem)
             self._disk.close()
@@ -229,7 +259,7 @@ class Store:
         def change(database: sqlite3.Connection) -> int:
             self._adopt(database)
             notes.write(database)
-            return self._bounds.apply(database, time.time()) if tidy else 0
+            return self._bounds.apply(database) if tidy else 0
 
         dropped = self._disk.write(change, durable=notes.news, at_once=at_once)
         if dropped is None:

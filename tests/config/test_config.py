@@ -70,7 +70,7 @@ def test_the_remedy_of_a_text_without_quotes_works_when_pasted(tmp_path: Path, w
         (b"mqtt:\n  host: !secret broker\n", ":2: not valid YAML (!secret is not known here; secrets can be in files"),
         (b"mqtt:\n  host: caf\xe9\n", ":2: has a character that is not UTF-8; save the file as UTF-8"),
         (b"device: a\x00b\n", ": has a character that YAML does not allow (number 0)"),
-        (b"[" * 5_000, ": is nested too deeply"),
+        (b"[" * 5_000, ":1: is nested too deeply"),
         (b"device: x\n---\ndevice: y\n", "not valid YAML"),
         (b"sources: &a [*a]\n", ":1: "),
         (b"events: {merge_gap: .inf}\n", ":1: events.merge_gap: must be a finite number"),
@@ -246,3 +246,24 @@ def test_the_state_directory_is_systemds_or_the_users(monkeypatch: pytest.Monkey
 def test_a_file_source_is_told_from_a_microphone() -> None:
     config = Config.model_validate({"sources": [{"type": "file", "path": "x.wav"}]})
     assert isinstance(config.sources[0], FileSource)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"model: {'x' * 256}\n", "model: no file can have such a long name"),
+        (f"store: {{path: {'x' * 201}}}\n", "store.path: the file's name is too long"),
+        ("store: {path: /}\n", "store.path: must name a file, not only a folder"),
+        ("sinks: [{type: file, path: x/..}]\n", "sinks[0].path: must name a file"),
+        ("events: {merge_gap: 1.0e+10}\n", "events.merge_gap: input should be less than or equal to 1000000000"),
+        (f"mqtt: {{client_id: {'x' * 16_001}}}\n", "mqtt.client_id: string should have at most 16000 characters"),
+        (f"mqtt: {{prefix: {'x' * 1_001}}}\n", "mqtt.prefix: string should have at most 1000 characters"),
+        ("# " + "x" * (1 << 20), "is larger than 1 MB, which no configuration is"),
+    ],
+)
+def test_what_could_only_fail_later_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(WrongUse) as refused:
+        load_config(file)
+    assert message in str(refused.value)

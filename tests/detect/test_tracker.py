@@ -302,3 +302,108 @@ def test_families_long_events_and_quiet_are_told_consistently(
     assert not open_events
     keys = [(change.label, change.onset) for change in changes if change.kind is Kind.NEW]
     assert len(set(keys)) == len(keys), "ids repeat"
+
+
+def test_an_end_has_the_score_that_ended_it_and_an_update_the_newest() -> None:
+    changes = run([0.9, 0.95, 0.6, 0.2], update_every=STEP)
+    assert [(change.kind, change.score, change.peak, change.decided) for change in changes] == [
+        (Kind.NEW, pytest.approx(0.9), pytest.approx(0.9), 10),
+        (Kind.UPDATE, pytest.approx(0.95), pytest.approx(0.95), 20),
+        (Kind.UPDATE, pytest.approx(0.6), pytest.approx(0.95), 30),
+        (Kind.END, pytest.approx(0.2), pytest.approx(0.95), 40),
+    ]
+    assert len(run([0.9] * 5, update_every=1)) == 6, "as often as there is a decision"
+
+
+def test_a_score_that_may_not_begin_anything_is_no_peak() -> None:
+    """Bark is over and cools down; Dog goes on, and with it the event."""
+    tracker = Tracker([ClassSettings(0.5, 0.3), ClassSettings(0.5, 0.3, cooldown=1_000)], {1: 0})
+    tracker.step(0, 10, np.float32([0.6, 0.6]))
+    tracker.step(10, 20, np.float32([0.6, 0.1]))
+    tracker.step(20, 30, np.float32([0.6, 0.99]))
+    [end] = tracker.finish(30)
+    assert (end.label, end.peak, end.offset) == (1, pytest.approx(0.6), 30)
+
+
+def test_what_joins_again_is_named_once() -> None:
+    changes = family({DOG: [0.9, 0, 0.9, 0, 0.9], BARK: [0.9] * 5})
+    assert changes == [(Kind.NEW, BARK, (DOG,), 0, None), (Kind.END, BARK, (DOG,), 0, 50)]
+
+
+def test_the_label_that_an_event_carries_may_come_again_within_it() -> None:
+    changes = family({DOG: [0.9] * 4, BARK: [0.9, 0, 0.9, 0]})
+    assert changes == [(Kind.NEW, BARK, (DOG,), 0, None), (Kind.END, BARK, (DOG,), 0, 40)]
+
+
+def test_who_joins_an_event_that_follows_another_in_the_same_audio_is_in_its_beginning() -> None:
+    tracker = Tracker([ClassSettings(0.5, 0.3), ClassSettings(0.5, 0.3)], {1: 0})
+    tracker.step(0, 10, np.float32([0.1, 0.9]))
+    changes = tracker.step(50, 60, np.float32([0.9, 0.9]))  # ten decisions are missing between
+    assert [(change.kind, change.label, change.onset, change.also) for change in changes] == [
+        (Kind.END, 1, 0, ()),
+        (Kind.NEW, 1, 50, (0,)),
+    ]
+
+
+def test_an_event_that_counts_late_may_be_too_long_at_once() -> None:
+    changes = run([0.9] * 3, min_duration=3 * STEP, max_duration=2 * STEP)
+    assert [(change.kind, change.onset, change.offset) for change in changes] == [
+        (Kind.NEW, 0, None),
+        (Kind.END, 0, 20),
+        (Kind.NEW, 20, None),
+        (Kind.END, 20, 30),
+    ]
+
+
+def test_an_event_ends_for_its_length_where_it_was_last_heard() -> None:
+    changes = run([0.9, 0.9, 0.1, 0.1, 0.9], merge_gap=3 * STEP, max_duration=3 * STEP)
+    assert spans(changes) == [(0, 20), (40, 50)]
+    assert changes[2].continues == 0
+
+
+def test_a_single_decision_is_never_too_long() -> None:
+    assert spans(run([0.9], max_duration=STEP // 2)) == [(0, 10)]
+    assert spans(run([0.9] * 2, max_duration=2 * STEP)) == [(0, 20)], "exactly as long as it may be"
+
+
+def test_what_goes_on_names_who_still_takes_part() -> None:
+    changes = family({DOG: [0.9, 0, 0, 0, 0], BARK: [0.9] * 5}, max_duration=3 * STEP)
+    assert changes == [
+        (Kind.NEW, BARK, (DOG,), 0, None),
+        (Kind.END, BARK, (DOG,), 0, 30),
+        (Kind.NEW, BARK, (), 30, None),
+        (Kind.END, BARK, (), 30, 50),
+    ]
+    changes = family({DOG: [0.9] * 5, BARK: [0.9, 0, 0, 0, 0]}, max_duration=3 * STEP, merge_gap=10 * STEP)
+    assert [change[3:] for change in changes if change[0] is Kind.END] == [(0, 30), (30, 50)], "Dog is heard, Bark not"
+
+
+def test_audio_goes_forwards() -> None:
+    tracker = Tracker([ClassSettings(0.5, 0.3)])
+    assert tracker.classes == 1
+    for start, end in ((-1, 5), (5, 5), (5, 4)):
+        with pytest.raises(ValueError, match="does not follow"):
+            tracker.step(start, end, np.float32([0.1]))
+    tracker.finish(20)
+    with pytest.raises(ValueError, match="does not follow"):
+        tracker.step(10, 30, np.float32([0.1]))
+    tracker.step(20, 30, np.float32([0.1]))
+
+
+def test_it_is_quiet_when_no_class_is_active() -> None:
+    tracker = Tracker([ClassSettings(0.5, 0.3, min_duration=100), ClassSettings(0.5, 0.3)])
+    assert tracker.quiet
+    tracker.step(0, 10, np.float32([0.9, 0.1]))
+    assert not tracker.quiet, "not even for too short a time to count"
+
+
+def test_a_threshold_is_one_classes_own() -> None:
+    tracker = Tracker([ClassSettings(0.5, 0.3), ClassSettings(0.5, 0.3)])
+    tracker.set_threshold(1, 0.2)
+    assert [change.label for change in tracker.step(0, 10, np.float32([0.25, 0.25]))] == [1]
+
+
+def test_audio_that_was_all_padding_was_an_event_of_no_length() -> None:
+    tracker = Tracker([ClassSettings(0.5, 0.3)])
+    tracker.step(0, 10, np.float32([0.9]))
+    assert spans(tracker.finish(0)) == [(0, 0)]

@@ -4,14 +4,17 @@ import contextlib
 import selectors
 import socket
 import threading
+import time
 from types import TracebackType
 
 
 class Proxy:
     """Listens on `port` and forwards to the broker; one thread."""
 
-    def __init__(self, broker_port: int) -> None:
+    def __init__(self, broker_port: int, bytes_a_second: float | None = None) -> None:
+        """`bytes_a_second` for a slow link, of both directions together."""
         self._broker_port = broker_port
+        self._pause, self._at_once = (0.05, int(bytes_a_second * 0.05)) if bytes_a_second else (0.0, 1 << 16)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open = True
@@ -89,7 +92,8 @@ class Proxy:
 
     def _forward(self, one: socket.socket) -> None:
         try:
-            data = one.recv(1 << 16)
+            data = one.recv(self._at_once)
+            time.sleep(self._pause)
             if data and not self._swallows:
                 self._pairs[one].sendall(data)
         except OSError:

@@ -110,6 +110,7 @@ class Running:
         self.notes = Notes()
         sources = [open_source(settings, RATE) for settings in config.sources]
         self.loop = ListeningLoop(config, load_model(config), sources, self.notes, io.StringIO(), SystemClock())
+        self._seen = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -141,8 +142,14 @@ class Running:
     def states(self) -> list[str]:
         return [status.state for status in self.notes.statuses]
 
-    def becomes(self, state: str, seconds: float = 15) -> None:
-        wait_for(lambda: self.states()[-1:] == [state], seconds, f"{state}, not {self.states()[-1:]}")
+    def becomes(self, state: str, seconds: float = 30) -> None:
+        """Waits for the next time that it is in that state, however briefly, after those waited for before."""
+        wait_for(lambda: state in self.states()[self._seen :], seconds, f"{state}, not {self.states()}")
+        self._seen = self.states().index(state, self._seen) + 1
+
+    def from_now(self) -> None:
+        """States until now are none that is waited for."""
+        self._seen = len(self.states())
 
     def heard(self, seconds: float) -> None:
         [supervisor] = self.loop.supervisors
@@ -175,6 +182,7 @@ def test_an_ffmpeg_that_freezes_is_replaced(tone_bundle: Path) -> None:
     with radio() as station, Running(tone_bundle, type="stream", url=station.url) as running:
         running.heard(1.0)
         first = running.capture
+        running.from_now()
         frozen = time.monotonic()
         os.kill(first.pid, signal.SIGSTOP)
         running.becomes("stalled")
@@ -183,7 +191,7 @@ def test_an_ffmpeg_that_freezes_is_replaced(tone_bundle: Path) -> None:
         lasted = time.monotonic() - frozen
         assert running.capture.pid != first.pid
         assert station.requests == 2
-    [gap] = running.notes.gaps
+    gap = max(running.notes.gaps, key=lambda gap: gap.duration)  # a busy machine may have others
     assert gap.cause == "stalled"
     assert 2.0 < gap.duration < lasted
     with pytest.raises(ProcessLookupError):
@@ -191,20 +199,22 @@ def test_an_ffmpeg_that_freezes_is_replaced(tone_bundle: Path) -> None:
 
 
 def test_an_ffmpeg_that_is_killed_is_replaced(tone_bundle: Path) -> None:
-    with radio() as station, Running(tone_bundle, type="stream", url=station.url) as running:
+    patient = {"stall_after": 15, "reopen_after": 30}  # a machine that is busy elsewhere is no stall
+    with radio() as station, Running(tone_bundle, type="stream", url=station.url, **patient) as running:
         running.heard(1.0)
+        running.from_now()
         os.kill(running.capture.pid, signal.SIGKILL)
         running.becomes("lost")
         running.becomes("listening")
         running.heard(0.5)
-    [gap] = running.notes.gaps
-    assert gap.cause == "lost"
+    assert [gap.cause for gap in running.notes.gaps if gap.cause != "overrun"] == ["lost"]
     assert any("killed by signal 9" in status.detail for status in running.notes.statuses)
 
 
 def test_a_station_that_changes_its_rate_when_it_returns(tone_bundle: Path) -> None:
     with radio(rate=96_000) as station, Running(tone_bundle, type="stream", url=station.url) as running:
         running.heard(1.0)
+        running.from_now()
         station.hang_up.set()
         running.becomes("lost")
         station.rate = 44_100
@@ -399,12 +409,14 @@ def test_a_camera_without_sound_is_told_in_our_words(tmp_path: Path) -> None:
 
 def test_a_stream_is_heard_from_its_first_sample_and_begins_without_a_gap(tone_bundle: Path) -> None:
     with radio() as station, Running(tone_bundle, type="stream", url=station.url) as running:
+        wait_for(lambda: station.requests, 30, "ffmpeg asks for it")
         began = time.monotonic()
         running.becomes("listening")
         time.sleep(5)
-        lasted = time.monotonic() - began
-    [supervisor] = running.loop.supervisors
+        [supervisor] = running.loop.supervisors
+        totals = supervisor.account.totals
+        what = "what came while ffmpeg looked into the stream is not lost"
+        wait_for(lambda: totals.heard > time.monotonic() - began - 1.0, 15, what)
     assert running.notes.gaps == []
-    assert supervisor.account.totals.heard > lasted - 1.0, "what came while ffmpeg looked into the stream is not lost"
     new = next(event for event in running.notes.told if event.type == "new")
     assert new.latency_ms < 3_000

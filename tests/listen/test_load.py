@@ -1,5 +1,6 @@
 """How often the model decides while it cannot keep up."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,16 @@ def test_decisions_become_rarer_while_audio_waits_and_come_back_after_a_calm_tim
     assert load.every == LEAST, "audio that waits a little is no calm"
     weighed(load, 0.0, now, 5 * CALM)
     assert (load.every, load.burden) == (1, "")
+
+
+def test_a_model_that_cannot_decide_less_often_is_not_said_to(caplog: pytest.LogCaptureFixture) -> None:
+    load = Load(0.0, can_decide_less=False)
+    now = weighed(load, 5.0, 0.0, 10)
+    assert (load.every, load.burden) == (1, "overloaded: audio waits for the model")
+    weighed(load, 0.0, now, 2 * CALM)
+    assert load.burden == ""
+    assert "less often" not in caplog.text
+    assert caplog.text.count("the model cannot keep up") == 1
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 30), st.floats(0, 30)), max_size=60))

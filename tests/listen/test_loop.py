@@ -394,7 +394,7 @@ def test_a_muted_source_hears_nothing_and_says_so(scene: Callable[..., Scene]) -
 
 def test_a_threshold_can_be_changed_while_listening(scene: Callable[..., Scene]) -> None:
     story = scene()
-    story.notes.commands.put(Command("mic", "threshold", "Low tone", 0.9999))
+    story.notes.commands.put(Command("mic", "threshold", "Low tone", 0.999))
     story.play(tones((0, 2), (500, 1), (0, 2)))
     assert story.ends() == []
 

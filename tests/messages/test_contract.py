@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asit_edge.messages.event import Event, ModelName, late
-from asit_edge.messages.report import CommandError, Gap, Health, Level, Status
+from asit_edge.messages.report import CommandError, DeviceIdentity, Gap, Health, Level, Status
 from asit_edge.messages.schema import MODELS, schema
 from tests.conftest import ROOT
 
@@ -19,6 +19,7 @@ PAYLOADS = {
     "level": Level,
     "health": Health,
     "error": CommandError,
+    "identity": DeviceIdentity,
 }
 
 

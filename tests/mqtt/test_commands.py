@@ -43,6 +43,10 @@ def test_good_commands(name: str, payload: bytes, command: Command) -> None:
         ("mic", "threshold/dog", b"0", "between 0 and 1"),
         ("mic", "threshold/dog", b"nan", "between 0 and 1"),
         ("mic", "threshold/dog", b"", "between 0 and 1"),
+        ("mic", "threshold/dog", b"1e400", "between 0 and 1, not '1e400'"),
+        ("mic", "threshold/dog", b"0_5e-1", "between 0 and 1"),
+        ("mic", "threshold/dog", b"\xd9\xa0.\xd9\xa5", "between 0 and 1"),
+        ("mic", "threshold/dog", b" " * 1_000_000 + b"0.5", "between 0 and 1"),
     ],
 )
 def test_bad_commands_are_told_what_would_be_right(source: str, name: str, payload: bytes, message: str) -> None:
@@ -59,7 +63,7 @@ def test_nothing_gets_through_that_is_not_a_command(source: str, name: str, payl
         assert len(str(error)) < 400
     else:
         assert command.source in ("mic", "yard")
-        assert command.name == "listen" or 0 < command.value < 1
+        assert command.name == "listen" or 0.001 <= command.value <= 0.999
 
 
 def message(topic: str, payload: bytes, *, retained: bool = False) -> Command | CommandError | None:
@@ -84,3 +88,26 @@ def test_a_retained_command_is_not_obeyed() -> None:
     error = message("asit/hall/mic/set/listen", b"ON", retained=True)
     assert isinstance(error, CommandError)
     assert "must not be retained" in error.error
+
+
+@pytest.mark.parametrize("payload", [b"1e-300", b"0.00099", b"0.99901", b"0.9999999999999999"])
+def test_a_threshold_beyond_which_all_or_nothing_is_an_event_is_refused(payload: bytes) -> None:
+    with pytest.raises(BadCommand, match="must be a number from 0.001 to 0.999, such as 0.5, not"):
+        read("mic", "threshold/dog", payload)
+
+
+@pytest.mark.parametrize("value", [0.001, 0.999])
+def test_the_lowest_and_the_highest_threshold(value: float) -> None:
+    assert read("mic", "threshold/dog", f"{value}".encode()).value == value
+
+
+def test_the_answer_to_a_long_command_is_short() -> None:
+    message = Message("asit/hall/mic/set/" + "x" * 60_000, b"y" * 60_000, False)
+    answer = read_message(message, Topics("asit", "hall"), ["mic"], LABELS)
+    assert isinstance(answer, CommandError)
+    assert len(answer.to_json()) < 600
+
+
+@pytest.mark.parametrize("source", ["+", "a b", "x" * 65, "ä", ""])
+def test_what_can_be_no_source_is_not_answered(source: str) -> None:
+    assert read_message(Message(f"asit/hall/{source}/set/listen", b"ON", False), Topics("asit", "hall"), [], {}) is None

@@ -1,10 +1,13 @@
 """Home Assistant's discovery: every payload has the documented fields of its platform, and no others."""
 
+import contextlib
 import json
-from typing import Any
+from typing import Any, get_args
 
+import jinja2
 import pytest
 
+from asit_edge.messages.report import State
 from asit_edge.mqtt.discovery import discovery
 from asit_edge.mqtt.topics import Topics
 
@@ -74,7 +77,8 @@ def test_only_documented_fields_are_used_and_all_required_ones_are_there(
         assert fields["origin"]["name"]
         for one in fields["availability"]:
             assert set(one) <= {"topic", "payload_available", "payload_not_available", "value_template"}
-            assert one["topic"] == "asit/hall/available"
+        assert fields["availability"][0]["topic"] == "asit/hall/available"
+        assert fields["availability_mode"] == "all"
         assert fields.get("entity_category", "diagnostic") in ("diagnostic", "config")
         if "device_class" in fields:
             assert fields["device_class"] in DEVICE_CLASSES[platform]
@@ -101,3 +105,50 @@ def test_a_sound_is_a_binary_sensor_on_its_own_topic(configurations: dict[str, d
     assert dog["name"] == "Dog (mic)"
     assert dog["state_topic"] == "asit/hall/mic/sound/dog"
     assert (dog["payload_on"], dog["payload_off"], dog["device_class"]) == ("ON", "OFF", "sound")
+
+
+def available(fields: dict[str, Any], kept: dict[str, str]) -> bool:
+    """As Home Assistant decides it from what the broker keeps: a topic that is not there says no."""
+    said = []
+    for one in fields["availability"]:
+        payload = kept.get(one["topic"])
+        if payload is None:
+            said.append(False)
+            continue
+        if "value_template" in one:
+            payload = render(one["value_template"], payload)
+        said.append(payload == one["payload_available"])
+    return all(said) if fields["availability_mode"] == "all" else any(said)
+
+
+def render(template: str, payload: str) -> str:
+    value = {}
+    with contextlib.suppress(ValueError):
+        value = {"value_json": json.loads(payload)}
+    return str(jinja2.Environment().from_string(template).render(value=payload, **value))
+
+
+@pytest.mark.parametrize("state", get_args(State))
+def test_a_sound_is_unavailable_and_never_clear_while_its_source_does_not_listen(
+    configurations: dict[str, dict[str, Any]], state: str
+) -> None:
+    listening = {"schema": 1, "device": "hall", "source": "yard", "state": "listening", "since": "", "detail": ""}
+    kept = {
+        "asit/hall/available": "online",
+        "asit/hall/yard/status": json.dumps(listening),
+        "asit/hall/mic/status": json.dumps(listening | {"source": "mic", "state": state}),
+    }
+    for topic, fields in configurations.items():
+        means_something = "-mic/" not in topic or state == "listening"
+        commands_and_reports = any(f"/{kind}-" in topic for kind in ("listen", "status")) or "/problem/" in topic
+        assert available(fields, kept) == (means_something or commands_and_reports), topic
+        assert not available(fields, kept | {"asit/hall/available": "offline"}), topic
+
+
+@pytest.mark.parametrize("payload", ["", "listening", "[]", "null", '"listening"', "{}"])
+def test_a_status_that_is_gone_or_none_makes_its_sounds_unavailable(
+    configurations: dict[str, dict[str, Any]], payload: str
+) -> None:
+    sound = configurations["homeassistant/binary_sensor/asit_edge_hall/sound-dog-mic/config"]
+    assert not available(sound, {"asit/hall/available": "online", "asit/hall/mic/status": payload})
+    assert not available(sound, {"asit/hall/available": "online"})

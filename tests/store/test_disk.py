@@ -1,5 +1,6 @@
 """Disks that are full, read-only, away or damaged, and come back."""
 
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from asit_edge.messages.event import Event
 from asit_edge.store.disk import Disk
 from asit_edge.store.notes import HELD
 from asit_edge.store.store import Store
@@ -53,9 +55,12 @@ def test_with_a_full_disk_events_are_numbered_held_and_delivered_and_written_whe
 
 
 def test_with_a_disk_that_takes_nothing_any_number_of_messages_may_be_delivered_from_it(tmp_path: Path) -> None:
-    store = Store(tmp_path / "events.db", sinks=TO_MQTT)
-    for first in range(0, 34_000, 2_000):
-        store.commit([event(first + number) for number in range(2_000)], "t")
+    path = tmp_path / "events.db"
+    Store(path, sinks=TO_MQTT).close()
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        rows = ((row, "mqtt", "t", "{}", 0.0) for row in range(1, 34_001))
+        database.executemany("INSERT INTO outbox (row, sink, topic, payload, queued) VALUES (?, ?, ?, ?, ?)", rows)
+    store = Store(path, sinks=TO_MQTT)
     store._disk.database.execute("PRAGMA query_only=ON")  # type: ignore[union-attr]
     store.delivered(range(1, 33_991))
     assert store.problem is not None
@@ -115,7 +120,10 @@ def test_a_store_that_cannot_be_opened_at_first_takes_over_what_was_heard(
     assert ids(store) == ["id-0", "id-1", "id-2"]
     store.delivered([told.row])
     assert ids(store) == ["id-0", "id-1"]
-    assert store.commit([event(3)], "t")[0].seq == 4
+    with sqlite3.connect(path) as database:
+        numbers = [seq for (seq,) in database.execute("SELECT seq FROM event ORDER BY seq")]
+    assert numbers == [1, 2, Event.model_validate_json(told.payload).seq], "as it was told"
+    assert store.commit([event(3)], "t")[0].seq == numbers[-1] + 1
 
 
 def test_damage_that_shows_while_listening_costs_no_event_that_can_be_read(

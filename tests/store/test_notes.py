@@ -23,6 +23,7 @@ def test_only_what_must_survive_a_power_cut_is_news() -> None:
     assert not notes.news
     notes.refuse("mqtt", "t", "payload", "no", 0.0)
     assert notes.news
+    assert notes.refused_count == 1
     assert notes.refusals() == [Refusal("mqtt", "t", "no")]
 
 
@@ -50,14 +51,46 @@ def test_the_newest_are_kept_and_the_cost_is_counted() -> None:
     assert next(iter(notes.events)) == notes.waiting("mqtt", 0, 1 << 62)[0].row == 4
     assert notes.growth == HELD
     assert notes.bound() == 0
+    for number in range(HELD + 2):
+        notes.refuse("mqtt", "t", f"payload {number}", f"reason {number}", 0.0)
+    assert notes.bound() == 0, "what was refused is no longer undelivered"
+    assert [one.reason for one in notes.refusals()] == [f"reason {number}" for number in range(2, HELD + 2)]
+    assert HELD == 1_000, "as docs/operations.md has it"
+
+
+def test_fewer_than_that_cost_nothing() -> None:
+    notes = noted(2)
+    assert notes.bound() == 0
+    assert len(notes.events) == notes.waiting_count == 2
+
+
+def test_it_grows_by_the_larger_of_its_tables() -> None:
+    notes = noted(2)
+    notes.enqueue("siren", Outgoing(3, "t", "payload", 0.0))
+    assert notes.growth == 3
+    notes.events = {number: event(number) for number in range(5)}
+    assert notes.growth == 5
 
 
 def test_numbers_that_a_file_knows_for_others_are_moved_behind_its_last() -> None:
     notes = noted(3)
     notes.renumber(0)
     assert list(notes.events) == [1, 2, 3]
+    notes.renumber(1)
+    assert list(notes.events) == [2, 3, 4], "the last number of the file is another's"
+    notes.renumber(3)
+    assert list(notes.events) == [4, 5, 6], "and so is every one below it"
     notes.renumber(10)
     assert [(seq, one.seq) for seq, one in notes.events.items()] == [(11, 11), (12, 12), (13, 13)]
+
+
+def test_numbers_behind_the_last_of_a_file_stay() -> None:
+    notes = Notes()
+    notes.renumber(5)
+    assert notes.events == {}
+    notes.events = {7: event(7), 8: event(8)}
+    notes.renumber(5)
+    assert list(notes.events) == [7, 8]
 
 
 def test_all_of_it_is_written() -> None:
@@ -75,3 +108,9 @@ def test_all_of_it_is_written() -> None:
     ]
     assert database.execute("SELECT sink, reason, refused FROM dead_letter").fetchall() == [("mqtt", "no", 5.0)]
     assert database.execute("SELECT topic FROM retained").fetchall() == [("a",), ("b",)]
+    notes = Notes()
+    notes.write(database)
+    assert database.execute("SELECT topic FROM retained").fetchall() == [("a",), ("b",)], "not changed"
+    notes.retained = ["b", "c"]
+    notes.write(database)
+    assert database.execute("SELECT topic FROM retained").fetchall() == [("b",), ("c",)]

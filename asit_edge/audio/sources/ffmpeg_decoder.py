@@ -13,6 +13,7 @@ import numpy as np
 from asit_edge.audio.samples import Block
 from asit_edge.audio.sources import promise
 from asit_edge.audio.sources.decoder import Damaged, Refused
+from asit_edge.host import children
 
 TELLS_LENGTH = ("mov,", "matroska,", "asf", "flac", "caf", "ape", "tta", "wv")
 """Formats, by the beginning of ffmpeg's name, that say how long they are rather than let it be estimated."""
@@ -38,7 +39,7 @@ class FfmpegDecoder:
         self._talk = _Talk()
         place = path if path.is_absolute() else Path.cwd() / path
         try:
-            self._process = subprocess.Popen(
+            self._process = children.start(
                 [
                     *[program, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"],
                     # A playlist that calls itself a recording opens no address.

@@ -21,6 +21,7 @@ from asit_edge.audio.sources.pcm import PipeReader
 from asit_edge.audio.sources.reasons import reason
 from asit_edge.config.secrets import has_secret, host_of, unclear, without_secrets
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
+from asit_edge.host import children
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ class FfmpegCapture:
         self._may_end = may_end
         self._lines: deque[str] = deque(maxlen=STDERR_LINES)
         try:
-            self._process = subprocess.Popen(
+            self._process = children.start(
                 command,
                 stdin=subprocess.PIPE if playlist else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

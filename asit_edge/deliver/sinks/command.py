@@ -44,7 +44,7 @@ def run_for(payload: str, command: Sequence[str], timeout: float | None) -> None
             text=True,
             errors="replace",
             timeout=timeout,
-            env=os.environ | facts,
+            env=os.environ | {name: fact.replace("\0", "") for name, fact in facts.items()},  # others' may have one
         )
     except subprocess.TimeoutExpired:
         raise Refused(f"{command[0]} took longer than {timeout:g} s and was killed") from None

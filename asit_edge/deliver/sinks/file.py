@@ -1,6 +1,8 @@
 """Events as lines of a file; a file that has grown too large becomes `<path>.1`, in place of the one before it."""
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 from asit_edge.config.delivery import FileSink
@@ -22,16 +24,28 @@ def open_file(settings: FileSink) -> Send:
         try:
             if path.exists() and path.stat().st_size + len(line) > settings.max_mb * 1e6:
                 path.replace(_older(path))
-            with open(path, "ab", buffering=0, opener=owner_only) as file:
-                size = os.fstat(file.fileno()).st_size
-                if file.write(line) != len(line):
-                    os.truncate(path, size)  # half a line would spoil the next one
+            with open(path, "ab", buffering=0, opener=_never_waiting) as file:
+                before = os.fstat(file.fileno())
+                written = file.write(line)
+                if written is None:
+                    raise Unavailable(f"{path}: is a pipe, and whoever reads it does not keep up")
+                if written != len(line):
+                    if stat.S_ISREG(before.st_mode):
+                        os.truncate(path, before.st_size)  # half a line would spoil the next one
                     raise OSError("no space left for a whole line")
-                os.fsync(file.fileno())
+                if stat.S_ISREG(before.st_mode):
+                    os.fsync(file.fileno())
         except OSError as error:
+            if error.errno == errno.ENXIO:
+                raise Unavailable(f"{path}: is a pipe, and nobody reads it") from None
             raise Unavailable(f"{path}: {one_line(error)}") from None
 
     return send
+
+
+def _never_waiting(path: str, flags: int) -> int:
+    """For pipes: one that nobody reads, or reads too slowly, is an error and no reason to hang."""
+    return owner_only(path, flags | os.O_NONBLOCK)
 
 
 def _older(path: Path) -> Path:

@@ -6,8 +6,9 @@ What was not acknowledged is sent again, over the next connection or by the next
 New messages, and those of the last minute, go first. What else waited through an outage (the backlog) follows at a
 bounded rate, in its own order, unless it is gone within a second: then it goes first, and the order is that of events.
 
-Events are queued in the store. State (availability, status, sounds, discovery) is not: its last value counts, so
-every new connection begins by sending all of it. Levels are sent if there is a connection, or else never.
+Events are queued in the store. State (status, availability, sounds, discovery) is not: its last value counts, and every
+new connection gets what the broker has not acknowledged of it, or all of it. Levels are sent if there is a connection,
+or else never.
 """
 
 import logging
@@ -54,8 +55,14 @@ class _ResendState(NamedTuple):
     """The whole state is to be sent anew."""
 
 
+class _BeginAnew(NamedTuple):
+    """The outbox is to be sent from its beginning."""
+
+
 class _ClearOldTopics(NamedTuple):
-    """Topics of earlier runs that are no longer part of the state are to be emptied."""
+    """Of these topics of earlier runs, what is no longer part of the state is to be emptied."""
+
+    kept: set[str]
 
 
 class _Publish(NamedTuple):
@@ -70,7 +77,9 @@ class _Flush(NamedTuple):
     done: threading.Event
 
 
-_Item = _Acknowledged | _Up | _Down | _Wake | _SetState | _ResendState | _ClearOldTopics | _Publish | _Flush
+_Item = (
+    _Acknowledged | _Up | _Down | _Wake | _SetState | _ResendState | _BeginAnew | _ClearOldTopics | _Publish | _Flush
+)
 
 
 class MqttSink:
@@ -98,7 +107,8 @@ class MqttSink:
         self.connection = Connection(settings, client_id, callbacks, availability=topics.available, in_flight=IN_FLIGHT)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._deliver, name="mqtt-deliver", daemon=True)
-        self._sender = Sender(settings, topics.root, store, self.connection)
+        self._available = topics.available
+        self._sender = Sender(settings, topics.root, store, self.connection, [topics.available])
         self._flushes: list[threading.Event] = []
 
     @property
@@ -112,6 +122,7 @@ class MqttSink:
         return self._sender.problem
 
     def start(self) -> None:
+        self.set_state(self._available, "online")
         self.connection.start()
         self._thread.start()
 
@@ -131,9 +142,13 @@ class MqttSink:
         """Sends the whole state anew, as after a new connection."""
         self._inbox.put(_ResendState())
 
-    def clear_old_topics(self) -> None:
-        """To be called once the state is set: the broker forgets what earlier runs left there."""
-        self._inbox.put(_ClearOldTopics())
+    def begin_anew(self) -> None:
+        """Sends the outbox from its beginning: old messages have come into it."""
+        self._inbox.put(_BeginAnew())
+
+    def clear_old_topics(self, kept: set[str]) -> None:
+        """To be called once the state is set: the broker forgets what earlier runs left there, which is `kept`."""
+        self._inbox.put(_ClearOldTopics(kept))
 
     def drain(self, seconds: float) -> bool:
         """Waits until the broker has everything, at most so long. False if it has not."""
@@ -198,8 +213,10 @@ class MqttSink:
                 self._sender.state.update(topic, payload)
             case _ResendState():
                 self._sender.state.announce_all()
-            case _ClearOldTopics():
-                self._sender.clear_old_topics()
+            case _BeginAnew():
+                self._sender.begin_anew()
+            case _ClearOldTopics(kept):
+                self._sender.clear_old_topics(kept)
             case _Publish(topic, payload, qos=0):
                 self._sender.send_level(topic, payload)
             case _Publish(topic, payload):

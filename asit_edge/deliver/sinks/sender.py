@@ -9,6 +9,7 @@ No thread and no waiting here: `asit_edge.deliver.sinks.mqtt` has both.
 import logging
 import random
 import time
+from collections.abc import Collection
 
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -51,6 +52,9 @@ DENIED = "Not authorized"
 
 MOST_REQUEUED = 1 << 30
 
+SAY_AGAIN_AFTER = 60.0
+"""Seconds of a connection after which a broker that remembers us gets the state once more, behind everything else."""
+
 LEVEL_EXPIRY = 10
 """Seconds for which the broker may hold back a level."""
 
@@ -58,11 +62,14 @@ LEVEL_EXPIRY = 10
 class Sender:
     """Sends one device's outbox and state. `connection` is used only between `up` and `down`."""
 
-    def __init__(self, settings: Mqtt, root: str, store: Store, connection: Connection) -> None:
-        """`root` is what topics of the outbox are relative to."""
+    def __init__(
+        self, settings: Mqtt, root: str, store: Store, connection: Connection, broken_by_broker: Collection[str] = ()
+    ) -> None:
+        """`root` is what topics of the outbox are relative to; `broken_by_broker` as in `RetainedState`."""
         self._settings, self._root = settings, root
         self._store, self._connection = store, connection
-        self.state = RetainedState()
+        self.state = RetainedState(broken_by_broker)
+        self._say_again_at: float | None = None
         self._limits: Limits | None = None
         self._in_flight = InFlight()
         self._taken: list[int] = []
@@ -88,13 +95,14 @@ class Sender:
         return self._limits is not None and self._order.boundary > 0 and not self._in_flight
 
     def up(self, limits: Limits) -> None:
-        """There is a connection: the outbox is sent from its beginning, and the whole state."""
+        """There is a connection: the outbox is sent from its beginning, and what the broker lacks of the state."""
         self._limits = limits
         self._in_flight = InFlight()
         for topic in self._denials.topics:  # one, to see whether the rules have changed
             self._store.requeue(MQTT, topic, DENIED, 1)
         self._begin_anew()
-        self.state.connected()
+        self.state.connected(remembers=limits.remembers)
+        self._say_again_at = time.monotonic() + SAY_AGAIN_AFTER if limits.remembers else None
 
     def down(self) -> None:
         """The connection is gone, and with it what was on its way."""
@@ -127,6 +135,7 @@ class Sender:
                     self._denials.denied(message.topic, time.monotonic())
                 self._refuse(message, str(reason))
         elif answer is Verdict.REFUSED:
+            self.state.refused(message)
             self._log_refusal(message.topic, reason)
         elif self.state.taken(message):
             self._store.remember_retained(self.state.topics)
@@ -139,11 +148,18 @@ class Sender:
         count = self._store.requeue(MQTT, topic, DENIED, MOST_REQUEUED)
         log.info("MQTT broker %s: allows %s now; %d kept message(s) follow", self._connection.where, topic, count)
         if count:
-            self._retry_at = time.monotonic()  # begins with the oldest again, once nothing is on its way
+            self.begin_anew()
 
-    def clear_old_topics(self) -> None:
-        """Topics that earlier runs left at the broker, and that are not part of the state now, are to be emptied."""
-        self.state.clear_others(self._store.retained())
+    def begin_anew(self) -> None:
+        """Old messages have come into the outbox: it is sent from its beginning, once nothing is on its way."""
+        self._retry_at = time.monotonic()
+
+    def clear_old_topics(self, kept: set[str] | None = None) -> None:
+        """Topics that earlier runs left at the broker, and that are not part of the state now, are to be emptied.
+
+        `kept` are those that are this device's own; None for all that the store remembers.
+        """
+        self.state.clear_others(self._store.retained() if kept is None else kept)
         self._store.remember_retained(self.state.topics)
 
     def send_level(self, topic: str, payload: str) -> None:
@@ -187,7 +203,17 @@ class Sender:
         if self._store.count_waiting(MQTT):  # the store could not be read for a while, and something was overlooked
             self._begin_anew()
             return False
+        self._say_again(now)
         return True
+
+    def _say_again(self, now: float) -> None:
+        """Sends one more of what the broker should have anyway."""
+        if self._say_again_at is not None and now >= self._say_again_at:
+            self._say_again_at = None
+            self.state.say_again()
+        while self.state.unhurried and not self._in_flight:
+            if announcement := self.state.next_unhurried():
+                self._send_announcement(announcement)
 
     def _begin_anew(self) -> None:
         """Sends the outbox from its beginning; what has waited longer than the newest alarms may be backlog."""

@@ -1,16 +1,20 @@
 """Events as HTTP requests: `POST` of the event's JSON over a connection that is kept."""
 
+import base64
 import http.client
 import ssl
 from email.message import Message
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from asit_edge import __version__
 from asit_edge.config.delivery import WebhookSink
-from asit_edge.config.secrets import fill_in, read_secret
+from asit_edge.config.secrets import fill_in, read_secret, unclear, without_secrets
 from asit_edge.deliver.sinks.base import Refused, Send, Unavailable
 from asit_edge.errors import WrongUse, one_line
 from asit_edge.messages.event import Event
+
+PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+"""What may stand in an address as it is."""
 
 REFUSED_FOR_GOOD = {400, 413, 415, 422}
 """What a server answers when the message itself is wrong for it. All else may be put right, and is tried again."""
@@ -24,17 +28,28 @@ def open_webhook(settings: WebhookSink) -> Send:
 class _Webhook:
     def __init__(self, settings: WebhookSink) -> None:
         where = f"sinks.{settings.name}"
-        address = urlsplit(fill_in(settings.url, f"{where}.url"))
+        url = fill_in(settings.url, f"{where}.url")
+        if unclear(url):
+            raise WrongUse(
+                f"{where}.url: its password has a character that ends a host name; write / as %2F, ? as %3F, # as %23"
+            )
         try:
+            address = urlsplit(url)
             self._host, self._port = address.hostname, address.port
+            (self._host or "").encode("idna")
         except ValueError as error:
             raise WrongUse(f"{where}.url: is no address ({one_line(error).partition(':')[0]})") from None
         if address.scheme not in ("http", "https") or not self._host:
             raise WrongUse(f"{where}.url: must begin with http:// or https://, and a host")
-        self._path = (address.path or "/") + (f"?{address.query}" if address.query else "")
-        self._where = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
+        self._path = quote((address.path or "/") + (f"?{address.query}" if address.query else ""), safe=PRINTABLE)
+        self._url, self._where = url, f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
         self._timeout = settings.timeout
         self._headers = {"Content-Type": "application/json", "User-Agent": f"asit-edge/{__version__}"}
+        if address.username is not None:
+            if settings.token_file:
+                raise WrongUse(f"{where}: the url has a user, and there is a token_file; leave one of them out")
+            user = f"{unquote(address.username)}:{unquote(address.password or '')}"
+            self._headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
         if settings.token_file:
             token = read_secret(settings.token_file, f"{where}.token_file")
             self._headers["Authorization"] = f"Bearer {token}"
@@ -56,9 +71,11 @@ class _Webhook:
             self._close()
             if not fresh:  # the server may have closed a connection that was idle: once more, over a new one
                 return self.send(payload)
-            raise Unavailable(f"{self._where}: {one_line(error) or type(error).__name__}") from None
+            reason = without_secrets(one_line(error), self._url) or type(error).__name__
+            raise Unavailable(f"{self._where}: {reason}") from None
         if 200 <= status < 300:
             return None
+        answer = without_secrets(answer, self._url)
         if status in REFUSED_FOR_GOOD:
             raise Refused(f"{self._where} answered {status} {answer}")
         hint = " (redirections are not followed: set the final url)" if 300 <= status < 400 else ""

@@ -41,15 +41,13 @@ class Intake:
 
     def __init__(self, silent_after: float) -> None:
         """`silent_after` seconds of one and the same value are digital silence; 0: never."""
-        self.silent = False
-        """The device delivers digital silence at the moment."""
         self._silent_after = silent_after
-        self._rate = 1
-        self._meter, self._flat = Meter(1), Flatness()
+        self.begin(1)  # until there is a capture
 
     def begin(self, rate: int) -> None:
         """A new capture, at that rate in Hz."""
         self.silent = False
+        """The device delivers digital silence at the moment."""
         self._rate = rate
         self._meter, self._flat = Meter(rate), Flatness()
 

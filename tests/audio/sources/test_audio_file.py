@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from asit_edge.audio.sources import audio_file
 from asit_edge.audio.sources.audio_file import AudioFile
@@ -259,55 +257,3 @@ def test_a_header_that_cannot_be_right_is_named(tmp_path: Path, rate: int, chann
     soundfile.write(tmp_path / "odd.wav", np.zeros((100, channels), np.float32), rate)
     with pytest.raises(AsitEdgeError, match=f"its header says {rate} Hz and {channels} channels"):
         AudioFile(tmp_path / "odd.wav")
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("corpus")
-    for kind, form in KINDS.items():
-        soundfile.write(folder / kind, SOUND[:4000], RATE, **{"format": kind.rpartition(".")[2].upper(), **form})
-    return {kind: (folder / kind).read_bytes() for kind in KINDS}
-
-
-EDITS = st.lists(
-    st.tuples(
-        st.integers(0, 200),
-        st.sampled_from(
-            [b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"data", b"\1\0\0\0", b"\x80", b""]
-        ),
-        st.integers(0, 8),
-    ),
-    min_size=1,
-    max_size=6,
-)
-"""Where, what, and how many bytes it takes the place of."""
-
-
-@settings(max_examples=300)
-@given(st.sampled_from([*KINDS]), EDITS, st.none() | st.integers(1, 5000))
-def test_whatever_is_in_a_file_is_heard_or_named(
-    tmp_path_factory: pytest.TempPathFactory,
-    corpus: dict[str, bytes],
-    kind: str,
-    edits: list[tuple[int, bytes, int]],
-    length: int | None,
-) -> None:
-    content = corpus[kind]
-    for at, put, taken in edits:
-        content = content[:at] + put + content[at + taken :]
-    file = tmp_path_factory.getbasetemp() / "fuzzed"
-    file.write_bytes(content[:length])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audio_file, "ffmpeg", lambda: None)  # a process for each example is slow
-        try:
-            audio = AudioFile(file)
-        except AsitEdgeError:
-            return
-    try:
-        samples = np.concatenate(list(audio.mono(8000)))
-        assert np.isfinite(samples).all()
-        assert len(samples) < 100_000
-    except AsitEdgeError as error:
-        assert "\n" not in str(error)
-    finally:
-        audio.close()

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asit_edge.deliver.sinks.backlog import SendOrder, TokenBucket
+from asit_edge.deliver.sinks.base import LATE_SECONDS
 
 
 @given(st.floats(1, 5_000), st.lists(st.floats(0, 2), min_size=1, max_size=50))
@@ -29,12 +30,19 @@ def test_the_rate_is_reached() -> None:
     assert spent in (499, 500)
 
 
+def test_at_the_slowest_rate_a_message_goes_a_second() -> None:
+    bucket = TokenBucket(1.0, 0.0)
+    assert [bucket.allowance(at) for at in (0.0, 0.5, 1.0, 9.0)] == [0, 0, 1, 1]
+
+
 def test_a_short_queue_goes_first_and_what_waited_for_long_in_it_is_late() -> None:
     order = SendOrder(newest=12, old=10, waiting=10, rate=10, now=0.0)
     assert (order.boundary, order.live_after) == (0, 0)
     assert order.is_late(5, waited=11.0)
     assert not order.is_late(5, waited=9.0), "a delivery may take so long"
     assert not order.is_late(13, waited=11.0), "it did not wait for the connection"
+    assert order.is_late(12, waited=LATE_SECONDS + 0.1)
+    assert not order.is_late(12, waited=LATE_SECONDS), "exactly so long it may take"
 
 
 def test_a_long_queue_is_backlog_and_new_messages_go_before_it() -> None:

@@ -32,3 +32,25 @@ def test_a_full_device_leaves_no_half_line() -> None:
     if os.path.exists("/dev/full"):
         with pytest.raises(Unavailable, match="No space left"):
             open_file(FileSink(type="file", path=Path("/dev/full")))(EVENT)
+
+
+def test_a_pipe_that_nobody_reads_or_too_slowly_is_said_and_waits_for_nobody(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    send = open_file(FileSink(type="file", path=pipe))
+    with pytest.raises(Unavailable, match="is a pipe, and nobody reads it"):
+        send(EVENT)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    sent, problem = 0, ""
+    while not problem:
+        try:
+            send(EVENT)
+            sent += 1
+        except Unavailable as error:
+            problem = str(error)
+    assert "does not keep up" in problem
+    got = b""
+    while len(got) < sent * (len(EVENT.encode()) + 1):
+        got += os.read(reader, 1 << 20)
+    os.close(reader)
+    assert got.decode().splitlines() == [EVENT] * sent, "whole lines only"

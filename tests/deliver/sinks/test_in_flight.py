@@ -17,6 +17,10 @@ def row(number: int) -> Outgoing:
     ("reason", "expected"),
     [
         (0, Verdict.TAKEN),
+        (127, Verdict.TAKEN),
+        (144, Verdict.REFUSED),
+        (153, Verdict.REFUSED),
+        *((near, Verdict.NOT_NOW) for near in (134, 136, 143, 145, 148, 150, 152, 154)),
         (16, Verdict.TAKEN),  # no matching subscribers
         (128, Verdict.NOT_NOW),
         (135, Verdict.REFUSED),

@@ -78,10 +78,121 @@ def test_for_a_slow_broker_the_whole_state_takes_the_place_of_every_change() -> 
     assert sent(state) == [Announcement("a", str(retained.MOST_QUEUED))]
 
 
+def acknowledged(state: RetainedState, messages: list[Announcement]) -> None:
+    for message in messages:
+        state.taken(message)
+
+
+def test_a_broker_that_remembers_gets_only_what_it_does_not_have() -> None:
+    state = RetainedState()
+    for topic in "abcd":
+        state.update(topic, "1")
+    state.connected()
+    first = sent(state)
+    acknowledged(state, first[:2])
+    state.disconnected()
+    state.update("a", "2")
+    state.connected(remembers=True)
+    assert sent(state) == [Announcement("c", "1"), Announcement("d", "1"), Announcement("a", "2")]
+
+
+def test_without_a_memory_it_goes_on_where_it_broke_off_and_ends_with_everything() -> None:
+    state = RetainedState()
+    for topic in "abcd":
+        state.update(topic, "1")
+    state.connected()
+    acknowledged(state, sent(state)[:2])
+    state.disconnected()
+    state.connected()
+    assert [one.topic for one in sent(state)] == ["c", "d", "a", "b"]
+
+
+def test_what_the_last_will_has_replaced_goes_first_every_time() -> None:
+    state = RetainedState(["available"])
+    for topic in ("status", "available", "sound"):
+        state.update(topic, "1")
+    state.connected()
+    assert [one.topic for one in sent(state)] == ["status", "available", "sound"], "not before it is true"
+    acknowledged(state, [Announcement(topic, "1") for topic in ("status", "available")])
+    state.disconnected()
+    state.connected(remembers=True)
+    assert [one.topic for one in sent(state)] == ["available", "sound"]
+
+
+def test_what_was_on_its_way_is_not_known_to_be_there() -> None:
+    state = RetainedState()
+    state.update("sound", "OFF")
+    state.connected()
+    acknowledged(state, sent(state))
+    state.update("sound", "ON")
+    sent(state)  # perhaps it got there
+    state.disconnected()
+    state.update("sound", "OFF")
+    state.connected(remembers=True)
+    assert sent(state) == [Announcement("sound", "OFF")]
+
+
+def test_the_state_is_said_once_more_when_there_is_time() -> None:
+    state = RetainedState()
+    state.update("a", "1")
+    state.update("b", "1")
+    state.connected()
+    acknowledged(state, sent(state))
+    state.say_again()
+    state.update("a", "2")
+    assert state.next_unhurried() == Announcement("a", "2")
+    acknowledged(state, sent(state))
+    assert (state.next_unhurried(), state.unhurried) == (Announcement("b", "1"), 0)
+
+
+def test_as_many_changes_may_wait_as_are_said() -> None:
+    state = RetainedState()
+    state.connected()
+    for number in range(10_000):
+        state.update("a", str(number))
+    assert len(state) == 10_000
+    state.update("a", "last")
+    assert sent(state) == [Announcement("a", "last")]
+
+
+def test_while_there_is_no_connection_nothing_waits() -> None:
+    state = RetainedState()
+    state.connected()
+    state.update("a", "1")
+    state.disconnected()
+    assert len(state) == 0
+    state.update("a", "2")
+    state.announce_all()
+    state.clear_others({"old"})
+    assert len(state) == 0
+
+
+def test_stale_topics_are_emptied_at_once_where_there_is_a_connection() -> None:
+    state = RetainedState()
+    state.connected()
+    state.update("a", "1")
+    state.clear_others({"a", "old"})
+    assert sent(state) == [Announcement("old", "", retain=True), Announcement("a", "1", retain=True)]
+
+
+def test_only_an_empty_message_empties_and_only_a_stale_topic() -> None:
+    state = RetainedState()
+    state.clear_others({"old"})
+    assert not state.taken(Announcement("old", "1"))
+    assert not state.taken(Announcement("other", ""))
+    assert state.topics == {"old"}
+    assert state.taken(Announcement("old", ""))
+
+
 TOPICS = st.sampled_from("abc")
 STEPS = st.one_of(
     st.tuples(st.just("show"), TOPICS, st.sampled_from(["1", "2"])),
-    st.sampled_from([("up", "", ""), ("down", "", ""), ("send", "", ""), ("say all", "", "")]),
+    st.sampled_from(
+        [
+            *[("up", "", ""), ("up", "remembers", ""), ("down", "", ""), ("send", "", ""), ("send", "lost", "")],
+            *[("send", "unanswered", ""), ("answer", "", ""), ("say all", "", "")],
+        ]
+    ),
 )
 
 
@@ -91,24 +202,44 @@ def test_the_broker_ends_with_the_last_values_and_nothing_else(kept: set[str], s
     state = RetainedState()
     state.clear_others(kept)
 
-    def send_one() -> None:
-        message = state.next()
-        broker[message.topic] = message.payload
-        state.taken(message)
+    answers: list[Announcement] = []
 
+    def send_one(fate: str = "") -> None:
+        message = state.next()
+        if fate != "lost":
+            broker[message.topic] = message.payload
+            answers.append(message)
+        if not fate:
+            answer_all()
+
+    def answer_all() -> None:
+        while answers:
+            state.taken(answers.pop(0))
+
+    connected = broken = False
     for step, topic, payload in steps:
         if step == "show":
             state.update(topic, payload)
             wanted[topic] = payload
         elif step == "up":
-            state.connected()
-        elif step == "down":
             state.disconnected()
+            answers.clear()
+            connected, broken = True, False
+            state.connected(remembers=topic == "remembers")
+        elif step == "down":
+            connected = False
+            state.disconnected()
+            answers.clear()
         elif step == "say all":
             state.announce_all()
-        elif state:
-            send_one()
-    state.connected()
+        elif step == "answer":
+            answer_all()
+        elif state and connected and not broken:
+            send_one(topic)
+            broken = topic == "lost"  # nothing that is sent over a broken connection arrives
+    state.disconnected()
+    answers.clear()
+    state.connected(remembers=True)
     while state:
         send_one()
     assert {topic: payload for topic, payload in broker.items() if payload} == wanted

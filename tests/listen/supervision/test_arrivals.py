@@ -82,3 +82,98 @@ def test_late_blocks_are_neither_lost_nor_drifted(late: list[float]) -> None:
             verdict = arrivals.judge(None, (written, at), written, at, ending=False)
             assert verdict.lost == 0
             assert abs(verdict.drifted) < 0.1
+
+
+def test_what_is_known_before_anything_has_come() -> None:
+    arrivals = Arrivals(RATE, True, 100.0, 7.0)
+    assert (arrivals.placed, arrivals.come, arrivals.stalled) == (False, False, False)
+    assert arrivals.waiting(103.0, 7.0) == 3.0
+    arrivals.note((0, 102.0), 7.0)
+    assert arrivals.waiting(103.0, 7.0) == 3.0, "no samples are no arrival"
+    assert Verdict() == Verdict(readable=None, lost=0.0, drifted=0.0, judged=False)
+
+
+def test_an_arrival_counts_by_when_it_came_and_not_by_when_it_is_looked_at() -> None:
+    arrivals = Arrivals(RATE, True, 0.0, 0.0)
+    arrivals.note((BLOCK, 1.0), 0.0)
+    arrivals.note((BLOCK, 1.0), 5.0)  # the machine has slept since
+    assert arrivals.waiting(7.0, 5.0) == pytest.approx(1.0)
+
+
+def test_the_first_samples_settle_from_their_first_block_on() -> None:
+    arrivals = Arrivals(RATE, True, 0.0, 0.0)
+    arrivals.note((BLOCK, 50.0), 0.0)
+    assert arrivals.place((BLOCK, 50.0), 50.0, ending=False) is None, "long after the device was opened"
+    assert arrivals.place((BLOCK, 50.0), 50.0 + 0.99 * SETTLE, ending=False) is None
+    assert arrivals.place((BLOCK, 50.0), 50.0 + SETTLE, ending=False) == pytest.approx(50.0 - BLOCK / RATE)
+    assert SETTLE == 0.5
+
+
+def test_of_a_burst_at_the_beginning_the_last_block_says_when_it_was_heard() -> None:
+    """The block by which it is placed had not been noted before."""
+    arrivals = Arrivals(RATE, True, 0.0, 0.0)
+    arrivals.note((BLOCK, 50.0), 0.0)
+    arrivals.place((BLOCK, 50.0), 50.0, ending=False)
+    assert arrivals.place((2 * RATE, 50.6), 50.6, ending=False) == pytest.approx(48.6)
+
+
+def test_a_late_block_at_the_end_of_the_beginning_moves_nothing() -> None:
+    arrivals = Arrivals(RATE, True, 0.0, 0.0)
+    arrivals.note((BLOCK, 50.0), 0.0)
+    arrivals.place((BLOCK, 50.0), 50.0, ending=False)
+    assert arrivals.place((2 * BLOCK, 50.6), 50.6, ending=False) == pytest.approx(50.0 - BLOCK / RATE)
+
+
+def placed() -> tuple[Arrivals, int, float]:
+    """A capture that has come for a second without delay: what it knows, samples, time."""
+    arrivals = Arrivals(RATE, True, 0.0, 0.0)
+    arrivals.place((BLOCK, BLOCK / RATE), 0.0, ending=True)
+    assert arrivals.placed
+    written, now = fed(arrivals, BLOCK, BLOCK / RATE, 1.0)
+    return arrivals, written, now
+
+
+def test_a_pause_is_judged_by_the_earliest_of_all_that_came_after_it() -> None:
+    arrivals, written, now = placed()
+    pause = (written, now + 3.0)
+    late = (written + BLOCK, now + 3.3)  # what came first, came late
+    assert arrivals.judge(pause, late, written, now + 3.3, ending=False) == Verdict(readable=0)
+    arrivals.note((written + 10 * BLOCK, now + 3.0 + 10 * BLOCK / RATE), 0.0)
+    newest = (written + 11 * BLOCK, now + 3.4)
+    assert arrivals.judge(pause, newest, written, now + 3.4, ending=False) == Verdict(readable=0)
+    verdict = arrivals.judge(pause, newest, written, now + 3.0 + SETTLE, ending=False)
+    assert verdict == Verdict(readable=0, lost=pytest.approx(3.0, abs=0.01), judged=True)
+
+
+def test_a_pause_at_the_end_is_judged_at_once_by_what_there_is() -> None:
+    arrivals, written, now = placed()
+    verdict = arrivals.judge((written, now + 3.0), (written + BLOCK, now + 3.0), written, now + 3.0, ending=True)
+    assert verdict == Verdict(readable=0, lost=pytest.approx(3.0 - BLOCK / RATE, abs=0.01), judged=True)
+
+
+def test_what_is_accounted_for_is_not_found_again() -> None:
+    arrivals, written, now = placed()
+    found = []
+    for _ in range(10):
+        written, now = fed(arrivals, written, now, 1.0, late=0.5)
+        verdict = arrivals.judge(None, (written, now + 0.5), written, now + 0.5, ending=False)
+        if verdict.lost:
+            found.append(verdict.lost)
+            arrivals.shift(verdict.lost)
+    assert found == [pytest.approx(0.5, abs=0.01)]
+
+
+def test_windows_end_by_the_clock_and_not_by_samples() -> None:
+    arrivals, written, _ = placed()
+    lost = []
+    for at in (2.0, 4.5, 5.0, 7.5, 8.0, 10.5):
+        arrivals.note((written, at), 0.0)
+        lost.append(arrivals.judge(None, (written, at), written, at, ending=False).lost)
+    assert lost == [0, 0, 0, 0, 0, pytest.approx(5.0 - written / RATE)]
+
+
+def test_a_file_may_be_noted_and_is_never_compared_with_the_clock() -> None:
+    arrivals = Arrivals(RATE, False, 0.0, 0.0)
+    for at in (1.0, 4.0, 8.0):
+        arrivals.note((BLOCK, at), 0.0)
+    assert arrivals._pace.begin is None

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asit_edge.listen.supervision.intake import LOUDEST, Intake, checked
+from asit_edge.audio.level import CLIPPED_SHARE, FULL_SCALE, LOUDEST
+from asit_edge.listen.supervision.intake import Intake, checked
 
 RATE = 1_000
 NOISE = np.random.default_rng(0).normal(0, 0.1, 10 * RATE).astype(np.float32)
@@ -70,3 +71,57 @@ def test_whatever_comes_what_is_heard_is_finite_and_bounded(samples: list[float]
     assert np.isfinite(block).all()
     assert np.abs(block).max() <= LOUDEST
     assert problems or block[:, 0].tolist() == samples
+
+
+def test_what_no_microphone_gives_is_named_and_cut_on_both_sides() -> None:
+    block, [problem, clipped] = checked(np.float32([[2 * LOUDEST], [-2 * LOUDEST]]))
+    assert block.tolist() == [[LOUDEST], [-LOUDEST]]
+    assert "beyond 8 times full scale" in problem
+    assert "clipped" in clipped
+    block, problems = checked(np.float32([[LOUDEST], *[[0.0]] * 999]))
+    assert (block.max(), problems) == (LOUDEST, []), "exactly so loud may be"
+    assert checked(np.zeros((0, 1), np.float32))[1] == [], "nothing is nothing wrong"
+
+
+def test_a_share_of_full_scale_is_clipped() -> None:
+    loud = round(1_000 * CLIPPED_SHARE)
+    block = np.zeros((1_000, 1), np.float32)
+    block[:loud] = FULL_SCALE
+    assert checked(block)[1] == []
+    block[loud] = -FULL_SCALE
+    assert "clipped" in checked(block)[1][0]
+
+
+def test_a_silence_belongs_to_its_capture() -> None:
+    found = intake()
+    assert not found.silent
+    found.take(ZEROS[: 3 * RATE])
+    assert found.silent
+    found.begin(RATE)
+    assert not found.silent
+    taken = found.take(ZEROS[:RATE])
+    assert (taken.skipped, len(taken.samples), taken.flat_seconds) == (0, RATE, 0.0)
+    assert not Intake(2.0).silent
+
+
+def test_what_does_not_follow_on_is_a_silence_of_its_own() -> None:
+    found = intake()
+    found.take(ZEROS[:RATE])
+    found.interrupt()
+    assert found.take(ZEROS[:RATE]).flat_seconds == 0, "one second and one second are not two in a row"
+    assert found.take(ZEROS[:RATE]).flat_seconds == pytest.approx(2.0)
+
+
+def test_it_is_silent_after_so_many_seconds_exactly() -> None:
+    found = Intake(2.0)
+    found.begin(500)
+    found.take(ZEROS[:999])
+    assert not found.silent
+    found.take(ZEROS[:1])
+    assert found.silent
+
+
+def test_without_a_limit_nothing_is_skipped() -> None:
+    found = intake(0.0)
+    assert [found.take(ZEROS[:RATE])[1:] for _ in range(4)][-1][0] == 0
+    assert len(found.take(ZEROS[:RATE]).levels) == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from asit_edge.audio.clock import BELIEVED_AFTER
-from asit_edge.listen.supervision.timeline import ABSENT, DRIFT, Gap, Timeline
+from asit_edge.listen.supervision.timeline import ABSENT, DRIFT, SLEPT, Gap, Timeline
 
 RATE = 16_000
 WALL = 1_800_000_000.0
@@ -71,7 +71,7 @@ def test_drift_moves_times_only_when_nothing_is_active() -> None:
     assert not timeline.follow_drift(2 * DRIFT, quiet=False)
     assert timeline.follow_drift(2 * DRIFT, quiet=True)
     assert timeline.clock is not None
-    assert timeline.clock.anchor == pytest.approx(WALL + 100 + 2 * DRIFT)
+    assert timeline.clock.anchor == pytest.approx(WALL + 100 + 2 * DRIFT, rel=0, abs=1e-6)
     assert timeline.position_of(RATE, RATE) == RATE, "positions stay: sample and origin move together"
 
 
@@ -85,4 +85,53 @@ def test_a_step_of_the_system_clock_is_followed_once_it_has_lasted() -> None:
     assert [off for off in moved if off] == [pytest.approx(3_600)]
     assert moved[round(BELIEVED_AFTER)] == 0.0, "what is active keeps its times"
     assert timeline.clock is not None
-    assert timeline.clock.anchor == pytest.approx(WALL + 100 + 3_600)
+    assert timeline.clock.anchor == pytest.approx(WALL + 100 + 3_600, rel=0, abs=1e-6)
+
+
+def test_before_anything_is_heard_there_is_no_gap() -> None:
+    assert Timeline(RATE, 0.0, 0.0).gap is None
+
+
+def test_what_was_muted_from_the_start_was_not_absent() -> None:
+    timeline = Timeline(RATE, 100.0, 0.0)
+    timeline.place(100.5, WALL, live=True, muted=True)
+    assert timeline.gap == Gap(0, "muted")
+
+
+@pytest.mark.parametrize(("late", "missed"), [(ABSENT, 0.0), (ABSENT + 0.5, ABSENT + 0.5)])
+def test_a_source_may_take_a_moment_to_begin(late: float, missed: float) -> None:
+    timeline = begun(begin=100.0 + late)
+    assert timeline.position_of(0, RATE) == missed * RATE
+    recording = Timeline(RATE, 100.0, 0.0)
+    recording.place(100.0 + late, WALL, live=False, muted=False)
+    assert recording.position_of(0, RATE) == 0, "a recording is not late"
+
+
+@pytest.mark.parametrize(("slept", "cause"), [(SLEPT, "lost"), (SLEPT + 0.5, "suspend")])
+def test_a_moment_of_sleep_is_no_suspend(slept: float, cause: str) -> None:
+    timeline = Timeline(RATE, 100.0, 7.0)
+    timeline.interrupt(5, "lost", asleep=7.0 + slept)
+    assert timeline.gap == Gap(5, cause)
+
+
+def test_drift_counts_from_its_size_on_in_both_directions() -> None:
+    for seconds, moved in ((DRIFT, True), (-DRIFT, True), (0.99 * DRIFT, False), (-0.99 * DRIFT, False)):
+        timeline = begun()
+        timeline.resume()
+        assert timeline.follow_drift(seconds, quiet=True) is moved
+        assert timeline.clock is not None
+        assert timeline.clock.anchor - WALL - 100 == pytest.approx(seconds if moved else 0.0, abs=1e-6)
+
+
+def test_a_step_of_the_system_clock_is_not_followed_within_a_gap_and_only_once() -> None:
+    timeline = begun()
+    for second in range(round(BELIEVED_AFTER) + 5):
+        assert timeline.follow_wall(101.0 + second, WALL + 101.0 + second + 50, quiet=True) == 0.0
+    timeline.resume()
+    assert timeline.follow_wall(170.0, WALL + 170 + 50, quiet=True) == 50
+    assert [timeline.follow_wall(now, WALL + now + 50, quiet=True) for now in (171.0, 300.0, 400.0)] == [0, 0, 0]
+
+
+def test_what_is_counted_as_late_asleep_and_drifted() -> None:
+    """docs/operations.md: 0.1 s of drift."""
+    assert (ABSENT, SLEPT, DRIFT) == (2.0, 1.0, 0.1)
