@@ -20,7 +20,7 @@ from trainer.students.config import DistillConfig
 from trainer.students.student import STUDENT, load_student
 
 LABELS = ["Dog", "Rain", "Speech"]
-MODEL = WarmConfig(trunk=0.1, width=16, depth=2, heads=2, context=6, window=64)
+MODEL = WarmConfig(trunk=0.1, width=16, depth=2, heads=2, context=6, window=64, judged=2)
 FACTS = {
     "training": {"begun_with": "somebody's network"},
     "quality": {

@@ -48,6 +48,9 @@ class WarmConfig:
     """Frames of a window, in whole chunks."""
     squeezed: int = 4
     """Chunks over which squeeze-excitation averages before the split: 1.28 s."""
+    judged: int = 3
+    """Columns that the teacher's classifier judges together, the last of a window: 0.96 s. More tell better what a
+    sound is, and fewer when it is over."""
     trunk: float = 0.4
     """Width of the MobileNet."""
     width: int = 192
@@ -64,6 +67,8 @@ class WarmConfig:
             raise ValueError(f"split must be 7 or {HALF_STRIDE}, got {self.split}")
         if self.window % self.frames or self.window < 2 * self.frames:
             raise ValueError(f"window must be two or more chunks of {self.frames} frames, got {self.window}")
+        if not 1 <= self.judged <= self.window // self.frames:
+            raise ValueError(f"judged must be from 1 to {self.window // self.frames} columns, got {self.judged}")
         if self.chunk != CHUNK:
             raise ValueError(f"chunk must be {CHUNK} (one column of the convolutions), got {self.chunk}")
         if self.width % self.heads:
@@ -91,7 +96,7 @@ def warm_config(plain: Mapping[str, Any]) -> WarmConfig:
 
 WARM_SIZES = {
     "warm-tiny": WarmConfig(),
-    "warm-nano": WarmConfig(split=HALF_STRIDE, window=128),
+    "warm-nano": WarmConfig(split=HALF_STRIDE, window=128, judged=2),
 }
 
 
@@ -164,7 +169,8 @@ class StreamMobile(nn.Module):
         known = self.unpacked(caches.pop(0)) if caches is not None else None
         seen_BND, halves_BSC, kept = self.convolve(log_mel, known)
         remembered = [packed(kept)]
-        hidden_BND = nnf.hardswish(self.hidden(seen_BND[:, :, : self.hidden.in_features]))
+        judged_BNC, seen_BND = seen_BND.split((self.hidden.in_features, 2 * self.hidden.in_features), dim=2)
+        hidden_BND = nnf.hardswish(self.hidden(judged_BNC))
         x_BSD = self.token(torch.cat((seen_BND.repeat_interleave(chunk, dim=1), halves_BSC), dim=2))
         for block in self.blocks:
             cache = caches.pop(0) if caches is not None else None
@@ -175,8 +181,11 @@ class StreamMobile(nn.Module):
         return torch.cat((hidden_BND.repeat_interleave(chunk, dim=1), self.norm(x_BSD)), dim=2), remembered
 
     def convolve(self, log_mel: Tensor, caches: Memory | None) -> tuple[Tensor, Tensor, Memory]:
-        """What the convolutions see: of every chunk the mean of its window and its last column (B, N, 2C), of every
-        time step the columns before the last stride (B, S, C'), and their caches, which are taken off `caches`."""
+        """What the convolutions see, and their new caches; the old ones are taken off `caches`.
+
+        Of every chunk the means of the columns that are judged and of its whole window, and its last column (B, N, 3C);
+        of every time step the columns before the last stride (B, S, C').
+        """
         config, batch = self.config, log_mel.shape[0]
         lead = 0 if caches is not None else config.window // config.frames - 1
         if lead:
@@ -203,7 +212,8 @@ class StreamMobile(nn.Module):
         for layer in layers[HALF_STRIDE:]:
             x = layer(x)
         rows = x.mean(dim=2)
-        seen_ZD = torch.cat((rows.mean(dim=2), rows[..., -1]), dim=1)
+        judged = rows[..., -config.judged :].mean(dim=2)
+        seen_ZD = torch.cat((judged, rows.mean(dim=2), rows[..., -1]), dim=1)
         return seen_ZD.unflatten(0, (batch, -1)), halves_BSC, remembered
 
     def unpacked(self, packed_BN: Tensor) -> Memory:

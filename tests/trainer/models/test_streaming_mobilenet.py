@@ -19,7 +19,7 @@ from trainer.teachers.live import HalfRateMel
 SMALL = {"width": 16, "depth": 2, "heads": 2, "context": 4, "trunk": 0.1}
 CONFIGS = {
     "early": WarmConfig(**SMALL, window=96),
-    "late": WarmConfig(**SMALL, split=13, window=64, squeezed=3),
+    "late": WarmConfig(**SMALL, split=13, window=64, squeezed=3, judged=1),
 }
 CLASSES = 5
 
@@ -151,7 +151,13 @@ def test_our_front_end_gives_the_picture_that_the_teacher_was_trained_on() -> No
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
-    [({"split": 9}, "split"), ({"window": 100}, "window"), ({"chunk": 1}, "chunk"), ({"heads": 5}, "heads")],
+    [
+        ({"split": 9}, "split"),
+        ({"window": 100}, "window"),
+        ({"chunk": 1}, "chunk"),
+        ({"judged": 7}, "judged"),
+        ({"heads": 5}, "heads"),
+    ],
 )
 def test_sizes_that_cannot_be_are_refused(wrong: dict[str, int], told: str) -> None:
     with pytest.raises(ValueError, match=told):
