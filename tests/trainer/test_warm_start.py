@@ -69,7 +69,7 @@ def test_the_documented_way_from_recordings_to_a_bundle(
     assert sorted(label.name for label in manifest.labels) == LISTED
     assert all(label.quality is not None for label in manifest.labels)
     assert load_bundle(bundle).stream.embedding == 512 + 192
-    assert np.load(bundle / "golden.npz")["scores"].shape == (8, 2, 2)
+    assert np.load(bundle / "golden.npz")["scores"].shape == (8, 2)
 
 
 def test_wrong_use_is_said(teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
