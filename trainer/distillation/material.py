@@ -133,6 +133,48 @@ def sampling_weights(material: Material, focus: Sequence[str] = ()) -> npt.NDArr
     return np.array([by_kind[kind] * long**0.5 for kind, long in zip(kinds, seconds, strict=True)])
 
 
+@dataclass(frozen=True)
+class Heard:
+    """Recordings that may be learnt from, their waveforms, what teachers said of them, and which of them are sounds to
+    learn from and to choose by (numbers of recordings)."""
+
+    recordings: list[Recording]
+    waveforms: WaveformCache
+    teachers: list[TeacherScores]
+    training: list[int]
+    validation: list[int]
+
+    def of(self, chosen: Sequence[int]) -> list[Recording]:
+        return [self.recordings[index] for index in chosen]
+
+    def sampler(self, material: Material, config: DistillConfig) -> SceneSampler:
+        """What draws scenes of a material."""
+        rate = config.spec.sample_rate
+        return SceneSampler(
+            self.waveforms,
+            material.indices,
+            sampling_weights(material, config.focus),
+            material.targets,
+            material.starts,
+            rate,
+            STEP * config.spec.hop,
+            config.scenes,
+            room_responses(self.recordings, self.waveforms, rate),
+        )
+
+
+def heard(recordings: Sequence[Recording], sources: Sequence[Path], config: DistillConfig, cache: Path) -> Heard:
+    """Recordings without those that nothing learns from (`trainer/left_out.txt`, the test fold); their waveforms and
+    the scores of the teachers in `sources` are kept in the folder `cache`."""
+    rate = config.spec.sample_rate
+    kept, _ = split_left_out(recordings, config.test_fold)
+    waveforms = load_waveforms(kept, rate, cache / "waveforms")
+    teachers = [teacher_scores(source, kept, waveforms, rate, cache / "teachers") for source in sources]
+    sounds = [index for index, recording in enumerate(kept) if recording.role is Role.SOUND]
+    training = [index for index in sounds if not held_out(kept[index], config)]
+    return Heard(kept, waveforms, teachers, training, [index for index in sounds if held_out(kept[index], config)])
+
+
 def scene_material(
     recordings: Sequence[Recording],
     sources: Sequence[Path],
@@ -144,28 +186,12 @@ def scene_material(
     """What draws scenes of the recordings that are for learning (with `validation`, of those kept back to choose by),
     the labels of its targets, and how many recordings of each collection there are.
 
-    Labels are those of the training part, and of `config.focus` those that a teacher of recordings can name. Waveforms
-    and scores of `sources` are kept in the folder `cache`.
+    Labels are those of the training part, and those of `config.focus`; `cache` as in `heard`.
     """
-    spec = config.spec
-    kept, _ = split_left_out(recordings, config.test_fold)
-    waveforms = load_waveforms(kept, spec.sample_rate, cache / "waveforms")
-    teachers = [teacher_scores(source, kept, waveforms, spec.sample_rate, cache / "teachers") for source in sources]
-    sounds = [index for index, recording in enumerate(kept) if recording.role is Role.SOUND]
-    training = [index for index in sounds if not held_out(kept[index], config)]
-    chosen = [index for index in sounds if held_out(kept[index], config)] if validation else training
-    found = set(choose_labels([kept[index] for index in training], teachers, least)) | set(config.focus)
+    known = heard(recordings, sources, config, cache)
+    chosen = known.validation if validation else known.training
+    found = set(choose_labels(known.of(known.training), known.teachers, least)) | set(config.focus)
     labels = [name for name in audioset_ids() if name in found]
-    material = build_targets([kept[index] for index in chosen], chosen, waveforms, teachers, labels, config)
-    sampler = SceneSampler(
-        waveforms,
-        material.indices,
-        sampling_weights(material, config.focus),
-        material.targets,
-        material.starts,
-        spec.sample_rate,
-        STEP * spec.hop,
-        config.scenes,
-        room_responses(kept, waveforms, spec.sample_rate),
-    )
-    return sampler, labels, dict(sorted(Counter(collection_of(kept[index]) for index in chosen).items()))
+    material = build_targets(known.of(chosen), chosen, known.waveforms, known.teachers, labels, config)
+    counts = Counter(collection_of(recording) for recording in known.of(chosen))
+    return known.sampler(material, config), labels, dict(sorted(counts.items()))

@@ -8,17 +8,14 @@ import numpy as np
 from torch import nn
 
 from asit_edge.errors import WrongUse
-from trainer.data.decode import load_waveforms
-from trainer.data.recording import Recording, Role
-from trainer.data.scenes import SceneSampler
+from trainer.data.recording import Recording
 from trainer.distillation.batches import MixedScenes, PooledScenes
-from trainer.distillation.material import build_targets, choose_labels, room_responses, sampling_weights
+from trainer.distillation.material import build_targets, choose_labels, heard
 from trainer.distillation.pool import ScenePool
 from trainer.distillation.training import train
-from trainer.distillation.validation import held_out, mean_rank, pool_precision, validation_scores
+from trainer.distillation.validation import mean_rank, pool_precision, validation_scores
 from trainer.models.streaming_vit import STEP
 from trainer.students.config import DistillConfig
-from trainer.teachers.teacher import teacher_scores
 
 
 def distil(
@@ -27,34 +24,17 @@ def distil(
     """From recordings and teachers to a student. Beside the run `out` waveforms and teachers' scores are kept."""
     out.mkdir(parents=True, exist_ok=True)
     spec = config.spec
-    recordings = [
-        recording for recording in recordings if config.test_fold is None or recording.fold != config.test_fold
-    ]
-    waveforms = load_waveforms(recordings, spec.sample_rate, out.parent / "waveforms")
-    cache = out.parent / "teachers"
-    teachers = [teacher_scores(source, recordings, waveforms, spec.sample_rate, cache) for source in sources]
-    sounds = [index for index, recording in enumerate(recordings) if recording.role is Role.SOUND]
-    training = [index for index in sounds if not held_out(recordings[index], config)]
-    validation = [index for index in sounds if held_out(recordings[index], config)]
-    labels = choose_labels([recordings[index] for index in training], teachers)
-    used = [] if config.labels_only else teachers
-    material = build_targets([recordings[index] for index in training], training, waveforms, used, labels, config)
+    known = heard(recordings, sources, config, out.parent)
+    recordings, waveforms, training, validation = known.recordings, known.waveforms, known.training, known.validation
+    labels = choose_labels(known.of(training), known.teachers)
+    used = [] if config.labels_only else known.teachers
+    material = build_targets(known.of(training), training, waveforms, used, labels, config)
     hours = float(np.diff(material.starts).sum() * STEP * spec.hop / spec.sample_rate / 3600)
     print(
         f"{len(training)} recordings to train on ({hours:.1f} h), {len(validation)} to validate, {len(labels)} labels",
         file=sys.stderr,
     )
-    sampler = SceneSampler(
-        waveforms,
-        material.indices,
-        sampling_weights(material, config.focus),
-        material.targets,
-        material.starts,
-        spec.sample_rate,
-        STEP * spec.hop,
-        config.scenes,
-        room_responses(recordings, waveforms, spec.sample_rate),
-    )
+    sampler = known.sampler(material, config)
     labelled = [index for index in validation if recordings[index].label in labels]
 
     def validate(student: nn.Module) -> dict[str, float]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from asit_edge.errors import WrongUse
 from trainer.data.decode import load_waveforms
+from trainer.data.left_out import split_left_out
 from trainer.data.recording import Recording, Role
 from trainer.distillation.material import build_targets
 from trainer.distillation.validation import held_out, validation_scores
@@ -59,7 +60,8 @@ def student_facts(
     student, config, known, record = load_student(checkpoint)
     names = [label.name for label in known]
     rate = config.spec.sample_rate
-    held = [one for one in recordings if not one.sharealike and one.role is Role.SOUND and held_out(one, config)]
+    kept, _ = split_left_out(recordings, config.test_fold)
+    held = [one for one in kept if not one.sharealike and one.role is Role.SOUND and held_out(one, config)]
     if not held:
         raise WrongUse("--data: no recording there is in the run's validation groups")
     cache = checkpoint.parent.parent

@@ -1,8 +1,7 @@
 """Teachers that hear a scene together: what each says of short windows, laid down in time, and their geometric mean.
 
-EfficientAT's networks and YAMNet err on different sounds. On recordings of collections that neither was tuned on, the
-geometric mean of their probabilities orders clips better than either (docs/results.md): one that is sure that a sound
-is not there outvotes one that half believes in it.
+EfficientAT's networks and YAMNet err on different sounds (docs/results.md). Of their geometric mean, one that is sure
+that a sound is not there outvotes one that half believes in it.
 """
 
 from collections.abc import Sequence

@@ -63,11 +63,11 @@ class Ambience:
 class Scenes:
     """So many soundscapes of a library, each drawn again when it is asked for: the same every time."""
 
-    library: SoundLibrary
+    sounds: SoundLibrary
     count: int
     seed: int
     known: dict[Path, frozenset[str]]
-    """What is in the library's files."""
+    """What is in the sounds' files."""
     config: SoundscapeConfig = SCENES
     _last: dict[int, Soundscape] = field(default_factory=dict)
 
@@ -77,7 +77,7 @@ class Scenes:
     def scene(self, index: int) -> Soundscape:
         if index not in self._last:
             self._last.clear()
-            self._last[index] = self.library.soundscape(index, self.seed, self.config)
+            self._last[index] = self.sounds.soundscape(index, self.seed, self.config)
         return self._last[index]
 
     def samples(self, index: int, rate: int) -> Samples:
@@ -90,8 +90,8 @@ class Scenes:
         return frozenset[str]().union(*(self.known.get(Path(path), frozenset()) for path in paths))
 
     def events(self, index: int) -> list[TrueEvent]:
-        """By the number of the class in the library's `classes`."""
-        places = {name: place for place, name in enumerate(self.library.classes)}
+        """By the number of the class in `sounds.classes`."""
+        places = {name: place for place, name in enumerate(self.sounds.classes)}
         return [TrueEvent(one.onset, one.offset, places[one.category]) for one in self.scene(index).events]
 
 

@@ -25,7 +25,7 @@ def scene_quality(model: SoundModel, scenes: Scenes) -> dict[str, Any]:
 
     One threshold for all labels, at each number of false alarms the best one.
     """
-    rate, wanted = model.spec.sample_rate, scenes.library.classes
+    rate, wanted = model.spec.sample_rate, scenes.sounds.classes
     truth, lines = [], []
     for index in range(len(scenes)):
         line = model.timeline(scenes.samples(index, rate))

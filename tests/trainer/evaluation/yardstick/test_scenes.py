@@ -20,7 +20,7 @@ def scenes(recordings: list[Recording]) -> Scenes:
 
 
 def test_they_are_made_of_left_out_sounds_alone(scenes: Scenes) -> None:
-    library = scenes.library
+    library = scenes.sounds
     sounds = [one for own in library.wanted.values() for one in own]
     assert all(is_left_out(one) for one in [*sounds, *library.others, *library.backgrounds])
     assert library.classes == ["Bark", "Dog", "Doorbell"]
@@ -39,7 +39,7 @@ def test_they_are_the_same_in_any_order_and_at_any_rate(scenes: Scenes, recordin
 
 
 def test_a_bark_is_an_event_of_dog_too(scenes: Scenes) -> None:
-    names = scenes.library.classes
+    names = scenes.sounds.classes
     found = [(names[event.label], event.onset, event.offset) for n in range(12) for event in scenes.events(n)]
     barks = [(onset, offset) for name, onset, offset in found if name == "Bark"]
     assert barks
