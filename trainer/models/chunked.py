@@ -11,12 +11,16 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from trainer.models.depthwise import DepthwiseConv
 from trainer.models.mobilenet import InvertedResidual, MobileNet, SqueezeExcitation
 
 Memory = list[Tensor]
 
 ALIGNED = 64
 """GPUs want the state of a stream to be a whole number of 256 bytes."""
+
+LEAST_KERNEL = 3
+"""Gradients of larger depthwise kernels, which meet small maps, are computed as matrices."""
 
 
 def packed(caches: Memory) -> Tensor:
@@ -38,7 +42,9 @@ def folded(layers: nn.Sequential) -> nn.Sequential:
         if isinstance(parent, nn.Sequential) and len(parent) > 1 and isinstance(parent[1], nn.BatchNorm2d):
             convolution = parent[0]
             assert isinstance(convolution, nn.Conv2d)
-            parent[0] = fuse_conv_bn_eval(convolution, parent[1])
+            fused = fuse_conv_bn_eval(convolution, parent[1])
+            wide = fused.groups > 1 and fused.kernel_size[0] > LEAST_KERNEL
+            parent[0] = DepthwiseConv.of(fused) if wide else fused
             parent[1] = nn.Identity()
     return copied.requires_grad_(True)
 

@@ -13,6 +13,9 @@ from trainer.run.schedules import warm_up_cosine
 
 CNN = "cnn"
 
+FEW_MASKS = {"time_mask": 0, "frequency_mask": 8}
+"""Of a warm-started student, whose convolutions have learnt what not to rely on; masks would hide short sounds."""
+
 
 @dataclass(frozen=True)
 class DistillConfig:
@@ -105,3 +108,8 @@ class DistillConfig:
             scenes[name] = tuple(scenes[name])
         # Runs of versions that had no choice took AdamW.
         return DistillConfig(**{"optimiser": "adamw", **values, "scenes": SceneConfig(**scenes)})
+
+
+def masks_of(size: str) -> dict[str, Any]:
+    """What differs for a size from the masks of `DistillConfig`."""
+    return FEW_MASKS if size in WARM_SIZES else {}

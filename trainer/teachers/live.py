@@ -29,8 +29,9 @@ COLUMNS = 4
 class LiveTeacher:
     """Targets of scenes, by time step, from an EfficientAT state dict."""
 
-    def __init__(self, file: Path, labels: Sequence[str], sample_rate: int) -> None:
-        """Raises WrongUse for a rate that is not half of the teacher's, or AsitEdgeError for another kind of file."""
+    def __init__(self, file: Path, labels: Sequence[str] | None, sample_rate: int) -> None:
+        """Of all labels of the teacher where none are given. Raises WrongUse for a rate that is not half of the
+        teacher's, or AsitEdgeError for another kind of file."""
         if sample_rate * 2 != RATE:
             raise WrongUse(f"--live hears 16 kHz, not {sample_rate} Hz")
         if not file.is_file():
@@ -38,9 +39,10 @@ class LiveTeacher:
         teacher = EfficientAt(file)
         self._model = teacher.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._features = HalfRateMel()
-        if missing := [name for name in labels if name not in teacher.labels]:
+        self.labels = teacher.labels if labels is None else list(labels)
+        if missing := [name for name in self.labels if name not in teacher.labels]:
             raise AsitEdgeError(f"{file}: does not know {missing[0]!r}")
-        self._rows = torch.tensor([teacher.labels.index(name) for name in labels])
+        self._rows = torch.tensor([teacher.labels.index(name) for name in self.labels])
 
     @torch.inference_mode()
     def __call__(self, waveforms: Tensor) -> Tensor:

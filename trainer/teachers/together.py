@@ -13,14 +13,11 @@ import torch
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.models.streaming_vit import STEP
-from trainer.teachers.efficientat import RATE, EfficientAt
+from trainer.teachers.efficientat import RATE
 from trainer.teachers.frame_targets import steps_from_windows
-from trainer.teachers.live import HalfRateMel
+from trainer.teachers.live import LiveTeacher
 from trainer.teachers.stored_scores import Probabilities
 from trainer.teachers.yamnet import YamNet
-
-FRAMES, HOP_FRAMES = 192, 48
-"""Windows of an EfficientAT network, in frames of 10 ms: 1.92 s every 0.48 s."""
 
 LEAST = 1e-4
 """Below this a probability says no more than "not at all"."""
@@ -38,8 +35,7 @@ class SceneTeacher:
         if not file.is_file():
             raise WrongUse(f"{file}: no such teacher")
         self._yamnet = YamNet(file) if file.suffix == ".tflite" else None
-        self._network = EfficientAt(file) if self._yamnet is None else None
-        self._mel = HalfRateMel()
+        self._network = LiveTeacher(file, None, sample_rate) if self._yamnet is None else None
         self.labels: list[str] = (self._yamnet or self._network).labels  # type: ignore[union-attr]
 
     @torch.inference_mode()
@@ -51,11 +47,7 @@ class SceneTeacher:
             scores = self._yamnet.score(_windows(scene, window, hop))
             return steps_from_windows(scores, window / self._yamnet.rate, hop / self._yamnet.rate, steps)
         assert self._network is not None
-        hop = HOP_FRAMES * RATE // 200
-        pictures = self._mel(torch.from_numpy(_windows(scene, FRAMES * RATE // 200, hop)))
-        network = self._network.model
-        scores = network(pictures.contiguous(memory_format=torch.channels_last)).sigmoid().numpy()
-        return steps_from_windows(scores, FRAMES / 100, HOP_FRAMES / 100, steps)
+        return self._network(torch.from_numpy(scene)[None])[0].numpy()
 
 
 class SceneTeachers:
