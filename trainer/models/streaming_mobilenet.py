@@ -96,7 +96,7 @@ def warm_config(plain: Mapping[str, Any]) -> WarmConfig:
 
 WARM_SIZES = {
     "warm-tiny": WarmConfig(window=128, judged=2),
-    "warm-nano": WarmConfig(split=HALF_STRIDE, window=128, judged=2),
+    "warm-nano": WarmConfig(split=HALF_STRIDE, window=128, judged=2, depth=1),
 }
 
 
