@@ -32,6 +32,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     if problem["type"] == "finite_number":
         return f"{key}: must be a finite number"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "union_tag_invalid":
+        found = problem["ctx"]
+        return f"{key}: {found['discriminator'][1:-1]} must be one of {found['expected_tags']}, not {found['tag']!r}"
     if problem["type"] == "string_pattern_mismatch":
         message = _PATTERNS.get(problem["ctx"]["pattern"], message)
     message = message[:1].lower() + message[1:]
@@ -64,6 +67,8 @@ def dotted(location: tuple[int | str, ...]) -> str:
     """("sources", 0, "device") to "sources[0].device"."""
     text = ""
     for part in location:
+        if isinstance(part, str) and not part.isprintable():
+            part = repr(part)  # on one line
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
 

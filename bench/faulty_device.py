@@ -1,4 +1,4 @@
-"""A microphone on a virtual clock that fails as real ones do: unplugged, stalled, silent, each for a random while."""
+"""A microphone on a virtual clock that fails as real ones do: unplugged, stalled, silent, mad, for a random while."""
 
 import random
 from collections import Counter
@@ -11,8 +11,13 @@ from asit_edge.errors import AsitEdgeError
 from tests.listen.virtual import VirtualClock
 
 RATE = 16_000
-BLOCK = 0.1
+BLOCK = 0.25
 """Seconds between the blocks of a device."""
+
+
+IMPOSSIBLE = "impossible samples"
+NO_SAMPLES = (float("nan"), float("inf"), float("-inf"), 1e25, -1e25)
+"""What no microphone gives, and drivers do."""
 
 
 class Device:
@@ -31,9 +36,12 @@ class Device:
         self._next = clock.steady() + rng.uniform(30, 300)
         self.fault, self._until, self._kept = "", 0.0, 0.0
         self._time = clock.steady()
+        size = round(BLOCK * RATE)
         noise = np.random.default_rng(rng.randrange(1 << 30)).standard_normal(RATE).astype(np.float32)
-        self._quiet, self._loud = (1e-3 * noise)[: RATE // 10, None], (0.3 * noise)[: RATE // 10, None]
+        self._quiet, self._loud = (1e-3 * noise)[:size, None], (0.3 * noise)[:size, None]
         self._zero = np.zeros_like(self._quiet)
+        self._mad = self._quiet.copy()
+        self._mad[:: len(self._mad) // len(NO_SAMPLES), 0] = NO_SAMPLES
 
     def open(self) -> Capture:
         if self.fault == "unplugged":
@@ -41,6 +49,10 @@ class Device:
         self._capture = DeviceCapture()
         self._time = self._clock.steady()
         return self._capture
+
+    def drop(self) -> None:
+        """Whoever listened is gone; what was kept for it, too."""
+        self._capture, self._kept = None, 0.0
 
     def sleep(self, seconds: float) -> None:
         """The machine sleeps: nothing is recorded."""
@@ -57,7 +69,7 @@ class Device:
             capture = self._capture
             if capture is None or capture.ended is not None:
                 continue
-            if self.fault in ("", "digital silence"):
+            if self.fault in ("", "digital silence", IMPOSSIBLE):
                 self._deliver(capture, 1)
             elif self.fault == "stall that keeps":
                 self._kept += BLOCK
@@ -69,7 +81,8 @@ class Device:
                 block = self._zero
             else:
                 self.delivered += BLOCK
-                block = self._loud if int(self._time) % 37 < 3 else self._quiet
+                loud = int(self._time) % 37 < 3
+                block = self._mad if self.fault == IMPOSSIBLE else self._loud if loud else self._quiet
             capture.ring.write(block, self._time)
 
     def _change(self, now: float) -> None:
@@ -85,6 +98,7 @@ class Device:
                 "stall that keeps": (0.5, 8),
                 "stall that loses": (1.5, 60),
                 "digital silence": (45, 300),
+                IMPOSSIBLE: (0.1, 30),
             }
             if self.off:  # silence of which a part is muted and a part too short to be noticed cannot be predicted
                 del lengths["digital silence"]

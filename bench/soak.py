@@ -1,225 +1,295 @@
-"""A day on a virtual clock, with random faults: every second accounted for, every event ended, memory flat.
+"""A day on a virtual clock, with random faults: every second accounted for, every event ended and told, memory flat.
 
     python bench/soak.py [--hours 24] [--sources 2] [--seed 0]
 
-Devices are unplugged, stall and keep or lose their audio, drop samples, fall digitally silent; the machine sleeps, its
-clock is set, the model is too slow for a while, sources are switched off and on. What the devices delivered is known,
-so what the listener says it heard and missed can be checked against it. Everything but the devices and the model is the
-real thing.
+Ctrl-C ends the day early; what was until then is checked.
+
+Devices are unplugged, stall and keep or lose their audio, fall digitally silent, deliver samples that are no numbers;
+the machine sleeps, its clock is set, the model is too slow, sources are switched off and on. The disk of the store is
+full, locked, or does not return; the broker is away or denies events; whoever reads the output hangs; the listener is
+killed and started again. What the devices delivered is known, so what the listener says it heard and missed can be
+checked against it, and what came to the broker against what was committed.
+
+Everything but the devices and the model is the real thing, apart from what cannot be on a virtual clock: MQTT and its
+network (`python -m bench.chaos` has them), and the end of a process, of which only what lies on the disk is left. No
+kill comes while the disk takes nothing, which may cost what only memory holds, nor before the last note of what was
+heard is by the wall clock as it is, since between two runs there is no other.
 """
 
 import argparse
 import logging
-import os
-import queue
 import random
 import resource
+import signal
 import sys
+import tempfile
+import threading
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from asit_edge.assembly import Model
+from asit_edge.audio.sources.source import Source
 from asit_edge.config.root import Config
 from asit_edge.detect.class_settings import class_settings
+from asit_edge.host.lines import Lines
 from asit_edge.host.malloc import return_freed_memory
+from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
-from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
-from asit_edge.model.bundle import Bundle, BundleLabel, Manifest, WindowModel
-from asit_edge.model.frontend import FrontEnd
+from asit_edge.listen.supervision.account import Totals
+from asit_edge.listen.unfinished import end_unfinished
+from asit_edge.listen.unhurried import UnhurriedAnnouncer
+from asit_edge.model.bundle import Bundle
 from asit_edge.mqtt.commands import Command
 from bench.faulty_device import BLOCK, Device
+from bench.ledger import SILENT_AFTER, Ledger, Outcome
+from bench.loud_is_sound import LoudIsSound, manifest
+from bench.outside import Broker, FaultyDisk, Reader, on_clock
 from tests.listen.virtual import Instantly, VirtualClock
 
-SILENT_AFTER = 5.0
 
-
-class LoudIsSound:
-    """A classifier for which a chunk is a sound if it is loud, and which can be made slow."""
-
-    chunk, steps, most_skimmed = 48, 1, 3
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
-        self.seconds = 0.0
-
-    def open(self) -> list[float]:
-        return []
-
-    def skim(self, chunks: np.ndarray, memories: Sequence[list[float]]) -> None: ...
-
-    def step(self, chunks: np.ndarray, memories: Sequence[list[float]]) -> np.ndarray:
-        self._clock.advance(self.seconds)
-        loud = chunks.mean(axis=(1, 2)) > 0.0
-        return np.stack([loud * 0.9, ~loud * 0.1], axis=1)[:, None].astype(np.float32)
-
-
-class Ledger:
-    """An announcer that keeps what has to be checked, and nothing else."""
-
-    def __init__(self) -> None:
-        self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
-        self.open: set[str] = set()
-        self.begun = self.levels = 0
-        self.lost: dict[str, Counter[str]] = {}
-        self.statuses: dict[str, Status] = {}
-        self.states: Counter[str] = Counter()
-        self.problems: list[str] = []
-
-    def start(self) -> None: ...
-
-    def stop(self, seconds: float) -> None: ...
-
-    def events(self, source: str, events: list[Event]) -> list[Event]:
-        for event in events:
-            if (event.id in self.open) is (event.type == "new"):
-                self.problems.append(f"{source}: {event.type} out of turn, event {event.id}")
-            if event.type == "new":
-                self.begun += 1
-                self.open.add(event.id)
-            elif event.type == "end":
-                self.open.discard(event.id)
-        return events
-
-    def status(self, status: Status) -> None:
-        self.statuses[status.source] = status
-        self.states[status.state] += 1
-
-    def level(self, level: Level) -> None:
-        self.levels += 1
-
-    def threshold(self, source: str, label: str, on: float) -> None: ...
-
-    def gap(self, gap: Gap) -> None:
-        causes = self.lost.setdefault(gap.source, Counter())
-        causes[gap.cause] += gap.duration  # type: ignore[assignment]
-
-
-@dataclass
-class Outcome:
-    """What a soak came to; all times in seconds."""
-
-    devices: list[Device]
-    ledger: Ledger
-    elapsed: float
-    memory: list[tuple[float, float]]
-    """Hours gone, resident MB."""
-    muted: dict[str, float]
-    """Of real sound that was delivered while its source was switched off."""
-    slow: int = 0
-    suspends: int = 0
-
-    def check(self) -> list[str]:
-        """What does not add up."""
-        problems = list(self.ledger.problems)
-        if self.ledger.open:
-            problems.append(f"{len(self.ledger.open)} events have no end")
-        for device in self.devices:
-            status = self.ledger.statuses[device.name]
-            lost = self.ledger.lost.get(device.name, Counter())
-            total = status.heard + status.lost
-            if abs(total - self.elapsed) > 1.0 + 0.02 * status.gaps:
-                problems.append(f"{device.name}: heard and lost make {total:.1f} s of {self.elapsed:.1f} s")
-            if abs(sum(lost.values()) - status.lost) > 0.01 * (status.gaps + 1):
-                problems.append(f"{device.name}: gaps make {sum(lost.values()):.1f} s, not {status.lost:.1f} s")
-            expected = device.delivered - self.muted[device.name] - lost["overload"]
-            # Stretches of digital silence too short to be noticed, such as before a suspend, count as heard.
-            unnoticed = SILENT_AFTER * (device.faults["digital silence"] + self.suspends)
-            rounding = 0.2 * (status.gaps + 1)
-            if not -rounding <= status.heard - expected <= rounding + unnoticed:
-                problems.append(f"{device.name}: heard {status.heard:.1f} s, but {expected:.1f} s were delivered")
-        return problems
-
-    def slope(self) -> float:
-        """Growth of resident memory in MB an hour of virtual time, the first tenth left out."""
-        points = np.array(self.memory[len(self.memory) // 10 :])
-        return float(np.polyfit(points[:, 0], points[:, 1], 1)[0]) if len(points) > 2 else 0.0
-
-
-def soak(hours: float, sources: int, seed: int, calm: float = 1.0) -> Outcome:
-    """Listens for so long; `seed` decides which faults come when, `calm` stretches the time between them."""
-    rng = random.Random(seed)
-    clock = VirtualClock()
-    names = [f"mic{number}" for number in range(sources)]
-    config = Config.model_validate(
+def configuration(names: list[str]) -> Config:
+    return Config.model_validate(
         {
             "device": "soak",
             "sources": [{"type": "microphone", "name": name, "silent_after": SILENT_AFTER} for name in names],
             "events": {"max_duration": 60.0, "update_every": 1.0},
         }
     )
-    classifier = LoudIsSound(clock)
-    labels = [BundleLabel(name=name, id=name, on_threshold=0.5, off_threshold=0.3) for name in ("Loud", "Quiet")]
-    shape = WindowModel(frames=192, interval=48)
-    manifest = Manifest(
-        name="loud",
-        version="1",
-        license="none",
-        labels=labels,
-        front_end=FrontEnd(),
-        model=shape,
-        files={"model.onnx": ""},
-    )
-    model = Model(Bundle(Path(), manifest), classifier, class_settings(config.events, manifest))
-    devices = [Device(name, rng, clock, calm) for name in names]
-    ledger = Ledger()
-    nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lasts as long as the process
-    loop = ListeningLoop(config, model, list(devices), ledger, nowhere, clock, Instantly)  # type: ignore[arg-type]
-    loop.start()
-    began = clock.steady()
-    outcome = Outcome(devices, ledger, 0.0, [], dict.fromkeys(names, 0.0))
-    trouble_at, normal_at, read_at, off = began + 600 * calm, 0.0, 0.0, ""
-    while (now := clock.steady()) - began < 3_600 * hours:
-        before = {device.name: device.delivered for device in devices}
-        for device in devices:
+
+
+DISK = {"full": (5, 300), "locked": (5, 60), "disk hangs": (5, 300)}
+LASTING = {
+    **DISK,
+    "broker away": (5, 1_800),
+    "broker denies": (5, 900),
+    "reader hangs": (60, 7_200),
+    "slow": (20, 120),
+    "off": (10, 300),
+}
+"""Troubles that last: seconds, at least and at most."""
+AT_ONCE = ("clock", "suspend", "killed", "killed")
+REST = 15.0
+"""Seconds after which a disk that has been mended has taken everything, and a note of what was heard is new."""
+LONGEST_DOWN = 300.0
+
+
+class Soak:
+    """One of them: a machine, its devices, and one listener after the other."""
+
+    def __init__(self, folder: Path, clock: VirtualClock, sources: int, seed: int, calm: float) -> None:
+        self._rng, self._calm, self._clock = random.Random(seed), calm, clock
+        self._names = [f"mic{number}" for number in range(sources)]
+        self._devices = {name: Device(name, self._rng, self._clock, calm) for name in self._names}
+        self._config = configuration(self._names)
+        self._classifier, shape = LoudIsSound(self._clock), manifest()
+        settings = class_settings(self._config.events, shape)
+        self._model = Model(Bundle(Path(), shape), self._classifier, settings)
+        self._disk, self._broker, self._reader = FaultyDisk(folder), Broker(), Reader()
+        self._ledger = Ledger(self._disk, self._broker)
+        self._out = Lines(self._reader.writing, "stdout")
+        self._heard = folder / "heard.json"
+        self._until: dict[str, float] = {}
+        """Of each trouble that lasts: when it is over."""
+        self._off = ""
+        self._mended_at = self._misdated_at = float("-inf")
+        self.outcome = Outcome(
+            list(self._devices.values()),
+            self._ledger,
+            self._broker,
+            self._reader,
+            {name: Totals() for name in self._names},
+            dict.fromkeys(self._names, 0.0),
+        )
+        self._begin()
+
+    def _begin(self) -> None:
+        """As `asit_edge.listen.run.listen` does."""
+        self._announcer = UnhurriedAnnouncer(self._ledger, self._out)
+        notes = LastHeard(self._heard)
+        sources: list[Source] = list(self._devices.values())
+        self._loop = ListeningLoop(
+            self._config,
+            self._model,
+            sources,
+            self._announcer,
+            self._out,
+            self._clock,
+            Instantly,  # type: ignore[arg-type]
+            notes,
+        )
+        end_unfinished(self._ledger, notes.last, self._clock.wall(), self._out)
+        self._loop.start()
+
+    def run(self, hours: float, stopping: Callable[[], bool]) -> Outcome:
+        """Listens for so long, or until `stopping()`."""
+        began = tended = now = self._clock.steady()
+        trouble_at, read_at = began + 600 * self._calm, 0.0
+        while now - began < 3_600 * hours and not stopping():
+            self._live_on()
+            self._end_troubles(now)
+            if now > trouble_at:
+                trouble_at = now + self._calm * self._rng.uniform(60, 600)
+                self._begin_trouble(now)
+            if now - tended >= 1.0:
+                tended = now
+                self._disk.tend(self._broker)
+                self._misdated_at = self._misdated_at if self._dated else now
+            self._reader.read()
+            if now > read_at:
+                read_at = now + 360
+                self.outcome.memory.append(((now - began) / 3_600, resident()))
+            self._clock.advance(BLOCK)
+            now = self._clock.steady()
+        self._end_troubles(float("inf"))
+        self._live_on()
+        self.outcome.elapsed = self._clock.steady() - began
+        self._loop.stop()
+        self._leave()
+        self._finish()
+        return self.outcome
+
+    def _live_on(self) -> None:
+        """Devices deliver, and all of that is heard."""
+        for name, device in self._devices.items():
+            before = device.delivered
             device.live_on()
-        if off:
-            device = devices[names.index(off)]
-            outcome.muted[off] += device.delivered - before[off]
-        while loop.tick():
+            if name == self._off:
+                self.outcome.muted[name] += device.delivered - before
+        while self._loop.tick():
             pass
-        if normal_at and now > normal_at:
-            classifier.seconds, normal_at = 0.0, 0.0
-            if off:
-                ledger.commands.put(Command(off, "listen", None, True))
-                devices[names.index(off)].off, off = False, ""
-        if now > trouble_at:
-            trouble_at = now + calm * rng.uniform(300, 1_800)
-            kind = rng.choice(["clock", "suspend", "slow", "off"])
-            if kind == "clock":
-                clock.step(rng.choice([3_600.0, -3_600.0, 30.0]))
-            elif kind == "suspend" and not off:
-                seconds = rng.uniform(10, 3_600 * calm)
-                clock.sleep(seconds)
-                outcome.suspends += 1
-                for device in devices:
-                    device.sleep(seconds)
-            elif kind == "slow":
-                classifier.seconds, normal_at = rng.uniform(0.5, 1.5), now + rng.uniform(20, 120)
-                outcome.slow += 1
-            elif kind == "off" and not normal_at:
-                device = rng.choice(devices)
-                if device.fault != "digital silence":
-                    off, normal_at, device.off = device.name, now + rng.uniform(10, 300), True
-                    ledger.commands.put(Command(off, "listen", None, False))
-        if now > read_at:
-            read_at = now + 360
-            outcome.memory.append(((now - began) / 3_600, resident()))
-        clock.advance(BLOCK)
-    for device in devices:
-        device.live_on()
-    while loop.tick():
-        pass
-    outcome.elapsed = clock.steady() - began
-    loop.stop()
-    return outcome
+        self._wait()
+
+    def _wait(self) -> None:
+        """The disk is as fast as the clock, unless it hangs."""
+        while not self._disk.hangs and self._announcer._errands.waiting:
+            time.sleep(1e-4)
+
+    def _begin_trouble(self, now: float) -> None:
+        kind = self._rng.choice([*LASTING, *AT_ONCE])
+        if kind in self._until or (kind in DISK and set(DISK) & set(self._until)):
+            return
+        if kind == "clock":
+            if not self._dated:
+                return
+            self._clock.step(self._rng.choice([3_600.0, -3_600.0, 30.0]))
+        elif kind == "suspend":
+            if self._off:
+                return
+            seconds = self._rng.uniform(10, 3_600 * self._calm)
+            self._clock.sleep(seconds)
+            for device in self._devices.values():
+                device.sleep(seconds)
+        elif kind == "killed":
+            if not self._may_be_killed(now):
+                return
+            self._kill()
+        else:
+            if kind in ("off", "slow") and ("off" in self._until or "slow" in self._until):
+                return
+            if kind == "off" and not self._choose_off():
+                return
+            shortest, longest = LASTING[kind]
+            self._until[kind] = now + self._rng.uniform(shortest, max(self._calm * longest, 2.0 * shortest))
+            self._change(kind, begins=True)
+        self.outcome.troubles[kind] += 1
+
+    def _end_troubles(self, now: float) -> None:
+        for kind in [kind for kind, until in self._until.items() if now > until]:
+            del self._until[kind]
+            self._change(kind, begins=False)
+
+    def _change(self, kind: str, *, begins: bool) -> None:
+        if kind in DISK:
+            change = {"full": self._disk.fill, "locked": self._disk.lock, "disk hangs": self._disk.hang}[kind]
+            (change if begins else self._disk.mend)()
+            self._mended_at = self._clock.steady()
+        elif kind == "broker away":
+            self._broker.away = begins
+        elif kind == "broker denies":
+            self._broker.denies = begins
+        elif kind == "reader hangs":
+            self._reader.hangs = begins
+        elif kind == "slow":
+            self._classifier.seconds = self._rng.uniform(0.5, 1.5) if begins else 0.0
+        else:
+            self._switch(on=not begins)
+
+    def _choose_off(self) -> bool:
+        """Which device to switch off; False if the one cannot be."""
+        device = self._rng.choice(self.outcome.devices)
+        if device.fault == "digital silence":
+            return False
+        self._off = device.name
+        return True
+
+    def _switch(self, *, on: bool) -> None:
+        self._ledger.commands.put(Command(self._off, "listen", None, on))
+        self._devices[self._off].off = not on
+        self._off = "" if on else self._off
+
+    def _may_be_killed(self, now: float) -> bool:
+        troubled = {"off", "slow", *DISK} & set(self._until)
+        return not troubled and now > max(self._mended_at, self._misdated_at) + REST
+
+    @property
+    def _dated(self) -> bool:
+        """Every source knows its time, by the clock as it is now."""
+        wall = self._clock.wall()
+        return all(one.clock and abs(one.epoch_now() - wall) < 1.0 for one in self._loop.supervisors)
+
+    def _kill(self) -> None:
+        """Nothing is ended or said; after a while another one is started."""
+        self._leave()
+        for device in self._devices.values():
+            device.drop()
+        seconds = self._rng.uniform(2.0, self._calm * LONGEST_DOWN)
+        until = self._clock.steady() + seconds
+        while self._clock.steady() < until:
+            self._clock.advance(BLOCK)
+            for device in self._devices.values():
+                device.live_on()
+        self.outcome.down += seconds
+        self._disk.restart()
+        self._begin()
+
+    def _leave(self) -> None:
+        """A run has come to its end."""
+        self._announcer.stop(10.0)
+        for supervisor in self._loop.supervisors:
+            mine, all_of_them = supervisor.account.totals, self.outcome.totals[supervisor.source.name]
+            all_of_them.heard += mine.heard
+            all_of_them.lost += mine.lost
+            all_of_them.gaps += mine.gaps
+
+    def _finish(self) -> None:
+        """What is left reaches disk, broker and reader."""
+        for _ in range(round(REST)):
+            self._clock.advance(1.0)
+            self._disk.tend(self._broker)
+        deadline = time.monotonic() + 10
+        while self._reader.lines + self._out.dropped < self._ledger.lines and time.monotonic() < deadline:
+            self._reader.read()
+            time.sleep(1e-3)
+        self._out.close(1.0)
+        self.outcome.dropped_lines, self.outcome.unsaved = self._out.dropped, self._disk.dropped
+        self._disk.store.close()
+        self._reader.close()
+
+
+def soak(
+    hours: float, sources: int, seed: int, calm: float = 1.0, stopping: Callable[[], bool] = lambda: False
+) -> Outcome:
+    """Listens for so long, or until `stopping()`.
+
+    `seed` decides which faults come when, `calm` stretches the time between them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        clock = VirtualClock()
+        with on_clock(clock):
+            return Soak(Path(folder), clock, sources, seed, calm).run(hours, stopping)
 
 
 def resident() -> float:
@@ -237,17 +307,25 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     return_freed_memory()  # as `asit-edge listen` does
     began = time.monotonic()
-    outcome = soak(own.hours, own.sources, own.seed)
+    stopped = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())
+    outcome = soak(own.hours, own.sources, own.seed, stopping=stopped.is_set)
     took = time.monotonic() - began
     ledger = outcome.ledger
     print(f"{outcome.elapsed / 3_600:.2f} h of virtual time, {own.sources} sources, in {took:.0f} s")
     for device in outcome.devices:
-        status = ledger.statuses[device.name]
+        totals = outcome.totals[device.name]
         causes = ", ".join(f"{cause} {seconds:.1f} s" for cause, seconds in sorted(ledger.lost[device.name].items()))
         faults = ", ".join(f"{count} x {fault}" for fault, count in sorted(device.faults.items()))
-        print(f"{device.name}: heard {status.heard:.1f} s, lost {status.lost:.1f} s in {status.gaps} gaps ({causes})")
+        print(f"{device.name}: heard {totals.heard:.1f} s, lost {totals.lost:.1f} s in {totals.gaps} gaps ({causes})")
         print(f"      faults of the device: {faults}")
-    print(f"{ledger.begun} events, {len(ledger.open)} without end; {outcome.slow} times too slow a model")
+    print(", ".join(f"{count} x {trouble}" for trouble, count in sorted(outcome.troubles.items())))
+    taken = outcome.broker.taken
+    print(f"{ledger.begun} events, {len(ledger.open)} without end, {ledger.ended_late} ended by the next run")
+    print(
+        f"at the broker {taken['new']} events, {taken['end']} ends, {taken['gap']} of {ledger.gaps} gaps, "
+        f"{taken['denied']} messages denied at first, {taken['twice']} twice; {outcome.dropped_lines} lines dropped"
+    )
     start, end = outcome.memory[len(outcome.memory) // 10][1], outcome.memory[-1][1]
     print(f"resident memory {start:.1f} MB to {end:.1f} MB, slope {outcome.slope():+.3f} MB an hour")
     problems = outcome.check()

@@ -8,7 +8,7 @@ import yaml
 
 from asit_edge.errors import WrongUse, one_line
 from export.audio import read_audio
-from export.bundling import write_bundle
+from export.bundling import plan_bundle, write_bundle
 from export.lowering import LOWER, MOST_CLIPS, parse_limits, parse_precisions, write_variants
 from export.options import ForceOption, LimitOption, PrecisionOption
 from export.precisions.compact import Bits
@@ -49,7 +49,6 @@ def main(
     if compact not in (None, 16, 8):
         raise WrongUse(f"--compact {compact}: weights are stored in 16 or 8 bits")
     wanted, limits = parse_precisions(precision), parse_limits(limit)
-    audio = read_audio(data, MOST_CLIPS) if data else None
     if out.exists() and not (out / "bundle.yaml").is_file():
         raise WrongUse(f"{out}: exists and is not a bundle; name a new directory")
     if notice is not None and not notice.is_file():
@@ -58,19 +57,12 @@ def main(
         extra = yaml.safe_load(facts.read_text(encoding="utf-8")) if facts else {}
     except (OSError, yaml.YAMLError) as error:
         raise WrongUse(f"--facts {facts}: {one_line(error)}") from None
-    manifest = write_bundle(
-        checkpoint,
-        out,
-        name or out.name,
-        version,
-        license_name,
-        extra or {},
-        on,
-        off,
-        audio,
-        cast(Bits | None, compact),
-        notice,
-    )
+    if not isinstance(extra or {}, dict):
+        raise WrongUse(f"--facts {facts}: must be a mapping of keys such as thresholds and metrics")
+    described = (name or out.name, version, license_name, extra or {}, on, off)
+    plan_bundle(checkpoint, *described)  # what makes no manifest is said before audio is read
+    audio = read_audio(data, MOST_CLIPS) if data else None
+    manifest = write_bundle(checkpoint, out, *described, audio, cast(Bits | None, compact), notice)
     if audio is not None:
         for variant in write_variants(out, wanted, audio, limits, force):
             print(variant.report())

@@ -72,38 +72,21 @@ def write_bundle(
     `facts` may have `training` and `metrics`, which are added to what the checkpoint records, `thresholds`, label to
     [on, off], `quality`, label to `experimental` and `quality` of its entry in the manifest, and, for a student,
     `labels`, those of its labels that the bundle has (default: all of them).
-    Raises AsitEdgeError if ONNX and torch differ, on made sounds or, where it is given, on real audio.
+    Raises WrongUse, before any work, where that makes no manifest, and AsitEdgeError if ONNX and torch differ, on made
+    sounds or, where it is given, on real audio.
     """
+    plan = plan_bundle(checkpoint, name, version, license_name, facts, on, off)
     work = out.with_name(out.name + ".partial")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        write = _write_student if checkpoint_kind(checkpoint) == STUDENT else _write_finetuned
-        parts = write(checkpoint, work, facts, compact)
+        _write_model(plan, work, compact)
         if notice is not None:
             shutil.copy(notice, work / NOTICE)
         if compact is not None:
             onnx.save(pack(onnx.load(str(work / MODEL))), str(work / MODEL))
-        thresholds = {**parts.thresholds, **facts.get("thresholds", {})}
-        if unknown := set(thresholds) - {label.name for label in parts.labels}:
-            raise WrongUse(f"thresholds: the checkpoint has no label {min(unknown)!r}")
-        bundle_labels = []
-        for label in parts.labels:
-            starts, ends = thresholds.get(label.name, (on, off))
-            more = facts.get("quality", {}).get(label.name, {})
-            bundle_labels.append(
-                BundleLabel(name=label.name, id=label.id, on_threshold=starts, off_threshold=ends, **more)
-            )
-        manifest = Manifest(
-            name=name,
-            version=version,
-            license=license_name,
-            labels=bundle_labels,
-            front_end=parts.front_end,
-            model=parts.model,
-            files={file.name: sha256(file) for file in sorted(work.iterdir())},
-            training={**parts.training, **facts.get("training", {})},
-            metrics=facts.get("metrics", {}),
+        manifest = plan.manifest.model_copy(
+            update={"files": {file.name: sha256(file) for file in sorted(work.iterdir())}}
         )
         (work / CARD).write_text(model_card(manifest), encoding="utf-8")
         write_manifest(work, manifest)
@@ -113,47 +96,119 @@ def write_bundle(
         if out.exists():
             shutil.rmtree(out)
         work.rename(out)
-    except ValidationError as error:
-        raise WrongUse(f"the manifest would not be valid: {explain(error, Manifest)}") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return manifest
 
 
-class Parts(NamedTuple):
-    """What a manifest says that depends on the kind of model."""
+class Plan(NamedTuple):
+    """A bundle before anything is exported."""
 
+    network: nn.Module
+    manifest: Manifest
+    """All of it but the hashes of its files."""
+
+
+def plan_bundle(
+    checkpoint: Path, name: str, version: str, license_name: str, facts: dict[str, Any], on: float, off: float
+) -> Plan:
+    """Loads the checkpoint and describes the bundle, as `write_bundle`; nothing is written.
+
+    Raises WrongUse where that makes no manifest.
+    """
+    load = _load_student if checkpoint_kind(checkpoint) == STUDENT else _load_finetuned
+    loaded = load(checkpoint, facts)
+    try:
+        manifest = Manifest(
+            name=name,
+            version=version,
+            license=license_name,
+            labels=_bundle_labels(loaded, facts, on, off),
+            front_end=loaded.front_end,
+            model=_shape(loaded.network),
+            files=dict.fromkeys([MODEL, INITIAL], ""),
+            training={**loaded.training, **facts.get("training", {})},
+            metrics=facts.get("metrics", {}),
+        )
+    except ValidationError as error:
+        raise WrongUse(f"the manifest would not be valid: {explain(error, Manifest)}") from None
+    return Plan(loaded.network, manifest)
+
+
+class Loaded(NamedTuple):
+    """A checkpoint, and what a manifest says that depends on its kind."""
+
+    network: nn.Module
     labels: list[Label]
     front_end: FrontEnd
-    model: WindowModel | StreamModel
     training: dict[str, Any]
     thresholds: dict[str, Any]
 
 
-def _write_finetuned(checkpoint: Path, work: Path, facts: dict[str, Any], compact: Bits | None) -> Parts:
+def _load_finetuned(checkpoint: Path, facts: dict[str, Any]) -> Loaded:
     network, config, labels, record = load_finetuned(checkpoint)
-    shape = _write_model(network, config.spec, work, compact)
-    size = "stream" if isinstance(shape, StreamModel) else config.size
+    size = config.size if stream_of(network) is None else "stream"
     run = {"size": size, "steps": config.steps, "batch": config.batch, "seed": config.seed}
-    return Parts(labels, config.spec, shape, {**_known(record), **run}, record.get("thresholds", {}))
+    return Loaded(network, labels, config.spec, {**_known(record), **run}, record.get("thresholds", {}))
 
 
-def _write_student(checkpoint: Path, work: Path, facts: dict[str, Any], compact: Bits | None) -> Parts:
+def _load_student(checkpoint: Path, facts: dict[str, Any]) -> Loaded:
     network, config, labels, record = load_student(checkpoint, facts.get("labels"))
-    shape = _write_model(network, config.spec, work, compact)
     run = {"size": config.size, "batch": config.batch, "seed": config.seed, **_known(record)}
-    return Parts(labels, config.spec, shape, run, {})
+    return Loaded(network, labels, config.spec, run, {})
 
 
-def _write_model(network: nn.Module, spec: FrontEnd, work: Path, compact: Bits | None) -> WindowModel | StreamModel:
-    """The files of a network, its weights rounded if they are to be stored in fewer bits; says what it is."""
-    if compact is not None:
-        round_weights(network, compact)
+def _known(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if value is not None and key not in ("thresholds", "tested_on")}
+
+
+def _bundle_labels(loaded: Loaded, facts: dict[str, Any], on: float, off: float) -> list[BundleLabel]:
+    """The checkpoint's labels with thresholds and quality. Raises WrongUse, ValidationError."""
+    thresholds = {**loaded.thresholds, **facts.get("thresholds", {})}
+    quality = facts.get("quality", {})
+    names = {label.name for label in loaded.labels}
+    for key, told in (("thresholds", thresholds), ("quality", quality)):
+        if unknown := set(told) - names:
+            raise WrongUse(f"{key}: the checkpoint has no label {min(unknown)!r}")
+    labels = []
+    for label in loaded.labels:
+        starts, ends = _pair(label.name, thresholds.get(label.name, (on, off)))
+        more = quality.get(label.name, {})
+        labels.append(BundleLabel(name=label.name, id=label.id, on_threshold=starts, off_threshold=ends, **more))
+    return labels
+
+
+def _pair(label: str, told: Any) -> tuple[float, float]:
+    """Raises WrongUse."""
+    if not isinstance(told, list | tuple) or len(told) != 2:
+        raise WrongUse(f"thresholds.{label}: must be two scores, [on, off], not {told!r}")
+    return told[0], told[1]
+
+
+def _shape(network: nn.Module) -> WindowModel | StreamModel:
+    """What a manifest says of a network."""
     stream = stream_of(network)
-    return _write_windows(network, spec, work) if stream is None else _write_stream(stream, spec, work)
+    if stream is None:
+        window = window_shape(network)
+        return WindowModel(frames=window.frames, interval=window.interval, steps=window.steps)
+    device, config = StreamStep(stream), stream.config
+    return StreamModel(
+        frames=config.frames, steps=config.chunk, embedding=device.embedding, caches=cache_shapes(device)
+    )
 
 
-def _write_windows(network: nn.Module, spec: FrontEnd, work: Path) -> WindowModel:
+def _write_model(plan: Plan, work: Path, compact: Bits | None) -> None:
+    """The files of a network, its weights rounded if they are to be stored in fewer bits."""
+    if compact is not None:
+        round_weights(plan.network, compact)
+    stream = stream_of(plan.network)
+    if stream is None:
+        _write_windows(plan.network, plan.manifest.front_end, work)
+    else:
+        _write_stream(stream, plan.manifest.front_end, work)
+
+
+def _write_windows(network: nn.Module, spec: FrontEnd, work: Path) -> None:
     """The files of a window model: ONNX and golden windows."""
     shape = window_shape(network)
     export_windows(shape.module, shape.frames, spec.mels, work / MODEL)
@@ -162,10 +217,9 @@ def _write_windows(network: nn.Module, spec: FrontEnd, work: Path) -> WindowMode
     with torch.inference_mode():
         scores = shape.module(torch.from_numpy(windows)).numpy()
     np.savez_compressed(work / GOLDEN, log_mel=windows, scores=scores)
-    return WindowModel(frames=shape.frames, interval=shape.interval, steps=shape.steps)
 
 
-def _write_stream(model: StreamingModel, spec: FrontEnd, work: Path) -> StreamModel:
+def _write_stream(model: StreamingModel, spec: FrontEnd, work: Path) -> None:
     """The files of a streaming model: ONNX, its caches after silence, golden streams and their last scores."""
     device = StreamStep(model)
     export_stream(device, work / MODEL)
@@ -176,11 +230,6 @@ def _write_stream(model: StreamingModel, spec: FrontEnd, work: Path) -> StreamMo
     initial: dict[str, Any] = dict(zip(device.cache_names, silence, strict=True))
     np.savez_compressed(work / INITIAL, **initial)
     np.savez_compressed(work / GOLDEN, log_mel=streams, scores=golden_scores(TorchStream(model), streams)[:, -1])
-    return StreamModel(frames=frames, steps=model.config.chunk, embedding=device.embedding, caches=cache_shapes(device))
-
-
-def _known(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if value is not None and key not in ("thresholds", "tested_on")}
 
 
 def golden_windows(spec: FrontEnd, frames: int) -> np.ndarray:

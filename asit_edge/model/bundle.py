@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.errors import AsitEdgeError, WrongUse, readable
 from asit_edge.labels import Label, slug
 from asit_edge.model.frontend import FrontEnd
 from asit_edge.model.variant import Precision, Variant
@@ -236,7 +236,7 @@ def load_bundle(path: Path) -> Bundle:
         actual = sha256(file)
         if actual != expected:
             raise AsitEdgeError(
-                f"{file}: SHA-256 is {actual[:12]}… but {MANIFEST} says {expected[:12]}…; "
+                f"{file}: SHA-256 is {actual[:12]}… but {MANIFEST} says {readable(expected[:12])}…; "
                 "the file is damaged or from another bundle, copy the whole bundle again"
             )
     return Bundle(path, manifest)

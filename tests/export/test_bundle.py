@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.backends.onnx import OnnxWindows
 from asit_edge.model.bundle import bundled, load_bundle
+from export.bundle import main
 from export.bundling import golden_windows, write_bundle
 from export.conversion import export_windows
 from export.parity import windows_parity
+from tests.trainer.commands import call
 from trainer.data.audioset import label_for
 from trainer.data.layouts.esc50 import AUDIOSET_NAMES, display_name
 from trainer.finetuning.checkpoint import save_finetuned
@@ -88,24 +91,32 @@ def test_a_failed_export_leaves_the_old_bundle(
     assert not (tmp_path / "out.partial").exists()
 
 
-def test_thresholds_for_unknown_labels_are_refused(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="no label 'Cat'"):
-        write_bundle(checkpoint, tmp_path / "out", "m", "1", "MIT", {"thresholds": {"Cat": [0.5, 0.3]}}, 0.5, 0.3)
-
-
 @pytest.mark.parametrize(
     ("name", "facts", "message"),
     [
         ("Has Spaces", {}, "name: string should match pattern"),
         ("m", {"thresholds": {"Dog": [0.3, 0.5]}}, r"must not be above on_threshold \(0\.3\)"),
+        ("m", {"thresholds": {"Cat": [0.5, 0.3]}}, "thresholds: the checkpoint has no label 'Cat'"),
+        ("m", {"thresholds": {"Dog": 0.5}}, r"thresholds\.Dog: must be two scores, \[on, off\], not 0\.5"),
+        ("m", {"quality": {"Cat": {"experimental": True}}}, "quality: the checkpoint has no label 'Cat'"),
     ],
 )
-def test_what_makes_no_manifest_is_refused(
-    checkpoint: Path, tmp_path: Path, name: str, facts: dict[str, Any], message: str
+def test_what_makes_no_manifest_is_refused_before_any_work(
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    facts: dict[str, Any],
+    message: str,
 ) -> None:
+    for step in ("bundling.export_windows", "bundling.windows_parity", "bundle.read_audio"):
+        monkeypatch.setattr(f"export.{step}", lambda *_: pytest.fail("work was done"))
     with pytest.raises(WrongUse, match=message):
         write_bundle(checkpoint, tmp_path / "out", name, "1", "MIT", facts, 0.5, 0.3)
-    assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+    (tmp_path / "facts.yaml").write_text(yaml.safe_dump(facts), encoding="utf-8")
+    arguments = (checkpoint, tmp_path / "out", "--name", name, "--facts", tmp_path / "facts.yaml", "--data", tmp_path)
+    assert call("export.bundle", main, *arguments) == 2
 
 
 def test_every_esc10_category_has_its_audioset_class() -> None:

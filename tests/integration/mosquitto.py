@@ -118,6 +118,13 @@ class Mosquitto:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def stop(self) -> None:
+        """As its service manager would."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=10)
+            self._process = None
+
     def kill(self) -> None:
         """kill -9, as a power cut would."""
         if self._process is not None:

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from bench.soak import soak
+from bench.faulty_device import IMPOSSIBLE
+from bench.soak import DISK, soak
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -16,5 +17,9 @@ def test_an_hour_of_faults_adds_up(seed: int) -> None:
         logging.disable(logging.NOTSET)
     assert outcome.check() == []
     faults = {fault for device in outcome.devices for fault in device.faults}
-    assert faults == {"unplugged", "stall that keeps", "stall that loses", "digital silence"}
+    assert faults == {"unplugged", "stall that keeps", "stall that loses", "digital silence", IMPOSSIBLE}
     assert outcome.ledger.begun > 15
+    assert outcome.troubles["killed"], "and the next run has gone on"
+    assert outcome.troubles["broker denies"]
+    assert set(DISK) & set(outcome.troubles)
+    assert outcome.ledger.open == outcome.broker.open == set(), "every event ended, and that was told"
