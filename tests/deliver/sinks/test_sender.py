@@ -376,6 +376,9 @@ def test_after_a_refusal_for_now_all_begins_anew_a_few_seconds_later(
     clock.now += 0.1  # three quarters of five seconds, at least
     timed.send()
     assert broker.sent[2:] == broker.sent[:2]
+    store.commit([event(1)], "mic/event")
+    timed.send()
+    assert ids(broker)[2:] == ["id-1"], "what comes now does not wait for the answers"
     assert caplog.text.count("did not take a message (Quota exceeded); trying again") == 2
 
 
@@ -508,6 +511,36 @@ def test_a_broker_that_remembers_is_told_only_what_is_new_and_after_a_minute_all
     clock.now += 1000.0
     assert timed.send()
     assert len(broker.sent) == 7, "once"
+
+
+def test_a_state_that_was_on_its_way_is_sent_again_and_counts_once_it_is_answered(
+    store: Store, broker: Broker, sender: Sender
+) -> None:
+    sender.state.update("asit/hall/mic/status", "listening")
+    for remembers, sent in ((False, 1), (True, 2), (True, 2)):
+        sender.up(Limits(IN_FLIGHT, None, remembers=remembers))
+        sender.send()
+        assert len(broker.sent) == sent
+        if remembers:
+            sender.acknowledged(sent, SUCCESS)
+        sender.down()
+
+
+def test_what_was_denied_for_long_is_marked_when_it_follows(
+    clock: Clock, store: Store, broker: Broker, timed: Sender
+) -> None:
+    store.commit([event(0), event(1)], "mic/event")
+    timed.up(Limits(IN_FLIGHT, None))
+    timed.send()
+    done = acknowledge_all(broker, timed, {"asit/hall/mic/event": NOT_AUTHORISED}, 0)
+    clock.now += 300.0
+    store.commit([event(2)], "mic/event")
+    while not timed.send():
+        clock.now += 0.1
+        done = acknowledge_all(broker, timed, {}, done)
+        timed.settle()
+    assert ids(broker)[2:] == ["id-2", "id-0", "id-1"]
+    assert [json.loads(payload)["replayed"] for _, payload, _ in broker.sent[2:]] == [False, True, True]
 
 
 def test_a_state_that_is_refused_is_said_once_for_all_labels_and_sent_again_when_it_changes(
