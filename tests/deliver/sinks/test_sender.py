@@ -428,16 +428,21 @@ def test_a_backlog_leaves_room_for_new_messages(clock: Clock, store: Store, brok
     assert ids(broker)[2:] == [f"id-{50 + number}" for number in range(5)]
 
 
-def test_what_the_store_could_not_be_read_for_is_sent_after_all(
+def test_what_was_overlooked_while_the_disk_could_not_be_read_is_sent_in_the_end(
     store: Store, broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender.up(Limits(IN_FLIGHT, None))
+    store.commit([event(0), event(1)], "mic/event")
+    waiting = store.waiting
     with monkeypatch.context() as patch:
-        patch.setattr(store, "waiting", lambda *_: [])
-        store.commit([event(0)], "mic/event")
-        assert not sender.send()
+        patch.setattr(store, "waiting", lambda *which: waiting(*which)[1:])  # memory alone
+        sender.send()
+    assert ids(broker) == ["id-1"]
+    sender.acknowledged(1, SUCCESS)
+    sender.settle()
+    assert not sender.send()
     sender.send()
-    assert ids(broker) == ["id-0"]
+    assert ids(broker) == ["id-1", "id-0"]
 
 
 def test_what_is_suspected_to_break_connections_goes_alone_and_is_refused_in_the_end(
