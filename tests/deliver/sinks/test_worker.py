@@ -70,7 +70,7 @@ def test_what_is_told_late_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_sink_that_breaks_in_an_unforeseen_way_goes_on_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("asit_edge.deliver.sinks.worker.FIRST_PAUSE", 0.02)
     store = Store(tmp_path / "events.db", sinks={"x": lambda _: True})
@@ -91,6 +91,7 @@ def test_a_sink_that_breaks_in_an_unforeseen_way_goes_on_all_the_same(
     worker.stop()
     assert worker.problem is None
     assert len(seen) == 3
+    assert caplog.messages == ["x: KeyError: 'surprise'; events wait in the store"]
 
 
 def test_what_waited_for_ten_seconds_is_not_late_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
