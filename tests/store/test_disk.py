@@ -237,6 +237,8 @@ def test_a_file_is_free_for_others_once_it_is_closed_and_not_before(tmp_path: Pa
     with pytest.raises(NotAStore):
         Disk(path)
     disk.close()
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT value FROM state").fetchall() == [("closed",)], "the next start need not look"
     Disk(path).close()
     disk.close()  # once more does no harm
 
