@@ -128,7 +128,7 @@ def pragma(database: sqlite3.Connection, name: str) -> object:
 
 
 def test_the_file_is_used_so_that_power_cuts_and_other_programs_do_no_harm(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "events.db")
+    database = open_database(tmp_path / "deep" / "events.db")
     assert pragma(database, "journal_mode") == "wal"
     assert pragma(database, "synchronous") == 2, "FULL"
     assert pragma(database, "journal_size_limit") == 4 << 20
