@@ -127,7 +127,10 @@ def pragma(database: sqlite3.Connection, name: str) -> object:
     return database.execute(f"PRAGMA {name}").fetchone()[0]
 
 
-def test_the_file_is_used_so_that_power_cuts_and_other_programs_do_no_harm(tmp_path: Path) -> None:
+def test_the_file_is_used_so_that_power_cuts_and_other_programs_do_no_harm(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     database = open_database(tmp_path / "deep" / "events.db")
     assert pragma(database, "journal_mode") == "wal"
     assert pragma(database, "synchronous") == 2, "FULL"
@@ -136,6 +139,7 @@ def test_the_file_is_used_so_that_power_cuts_and_other_programs_do_no_harm(tmp_p
     be_patient(database, 5.0)
     assert pragma(database, "busy_timeout") == 5000
     close_database(database)
+    assert caplog.messages == [], "a new file is nothing to speak of"
 
 
 def test_what_others_could_read_of_it_is_for_the_owner_alone_from_now_on(tmp_path: Path) -> None:
