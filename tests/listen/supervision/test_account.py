@@ -112,6 +112,16 @@ def test_before_the_first_sample_there_is_nothing_to_interrupt_or_to_end(model: 
     assert (hall.account.facts, hall.account.timeline.gap) == ([], None)
 
 
+def test_a_capture_that_begins_ends_the_gap_before_it(model: Model) -> None:
+    hall = Heard(model)
+    hall.clock.advance(5.0)
+    hall.begin()
+    assert (hall.missed(), hall.until) == ([("absent", 0.0, 5.0)], 5.0)
+    hall.account.lose(2.0, "overrun")
+    hall.hear(NOISE[:RATE])
+    assert hall.missed()[1:] == [("overrun", 5.0, 7.0)], "what is lost of it has a cause of its own"
+
+
 def test_a_gap_keeps_its_first_cause_and_ends_what_sounds_where_it_begins(model: Model) -> None:
     hall = Heard(model)
     hall.begin()
