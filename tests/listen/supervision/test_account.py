@@ -142,12 +142,13 @@ def test_what_is_muted_is_not_heard_but_what_is_wrong_with_it_is_said(
     hall.begin(muted=True)
     bad = NOISE[:RATE].copy()
     bad[0] = np.nan
-    assert not hall.hear(bad, muted=True)
+    for _ in range(2):
+        assert not hall.hear(bad, muted=True)
     assert (hall.until, hall.totals, hall.account.facts) == (0.0, (0.0, 0.0, 0), [])
-    assert "not numbers" in caplog.text
+    assert caplog.text.count("not numbers") == 1
     assert hall.hear(NOISE[:RATE])
-    assert hall.missed() == [("muted", 0.0, 1.0)]
-    assert hall.totals == (1.0, 1.0, 1)
+    assert hall.missed() == [("muted", 0.0, 2.0)]
+    assert hall.totals == (1.0, 2.0, 1)
 
 
 def test_digital_silence_does_not_count_as_heard_from_its_first_sample_on(model: Model) -> None:
