@@ -407,16 +407,16 @@ def test_the_end_takes_the_first_samples_of_a_source_too(model: Model) -> None:
     assert (never.heard, never.missed, never.became[-1]) == (0.0, [], ("stopped", ""))
 
 
-def test_a_file_may_pause_for_as_long_as_it_likes(model: Model) -> None:
-    file = Watched(model, live=False)
+def test_a_file_may_pause_and_be_silent_for_as_long_as_it_likes(model: Model) -> None:
+    file = Watched(model, live=False, watch=Watch(silent_after=0.5))
     file.settle()
     file.record(NOISE[:RATE])
     file.settle()
     file.wait(60.0)
-    file.record(NOISE[:RATE])
+    file.record(np.zeros(5 * RATE, np.float32))
     file.settle()
     file.stop()
-    assert (file.heard, file.missed, file.source.opened) == (2.0, [], 1)
+    assert (file.heard, file.missed, file.source.opened) == (6.0, [], 1)
 
 
 def test_an_error_that_comes_while_it_is_opened_is_told_and_tried_again(model: Model) -> None:
