@@ -427,3 +427,45 @@ def test_an_error_that_comes_while_it_is_opened_is_told_and_tried_again(model: M
     assert mic.became == [("lost", "it is in use")]
     assert not mic.tick()
     assert len(mic.became) == 1
+
+
+def test_what_comes_after_a_pause_waits_until_the_pause_has_been_judged(model: Model) -> None:
+    mic = Watched(model)
+    mic.settle()
+    mic.play(1.0)
+    mic.wait(2.0)
+    mic.play(0.2)
+    assert mic.heard == 1.0
+    mic.play(0.4)
+    assert mic.heard == 1.6
+    mic.stop()
+    assert [(cause, round(end - begin, 1)) for cause, begin, end in mic.missed] == [("stalled", 2.0)]
+
+
+def test_a_stall_is_no_gap_while_audio_of_before_is_left(model: Model) -> None:
+    mic = Watched(model)
+    mic.settle()
+    mic.play(1.0)
+    mic.record(NOISE[: 3 * RATE])
+    while mic.supervisor.tick().busy:  # and nobody decides
+        pass
+    mic.clock.advance(4.0)
+    mic.supervisor.tick()
+    assert mic.supervisor.backlog > 1.0
+    assert mic.supervisor.account.timeline.gap is None
+    mic.wait(1.0)
+    assert mic.supervisor.account.timeline.gap is not None
+    assert mic.heard == 4.0
+
+
+def test_a_short_sleep_is_the_cause_of_what_follows_from_it(model: Model) -> None:
+    mic = Watched(model)
+    mic.settle()
+    mic.play(1.0)
+    mic.clock.sleep(1.2)
+    mic.settle()
+    mic.capture.ended = "unplugged"
+    mic.settle()
+    mic.wait(1.0)
+    mic.play(1.0)
+    assert [cause for cause, _, _ in mic.missed] == ["suspend"]
