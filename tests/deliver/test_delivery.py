@@ -328,8 +328,9 @@ def test_when_home_assistant_is_born_it_is_told_everything_soon(hall: Device, mo
     monkeypatch.setattr(
         "asit_edge.deliver.delivery.random.uniform", lambda low, high: spread.append((low, high)) or low
     )
-    for payload, retained in ((b"online", True), (b"offline", False), (b"online", False)):
+    for payload, retained, told in ((b"online", True, 0), (b"offline", False, 0), (b"online", False, 1)):
         hall.broker.on_message(Message(topic, payload, retained))
+        assert len(spread) == told
     wait_for(lambda: hall.broker.told, 10, "it is told")
     assert spread == [(0, 2.0)], "not by all devices at once"
     assert hall.broker.told == [("resend",)]
