@@ -196,7 +196,7 @@ def _require_store(path: Path) -> None:
 
 
 def _lay_out(database: sqlite3.Connection, path: Path | None) -> None:
-    """Makes the tables, or brings them up from an older version, in one transaction."""
+    """Makes the tables, or brings them up from an older version, in one transaction; closing undoes what failed."""
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version == SCHEMA_VERSION:
         return
@@ -210,11 +210,7 @@ def _lay_out(database: sqlite3.Connection, path: Path | None) -> None:
         raise NotAStore(f"store.path {path}: is a database of another program; name another file")
     database.create_function("unixepoch_now", 0, time.time)
     steps = _FROM_1 if version == 1 else _HISTORY + _OUTBOX
-    try:
-        database.executescript(f"BEGIN IMMEDIATE;{steps}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
-    finally:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
+    database.executescript(f"BEGIN IMMEDIATE;{steps}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
     if version:
         log.info("the event store %s was brought from schema %d to %d", path, version, SCHEMA_VERSION)
 

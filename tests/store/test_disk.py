@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from asit_edge.messages.event import Event
+from asit_edge.store.database import NotAStore
 from asit_edge.store.disk import Disk
 from asit_edge.store.notes import HELD
 from asit_edge.store.store import Store
@@ -167,3 +168,147 @@ def test_what_fails_half_way_leaves_nothing_behind_and_rests_before_it_is_tried_
     disk.close()
     assert disk.write(note("c"), durable=True, at_once=True) is None
     assert disk.read("SELECT topic FROM retained") == []
+
+
+def note(topic: str) -> Callable[[sqlite3.Connection], str]:
+    """A change of the database that shows whether it was made."""
+
+    def change(database: sqlite3.Connection) -> str:
+        database.execute("INSERT INTO retained (topic) VALUES (?)", (topic,))
+        return topic
+
+    return change
+
+
+def test_a_disk_that_failed_is_tried_again_after_five_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("asit_edge.store.disk.time.monotonic", lambda: clock[0])
+    disk = Disk(tmp_path / "events.db")
+    assert disk.database is not None
+    disk.database.execute("PRAGMA query_only=ON")
+    assert disk.write(note("a"), durable=True) is None
+    disk.database.execute("PRAGMA query_only=OFF")
+    for clock[0] in (1000.0, 1004.9):
+        assert disk.write(note("a"), durable=True) is None
+    clock[0] = 1005.0
+    assert disk.write(note("a"), durable=True) == "a"
+    clock[0] = 1000.0
+    assert disk.write(note("b"), durable=True) == "b", "once it has recovered nothing rests"
+
+
+def test_what_must_outlive_a_power_cut_is_synced_and_the_rest_is_not(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "events.db")
+
+    def synchronous(database: sqlite3.Connection) -> object:
+        assert database.in_transaction
+        return database.execute("PRAGMA synchronous").fetchone()[0]
+
+    found = [disk.write(synchronous, durable=durable) for durable in (True, False, True)]
+    assert found == [2, 1, 2], "FULL and NORMAL"
+    assert disk.database is not None
+    assert not disk.database.in_transaction
+
+
+def test_a_failure_is_said_once_for_each_reason_and_so_is_its_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = Disk(tmp_path / "events.db")
+
+    def fails(reason: str) -> Callable[[sqlite3.Connection], str]:
+        def change(_: sqlite3.Connection) -> str:
+            raise sqlite3.OperationalError(reason)
+
+        return change
+
+    with caplog.at_level(logging.INFO):
+        for reason in ("disk I/O error", "disk I/O error", "database or disk is full"):
+            assert disk.write(fails(reason), durable=True, at_once=True) is None
+        for _ in range(2):
+            assert disk.write(lambda _: "good", durable=True, at_once=True) == "good"
+    [first, second, third] = caplog.messages
+    assert "disk I/O error" in first
+    assert "disk is full" in second
+    assert "can be written again" in third
+
+
+def test_a_file_is_free_for_others_once_it_is_closed_and_not_before(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    disk = Disk(path)
+    with pytest.raises(NotAStore):
+        Disk(path)
+    disk.close()
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT value FROM state").fetchall() == [("closed",)], "the next start need not look"
+    Disk(path).close()
+    disk.close()  # once more does no harm
+
+
+def test_what_is_written_last_waits_for_other_programs(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "events.db")
+    assert disk.read("PRAGMA busy_timeout") == [(250,)]
+    disk.be_patient()
+    assert disk.read("PRAGMA busy_timeout") == [(5000,)]
+    disk.close()
+    disk.be_patient()  # nothing is left to wait for
+    Disk(None).be_patient()
+
+
+def test_a_place_that_comes_back_with_another_programs_file_is_told_and_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "stick"
+    folder.write_text("not a folder", encoding="utf-8")
+    disk = Disk(folder / "events.db")
+    assert disk.problem is not None
+    assert disk.read("SELECT topic FROM retained") == []
+    folder.unlink()
+    folder.mkdir()
+    with contextlib.closing(sqlite3.connect(folder / "events.db")) as other, other:
+        other.execute("CREATE TABLE photos (name TEXT)")
+    assert disk.write(note("a"), durable=True, at_once=True) is None
+    assert "is a database of another program" in str(disk.problem)
+    (folder / "events.db").unlink()
+    assert disk.write(note("a"), durable=True, at_once=True) == "a"
+    assert disk.problem is None
+
+
+def damage(path: Path, disk: Disk) -> None:
+    """Of the file only the head is left, and SQLite has forgotten what it had read of the rest."""
+    assert disk.database is not None
+    disk.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    disk.database.execute("PRAGMA cache_size=0")
+    disk.database.execute("PRAGMA shrink_memory")
+    spoil(path, 4096, path.stat().st_size - 4096)
+
+
+def test_damage_that_a_write_meets_is_put_aside_and_the_write_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asit_edge.store.database._HOPELESS", 100)
+    path = tmp_path / "events.db"
+    disk = Disk(path)
+    assert disk.write(note("a"), durable=True) == "a"
+    damage(path, disk)
+    assert disk.write(note("b"), durable=True) == "b"
+    assert disk.problem is None
+    assert len(list(tmp_path.glob("events.db.damaged-*Z"))) == 1
+    assert disk.read("SELECT topic FROM retained") == [("b",)]
+
+
+def test_damage_on_a_disk_that_allows_no_new_file_is_told_and_mended_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asit_edge.store.database._HOPELESS", 100)
+    path = tmp_path / "events.db"
+    disk = Disk(path)
+    damage(path, disk)
+
+    def full(*_: object) -> sqlite3.Connection:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("asit_edge.store.disk.salvage", full)
+        assert disk.write(note("a"), durable=True) is None
+        assert "No space left on device" in str(disk.problem)
+        assert disk.read("SELECT topic FROM retained") == []
+    assert disk.write(note("a"), durable=True) is None, "it rests"
+    assert disk.write(note("a"), durable=True, at_once=True) == "a"
+    assert disk.problem is None

@@ -108,8 +108,6 @@ class Account:
 
     def finish(self, now: float) -> None:
         """Nothing more will come: ends the source's events, and a gap that reaches until now."""
-        if self.timeline.clock is None:
-            return
         if self.timeline.gap is not None:
             self._pipeline.resume(self.timeline.position_at(now), self._model_rate)
             self._close_gap()

@@ -2,14 +2,17 @@
 
 import json
 import logging
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from asit_edge.config.delivery import CommandSink, FileSink, WebhookSink
+from asit_edge.deliver.sinks.base import Unavailable
 from asit_edge.deliver.sinks.opening import open_worker
 from asit_edge.deliver.sinks.worker import Worker
+from asit_edge.store.rows import Outgoing
 from asit_edge.store.store import Store
 from tests.deliver.sinks.parts import Server, script
 from tests.integration.mosquitto import wait_for
@@ -67,7 +70,7 @@ def test_what_is_told_late_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_sink_that_breaks_in_an_unforeseen_way_goes_on_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("asit_edge.deliver.sinks.worker.FIRST_PAUSE", 0.02)
     store = Store(tmp_path / "events.db", sinks={"x": lambda _: True})
@@ -88,3 +91,107 @@ def test_a_sink_that_breaks_in_an_unforeseen_way_goes_on_all_the_same(
     worker.stop()
     assert worker.problem is None
     assert len(seen) == 3
+    assert caplog.messages == ["x: KeyError: 'surprise'; events wait in the store"]
+
+
+def test_what_waited_for_ten_seconds_is_not_late_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[str] = []
+    worker = Worker("x", got.append, Store(tmp_path / "events.db", sinks={"x": lambda _: True}))
+    monkeypatch.setattr("asit_edge.deliver.sinks.worker.time.time", lambda: 1010.0)
+    for queued in (1000.0, 999.5):
+        worker._hand_over(Outgoing(1, "mic/event", event(0).to_json(), queued))
+    assert [json.loads(one)["replayed"] for one in got] == [False, True]
+
+
+class Told(threading.Event):
+    """Waits until it is set, or for a minute; remembers for how long it was to wait. `at_once`: does not wait."""
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+        self._at_once = at_once
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        return self.is_set() if self._at_once else super().wait(60)
+
+
+def test_it_sleeps_while_there_is_nothing_and_wakes_when_it_is_told(tmp_path: Path) -> None:
+    store = Store(tmp_path / "events.db", sinks={"x": lambda _: True})
+    got: list[str] = []
+    worker = Worker("x", got.append, store)
+    worker._news = told = Told()
+    worker.start()
+    wait_for(lambda: told.waits == [1.0], 10, "it waits, and looks for itself after a second")
+    for number in range(3):
+        store.commit([event(number)], "mic/event")
+        worker.wake()
+        wait_for(lambda number=number: len(told.waits) == number + 2, 10, "it has delivered, and waits again")
+        assert len(got) == number + 1
+    worker.stop()
+    assert not worker._thread.is_alive(), "nor does the end wait for news"
+
+
+def test_pauses_double_up_to_a_minute_and_begin_anew_when_something_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("asit_edge.backoff.random.uniform", lambda _low, high: high)
+    store = Store(tmp_path / "events.db", sinks={"x": lambda _: True})
+    store.commit([event(0), event(1)], "mic/event")
+    attempts = 0
+
+    def send(_payload: str) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts not in (9, 10):
+            raise Unavailable("nobody is there")
+
+    worker = Worker("x", send, store)
+    worker._stopping = pauses = Told(at_once=True)
+
+    def has_paused(times: int) -> bool:
+        if len(pauses.waits) < times:
+            return False
+        pauses.set()
+        return True
+
+    with caplog.at_level(logging.INFO):
+        worker.start()
+        wait_for(lambda: store.count_waiting() == 0, 10, "both are taken")
+        store.commit([event(2)], "mic/event")
+        worker.wake()
+        wait_for(lambda: has_paused(9), 10, "it is away again")
+        worker.stop()
+    assert pauses.waits[:9] == [1, 2, 4, 8, 16, 32, 60, 60, 1]
+    assert worker.problem == "nobody is there"
+    said = ["nobody is there; events wait in the store", "takes events again"]
+    assert caplog.messages == [f"x: {one}" for one in (*said, said[0])], "once each time, not at every attempt"
+
+
+def test_the_end_waits_as_long_as_told_for_a_sink_that_hangs_and_takes_nothing_after_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "events.db", sinks={"x": lambda _: True})
+    store.commit([event(number) for number in range(3)], "mic/event")
+    got: list[str] = []
+    hangs = threading.Event()
+
+    def send(payload: str) -> None:
+        got.append(payload)
+        hangs.wait(8)
+
+    worker = Worker("x", send, store)
+    worker.start()
+    wait_for(lambda: got, 10, "the first is on its way")
+    began = time.monotonic()
+    assert not worker.drain(0.2)
+    assert 0.2 <= time.monotonic() - began < 4
+    assert not worker.drain(0)
+    threading.Timer(0.2, hangs.set).start()
+    worker.stop()
+    assert not worker._thread.is_alive()
+    assert (len(got), store.count_waiting()) == (1, 2), "what was on its way is done, the rest stays"
+
+
+def test_a_sink_that_was_never_started_is_ended_in_peace(tmp_path: Path) -> None:
+    worker = Worker("x", lambda _: None, Store(tmp_path / "events.db", sinks={"x": lambda _: True}))
+    assert worker.drain(0), "nothing waits"
+    worker.stop()
