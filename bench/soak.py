@@ -17,6 +17,7 @@ heard is by the wall clock as it is, since between two runs there is no other.
 """
 
 import argparse
+import gc
 import logging
 import random
 import resource
@@ -243,6 +244,8 @@ class Soak:
     def _kill(self) -> None:
         """Nothing is ended or said; after a while another one is started."""
         self._leave()
+        del self._loop, self._announcer
+        gc.collect()  # a process takes its memory along
         for device in self._devices.values():
             device.drop()
         seconds = self._rng.uniform(2.0, self._calm * LONGEST_DOWN)

@@ -19,7 +19,7 @@ from trainer.distillation.run import distil, distil_pool
 from trainer.models.streaming_mobilenet import WARM_SIZES
 from trainer.models.streaming_vit import SIZES
 from trainer.run.command import Threads, run
-from trainer.students.config import CNN, DistillConfig, masks_of
+from trainer.students.config import CNN, DistillConfig, usual_for
 
 
 def main(
@@ -94,7 +94,7 @@ def main(
         seed=seed,
         begin=str(begin) if begin else None,
         frozen=frozen,
-        **masks_of(size),
+        **usual_for(size),
         scenes=SceneConfig(speed=speed),
         model=asdict(replace(SIZES[size], chunk=chunk)) if chunk and size in SIZES else None,
     )

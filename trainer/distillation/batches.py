@@ -94,7 +94,7 @@ def make_batch(
     log_mel = equalise(features(torch.from_numpy(heard)), response, spec.silence, masks)
     return Batch(
         spec_augment(log_mel, config.time_mask, config.frequency_mask, masks),
-        torch.from_numpy(targets),
+        torch.from_numpy(np.stack([heard_lately(target, config.held) for target in targets])),
         torch.from_numpy(np.stack([heard_lately(target, config.lately) for target in targets])),
         log_mel if config.features else log_mel[:, :0],
     )

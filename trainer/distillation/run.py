@@ -64,7 +64,7 @@ def distil_pool(
     print(f"{len(pool)} scenes, {len(pool.labels)} labels", file=sys.stderr)
 
     def validate(student: nn.Module) -> dict[str, float]:
-        return pool_precision(student, validation, config.spec) if validation is not None else {}
+        return pool_precision(student, validation, config) if validation is not None else {}
 
     return train(
         out / "student.pt",

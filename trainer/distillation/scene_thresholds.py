@@ -104,7 +104,7 @@ def pool_facts(checkpoint: Path, pools: Sequence[ScenePool], listed: Sequence[st
     names = [label.name for label in known]
     if any(pool.labels != pools[0].labels for pool in pools):
         raise WrongUse(f"{pools[-1].folder}: has other labels than {pools[0].folder}; make both of the same data")
-    heard = [pool_scores(student, pool, config.spec, most) for pool in pools]
+    heard = [pool_scores(student, pool, config, most) for pool in pools]
     scores, targets = (np.concatenate(part) for part in zip(*heard, strict=True))
     parts = ", ".join(
         f"{len(one)} of {pool.about.get('part', 'unknown')}" for (one, _), pool in zip(heard, pools, strict=True)

@@ -18,6 +18,7 @@ from trainer.evaluation.metrics import average_precision
 from trainer.models.device import device_classifier
 from trainer.models.streaming import is_streaming
 from trainer.students.config import DistillConfig
+from trainer.teachers.frame_targets import heard_lately
 
 
 def validation_scores(
@@ -49,10 +50,11 @@ SOUNDING = 0.5
 
 
 def pool_scores(
-    student: nn.Module, pool: ScenePool, spec: FrontEnd, most: int = 256
+    student: nn.Module, pool: ScenePool, config: DistillConfig, most: int = 256
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Scores and targets (scenes, steps, labels) of a pool's first scenes."""
+    """Scores and targets (scenes, steps, labels), as the student has learnt them, of a pool's first scenes."""
     assert is_streaming(student)
+    spec = config.spec
     features, silence = BatchedLogMel(spec), student.silent_memory()
     scores, targets = [], []
     for number in range(min(len(pool), most)):
@@ -61,13 +63,13 @@ def pool_scores(
         with torch.inference_mode():
             logits, _ = student(features(heard), silence)
             scores.append(logits.frames[0].sigmoid().numpy())
-        targets.append(target)
+        targets.append(heard_lately(target, config.held))
     return np.stack(scores), np.stack(targets)
 
 
-def pool_precision(student: nn.Module, pool: ScenePool, spec: FrontEnd) -> dict[str, float]:
+def pool_precision(student: nn.Module, pool: ScenePool, config: DistillConfig) -> dict[str, float]:
     """Mean average precision over labels: of the steps of a pool's scenes, and of scenes (their highest step)."""
-    scores, targets = pool_scores(student, pool, spec)
+    scores, targets = pool_scores(student, pool, config)
 
     def mean(score: npt.NDArray[np.float32], target: npt.NDArray[np.float32]) -> float:
         asked = (target >= SOUNDING) | (target < SOUNDING / 5)

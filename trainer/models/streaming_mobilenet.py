@@ -44,12 +44,12 @@ class WarmConfig:
 
     split: int = 7
     """The first layer of the MobileNet (of 17) that is computed over windows; 7 has columns of 80 ms, 13 of 160 ms."""
-    window: int = 192
+    window: int = 128
     """Frames of a window, in whole chunks."""
     squeezed: int = 4
     """Chunks over which squeeze-excitation averages before the split: 1.28 s."""
-    judged: int = 3
-    """Columns that the teacher's classifier judges together, the last of a window: 0.96 s. More tell better what a
+    judged: int = 2
+    """Columns that the teacher's classifier judges together, the last of a window: 0.64 s. More tell better what a
     sound is, and fewer when it is over."""
     trunk: float = 0.4
     """Width of the MobileNet."""
@@ -95,8 +95,8 @@ def warm_config(plain: Mapping[str, Any]) -> WarmConfig:
 
 
 WARM_SIZES = {
-    "warm-tiny": WarmConfig(window=128, judged=2),
-    "warm-nano": WarmConfig(split=HALF_STRIDE, window=128, judged=2, depth=1),
+    "warm-tiny": WarmConfig(),
+    "warm-nano": WarmConfig(split=HALF_STRIDE, depth=1),
 }
 
 

@@ -13,8 +13,9 @@ from trainer.run.schedules import warm_up_cosine
 
 CNN = "cnn"
 
-FEW_MASKS = {"time_mask": 0, "frequency_mask": 8}
-"""Of a warm-started student, whose convolutions have learnt what not to rely on; masks would hide short sounds."""
+WARM = {"time_mask": 0, "frequency_mask": 8, "held": 4}
+"""What differs for a warm-started student. Its convolutions have learnt what not to rely on, and masks would hide short
+sounds; they hear a sound for as long as it is among the columns that they judge."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class DistillConfig:
     """Weight of the running score of chunks against that of time steps."""
     lately: int = 12
     """Time steps that "heard lately" looks back: 1.92 s, the teachers' window."""
+    held: int = 1
+    """Time steps for which a sound counts as there, from each one in which it is: more than one lets a score fall
+    after a sound's end, and gives more weight to short sounds."""
     time_mask: int = 24
     frequency_mask: int = 20
     equaliser_db: float = 6.0
@@ -110,6 +114,6 @@ class DistillConfig:
         return DistillConfig(**{"optimiser": "adamw", **values, "scenes": SceneConfig(**scenes)})
 
 
-def masks_of(size: str) -> dict[str, Any]:
-    """What differs for a size from the masks of `DistillConfig`."""
-    return FEW_MASKS if size in WARM_SIZES else {}
+def usual_for(size: str) -> dict[str, Any]:
+    """What differs for a size from the defaults of `DistillConfig`."""
+    return WARM if size in WARM_SIZES else {}
