@@ -17,6 +17,7 @@ from asit_edge.model.bundle import Manifest, load_bundle
 from asit_edge.mqtt.connection import Message
 from asit_edge.store.store import Store
 from asit_edge.store.wishes import leave
+from tests.deliver.stopped import Clock
 from tests.integration.mosquitto import wait_for
 from tests.store.samples import event, gap
 
@@ -77,19 +78,6 @@ class Sink:
 
     def kinds(self) -> list[str]:
         return [one[0] for one in self.told]
-
-
-class Clock:
-    """Stands for the module `time`."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return 1_800_000_000 + self.now
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from asit_edge.config.delivery import Mqtt
 from asit_edge.deliver.sinks.sender import IN_FLIGHT, Sender
 from asit_edge.mqtt.connection import Limits
 from asit_edge.store.store import Store
+from tests.deliver.stopped import Clock
 from tests.store.samples import TO_MQTT, event
 
 SUCCESS, NOT_AUTHORISED, QUOTA = (
@@ -276,19 +277,6 @@ def test_a_new_run_knows_what_was_denied(store: Store, broker: Broker, sender: S
     again.settle()
     assert ids(broker) == ["id-0", "id-1"]
     assert (store.refused, store.count_waiting()) == (0, 0)
-
-
-class Clock:
-    """Stands for the module `time`: it passes when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return 1_800_000_000 + self.now
 
 
 @pytest.fixture
