@@ -34,7 +34,7 @@ def test_a_dead_sink_delays_no_other_and_gets_all_of_it_when_it_is_back(
         open_worker(WebhookSink(type="webhook", name="hook", url=server.url), store),
         open_worker(CommandSink(type="command", name="siren", run=[str(refuses)]), store),
     ]
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "asit_edge"):
         for worker in workers:
             worker.start()
         written = store.commit([event(number) for number in range(20)], "mic/event")
@@ -72,6 +72,7 @@ def test_what_is_told_late_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_sink_that_breaks_in_an_unforeseen_way_goes_on_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "asit_edge")
     monkeypatch.setattr("asit_edge.deliver.sinks.worker.FIRST_PAUSE", 0.02)
     store = Store(tmp_path / "events.db", sinks={"x": lambda _: True})
     got: list[str] = []
@@ -155,7 +156,7 @@ def test_pauses_double_up_to_a_minute_and_begin_anew_when_something_was_taken(
         pauses.set()
         return True
 
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "asit_edge"):
         worker.start()
         wait_for(lambda: store.count_waiting() == 0, 10, "both are taken")
         store.commit([event(2)], "mic/event")

@@ -28,7 +28,7 @@ def test_a_microphone_with_an_inverted_channel_is_heard_and_that_is_said_once(
     account = Account("hall", model.pipeline(RATE), RATE, 0.0, clock)
     sound = tones((0, 1), (500, 2))
     block = np.stack((sound, -sound), axis=1)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "asit_edge"):
         for _ in range(2):  # the second time, it has been opened anew
             account.begin(clock.steady(), RATE, live=True, muted=False)
             for start in range(0, len(block), RATE // 2):
@@ -277,7 +277,7 @@ def test_a_device_that_drifts_is_followed_and_that_is_said(model: Model, caplog:
     hall = Heard(model)
     hall.begin()
     hall.hear(NOISE[:RATE])
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "asit_edge"):
         assert not hall.account.follow_drift(0.01)
         assert caplog.messages == []
         assert hall.account.follow_drift(0.25)
