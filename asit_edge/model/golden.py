@@ -4,12 +4,11 @@
 classes), all decisions on the last chunk.
 """
 
-from zipfile import BadZipFile
-
 import numpy as np
 import numpy.typing as npt
 
-from asit_edge.errors import AsitEdgeError, one_line
+from asit_edge.errors import AsitEdgeError
+from asit_edge.model.arrays import read_arrays
 from asit_edge.model.bundle import Bundle, StreamModel
 from asit_edge.model.classifier import Classifier
 
@@ -60,8 +59,5 @@ def _read(bundle: Bundle) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float
     file = bundle.path / GOLDEN
     if GOLDEN not in bundle.manifest.files:
         raise AsitEdgeError(f"{bundle.path}: has no {GOLDEN}, so nothing can be checked against the lab")
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return arrays["log_mel"], arrays["scores"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise AsitEdgeError(f"{file}: not readable ({one_line(error)})") from None
+    log_mel, scores = read_arrays(file, ("log_mel", "scores"), "not readable")
+    return log_mel, scores

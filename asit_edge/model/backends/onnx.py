@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
+from asit_edge.model.arrays import read_arrays
 from asit_edge.model.backends.session import Provider, open_session
 from asit_edge.model.bundle import EMBEDDING, INITIAL, Bundle
 from asit_edge.model.classifier import LogMels, Scores
@@ -103,11 +103,7 @@ def read_initial(bundle: Bundle) -> list[npt.NDArray[np.float32]]:
     Raises AsitEdgeError if the file is not the one that the manifest describes.
     """
     file = bundle.path / INITIAL
-    try:
-        with np.load(file, allow_pickle=False) as stored:
-            initial = [stored[name] for name in bundle.stream.caches]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise AsitEdgeError(f"{file}: does not hold the caches that bundle.yaml names ({one_line(error)})") from None
+    initial = read_arrays(file, bundle.stream.caches, "does not hold the caches that bundle.yaml names")
     for (name, shape), cache in zip(bundle.stream.caches.items(), initial, strict=True):
         if list(cache.shape) != shape or cache.dtype != np.float32:
             raise AsitEdgeError(
