@@ -1,4 +1,4 @@
-"""Depthwise convolutions over small maps, as matrices: what their gradients cost on a processor falls to a tenth.
+"""Depthwise convolutions over small maps, as matrices: their gradients cost a processor a fraction.
 
 Where a map is hardly larger than the kernel, a library's convolution spends its time at the edges. There a channel's
 convolution is a small matrix (places out, places in) made of the kernel's values, and all maps of a batch are its

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.evaluation.detection import Timeline, miss_rate_at, operating_points
+from trainer.evaluation.detection import Timeline, miss_rate_at, operating_points, outcomes, together, track
 from trainer.evaluation.metrics import average_precision, bootstrap, mean_average_precision
 from trainer.evaluation.psds import PSDS1, PSDS2, psds
 from trainer.evaluation.results import ALARM_RATES
@@ -21,9 +21,8 @@ ABSENT = -1.0
 
 
 def scene_quality(model: SoundModel, scenes: Scenes) -> dict[str, Any]:
-    """Clip mAP (a scene's score is the highest of its decisions), PSDS, and misses at few false alarms.
-
-    One threshold for all labels, at each number of false alarms the best one.
+    """Clip mAP (a scene's score is the highest of its decisions), PSDS, and misses: at few false alarms, with one
+    threshold for all labels and at each number of false alarms the best one, and at the model's own thresholds.
     """
     rate, wanted = model.spec.sample_rate, scenes.sounds.classes
     truth, lines = [], []
@@ -42,10 +41,12 @@ def scene_quality(model: SoundModel, scenes: Scenes) -> dict[str, Any]:
     psds2, alone2 = psds(lines, truth, len(wanted), PSDS2)
     points = operating_points(lines, truth, classes, rate, THRESHOLDS)
     reached = {f"{alarms:g}": miss_rate_at(points, alarms) for alarms in ALARM_RATES}
+    hours = sum(line.seconds for line in lines) / 3600
+    own = outcomes([track(line, classes, rate) for line in lines], truth, len(wanted))
     names = [str(index) for index in range(len(scenes))]
     return {
         "scenes": len(scenes),
-        "hours": sum(line.seconds for line in lines) / 3600,
+        "hours": hours,
         "events": sum(map(len, truth)),
         "labels": len(wanted),
         "unknown": unknown,
@@ -53,9 +54,12 @@ def scene_quality(model: SoundModel, scenes: Scenes) -> dict[str, Any]:
         "psds1": psds1,
         "psds2": psds2,
         "missed_at": {name: None if point is None else point.miss_rate for name, point in reached.items()},
+        "own": {"missed": together(own).miss_rate, "alarms_per_hour": together(own).alarms / hours},
         "by_label": {
             name: {
-                "events": sum(event.label == column for events in truth for event in events),
+                "events": own[column].events,
+                "missed": own[column].missed,
+                "alarms": own[column].alarms,
                 "ap": average_precision(scores[:, column], there[:, column]),
                 "psds1": alone1[column],
                 "psds2": alone2[column],

@@ -64,6 +64,20 @@ def test_who_hears_everything_misses_nothing_and_who_lacks_a_label_all_of_it(sce
     assert lacking["missed_at"]["20"] >= share
 
 
+def test_at_its_own_thresholds_a_model_is_judged_as_it_would_be_heard(scenes: Scenes) -> None:
+    ear = Ear("Bark", "Dog", "Doorbell")
+    everything = scene_quality(ear, scenes)
+    alarms = sum(facts["alarms"] for facts in everything["by_label"].values())
+    assert everything["own"]["missed"] < 0.5
+    assert everything["own"]["alarms_per_hour"] == pytest.approx(alarms / everything["hours"])
+    ear.classes = [None, None, ear.classes[2]]  # only doorbells are reported
+    doorbells = scene_quality(ear, scenes)
+    kept = doorbells["by_label"]["Doorbell"]
+    assert kept["missed"] == 0
+    assert doorbells["own"]["missed"] == pytest.approx(1 - kept["events"] / doorbells["events"])
+    assert doorbells["by_label"]["Dog"]["missed"] == doorbells["by_label"]["Dog"]["events"]
+
+
 def test_ambience_is_of_places_only(recordings: list[Recording]) -> None:
     names = {one.path.name for one in ambience(split_left_out(recordings)[1]).recordings}
     assert names == {"rain.wav", "knocked.wav", "nobody.wav", "dogs.wav"}
