@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from asit_edge.config.delivery import CommandSink, FileSink, WebhookSink
-from asit_edge.deliver.sinks.base import Unavailable
+from asit_edge.deliver.sinks.base import Refused, Unavailable
 from asit_edge.deliver.sinks.opening import open_worker
 from asit_edge.deliver.sinks.worker import Worker
 from asit_edge.store.rows import Outgoing
@@ -93,6 +94,25 @@ def test_a_sink_that_breaks_in_an_unforeseen_way_goes_on_all_the_same(
     assert worker.problem is None
     assert len(seen) == 3
     assert caplog.messages == ["x: KeyError: 'surprise'; events wait in the store"]
+
+
+def test_what_is_refused_for_good_is_kept_with_its_reason_and_does_not_block_the_next(tmp_path: Path) -> None:
+    store = Store(tmp_path / "events.db", sinks={"x": lambda _: True})
+    store.commit([event(0), event(1)], "mic/event")
+    got: list[str] = []
+
+    def send(payload: str) -> None:
+        if json.loads(payload)["id"] == "id-0":
+            raise Refused("nobody wants it")
+        got.append(payload)
+
+    worker = Worker("x", send, store)
+    worker.start()
+    assert worker.drain(10)
+    worker.stop()
+    assert [json.loads(one)["id"] for one in got] == ["id-1"]
+    kept = sqlite3.connect(tmp_path / "events.db").execute("SELECT payload, reason FROM dead_letter").fetchall()
+    assert [(json.loads(payload)["id"], reason) for payload, reason in kept] == [("id-0", "nobody wants it")]
 
 
 def test_what_waited_for_ten_seconds_is_not_late_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
