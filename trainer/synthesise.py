@@ -18,7 +18,7 @@ def main(
     out: Annotated[Path, typer.Argument(help="New folder for audio/ and manifest.csv.")],
     count: Annotated[int, typer.Option(min=1, help="Sounds of each kind.")] = 24,
 ) -> None:
-    """Write alarms, sirens, bells and beepers, for which few open recordings exist, made from their standards."""
+    """Write alarms, sirens, bells, knocks, shots and breaking, of which there are few open recordings."""
     if out.exists() and any(out.iterdir()):
         raise WrongUse(f"{out}: exists and is not empty; name a new folder")
     (out / "audio" / "synthesised").mkdir(parents=True)

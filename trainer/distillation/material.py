@@ -25,8 +25,8 @@ from trainer.teachers.teacher import teacher_scores
 MUCH = 120.0
 """Seconds of a label in a folder beyond which it is drawn no more often."""
 UNLABELLED = 1600.0
-LONG = 10.0
-"""Seconds of a recording that count, at most."""
+SHORT, LONG = 5.0, 10.0
+"""Seconds of a recording that count, at least and at most: a bang weighs half as much as ten seconds of rain."""
 UNFOCUSED = 0.25
 
 
@@ -114,7 +114,7 @@ def sampling_weights(material: Material, focus: Sequence[str] = ()) -> npt.NDArr
 
     What nobody labelled is drawn as often as `UNLABELLED` s of one label.
     """
-    seconds = np.clip(np.diff(material.starts) * 0.16, 1.0, LONG)
+    seconds = np.clip(np.diff(material.starts) * 0.16, SHORT, LONG)
     kinds = [(one.label, one.name.rpartition("/")[0] if one.label else "") for one in material.recordings]
     total: defaultdict[tuple[str, str], float] = defaultdict(float)
     share: defaultdict[tuple[str, str], float] = defaultdict(float)

@@ -1,5 +1,5 @@
 """Sounds that standards describe, made from their description: alarms, sirens, bells and beepers for which few open
-recordings exist.
+recordings exist; with those of `trainer.distillation.impacts` all that can be made.
 
 Each is drawn at random within what its standard or its kind allows (pitch, pace, timbre), so that no two are the same.
 They are no recordings, and whoever learns from them says so.
@@ -11,6 +11,7 @@ import numpy as np
 
 from asit_edge.audio.samples import Samples
 from trainer.data.mixing import coloured_noise
+from trainer.distillation import impacts
 
 Rng = np.random.Generator
 
@@ -164,6 +165,12 @@ MAKERS: dict[str, tuple[str, Callable[[Rng, int], Samples]]] = {
     "alarm_clock": ("Alarm clock", alarm_clock),
     "appliance_beep": ("Beep, bleep", appliance_beep),
     "reversing_beep": ("Reversing beeps", reversing_beep),
+    "knock": ("Knock", impacts.knock),
+    "slam": ("Slam", impacts.slam),
+    "shatter": ("Shatter", impacts.shatter),
+    "gunshot": ("Gunshot, gunfire", impacts.gunshot),
+    "machine_gun": ("Machine gun", impacts.machine_gun),
+    "explosion": ("Explosion", impacts.explosion),
 }
 """Name to AudioSet label and maker."""
 

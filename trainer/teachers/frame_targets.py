@@ -27,7 +27,6 @@ IMPLIED = {
     "Owl": ("Bird",),
     "Moo": ("Cattle, bovinae",),
     "Oink": ("Pig",),
-    "Bleat": ("Sheep",),
     "Neigh, whinny": ("Horse",),
     "Clip-clop": ("Horse",),
     "Thunder": ("Thunderstorm",),

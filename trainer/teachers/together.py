@@ -1,7 +1,7 @@
-"""Teachers that hear a scene together: what each says of short windows, laid down in time, and their geometric mean.
+"""Teachers that hear a scene together: what each says of short windows, laid down in time, and their mean.
 
-EfficientAT's networks and YAMNet err on different sounds (docs/results.md). Of their geometric mean, one that is sure
-that a sound is not there outvotes one that half believes in it.
+EfficientAT's networks and YAMNet err on different sounds, and their mean is better than either (docs/results.md). It is
+the arithmetic one: of short sounds one of them is often sure that they are not there.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,6 @@ from trainer.teachers.frame_targets import steps_from_windows
 from trainer.teachers.live import LiveTeacher
 from trainer.teachers.stored_scores import Probabilities
 from trainer.teachers.yamnet import YamNet
-
-LEAST = 1e-4
-"""Below this a probability says no more than "not at all"."""
 
 STEP_SECONDS = STEP / 100
 
@@ -65,14 +62,13 @@ class SceneTeachers:
             raise AsitEdgeError(f"no teacher knows {labels[int(np.flatnonzero(~known)[0])]!r}")
 
     def __call__(self, scene: Samples) -> Probabilities:
-        """Samples (n,) to probabilities (steps, labels): of the teachers that know a label, the geometric mean."""
+        """Samples (n,) to probabilities (steps, labels): of the teachers that know a label, the mean."""
         said, knowing = np.zeros(1), np.zeros(len(self._columns[0]))
         for teacher, columns in zip(self._teachers, self._columns, strict=True):
-            scores = np.log(np.maximum(teacher(scene)[:, columns], LEAST))
-            said = said + np.where(columns >= 0, scores, 0.0)
+            said = said + np.where(columns >= 0, teacher(scene)[:, columns], 0.0)
             knowing += columns >= 0
-        together: Probabilities = np.exp(said / knowing).astype(np.float32)
-        return np.where(together <= LEAST * 1.01, np.float32(0), together)
+        together: Probabilities = (said / knowing).astype(np.float32)
+        return together
 
 
 def _windows(scene: Samples, window: int, hop: int) -> Samples:
