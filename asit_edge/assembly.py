@@ -1,7 +1,9 @@
 """Puts the parts together as the configuration says: which model, which thresholds, which pipeline."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from asit_edge.audio.level import rms_of
 from asit_edge.audio.sources.source import Source
@@ -13,10 +15,16 @@ from asit_edge.detect.class_settings import class_parents, class_settings
 from asit_edge.detect.hysteresis import ClassSettings
 from asit_edge.detect.pipeline import Pipeline, SilenceGate
 from asit_edge.detect.tracker import Tracker
+from asit_edge.errors import WrongUse
 from asit_edge.model.backends.choice import open_backend
 from asit_edge.model.backends.shapes import as_classifier
 from asit_edge.model.bundle import Bundle, Manifest, find_bundle, load_bundle
-from asit_edge.model.classifier import Classifier
+from asit_edge.model.classifier import Classifier, Embedding
+from asit_edge.teach.shelf import Shelf
+from asit_edge.teach.space import can_be_taught
+from asit_edge.teach.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
 
 GATE_HOLD = 2.0
 """Seconds for which the silence gate stays open after the last sound above it."""
@@ -31,10 +39,12 @@ class Model:
     classes: list[ClassSettings | None]
     parents: Mapping[int, int] = field(default_factory=dict)
     gate: SilenceGate | None = None
+    vocabulary: Vocabulary | None = None
+    """Where sounds can be taught: what is known at the moment."""
 
     @property
     def manifest(self) -> Manifest:
-        return self.bundle.manifest
+        return self.vocabulary.manifest if self.vocabulary else self.bundle.manifest
 
     def scorer(self, rate: int) -> Scorer:
         """For a source of that rate in Hz."""
@@ -52,15 +62,27 @@ def load_model(config: Config, may_build: bool = False) -> Model:
     Raises AsitEdgeError or WrongUse if the bundle or the settings for its labels cannot be used.
     """
     bundle = load_bundle(find_bundle(config.model))
-    manifest = bundle.manifest
+    classifier = as_classifier(bundle, open_backend(bundle, config, may_build), config.events.interval)
+    vocabulary = open_vocabulary(bundle, classifier)
+    manifest = vocabulary.manifest if vocabulary else bundle.manifest
     classes = class_settings(config.events, manifest)
     parents = class_parents(config.events, manifest)
     gate = None
     if config.events.silence_gate is not None:
         rate = manifest.front_end.sample_rate
         gate = SilenceGate(rms_of(config.events.silence_gate), round(GATE_HOLD * rate))
-    classifier = as_classifier(bundle, open_backend(bundle, config, may_build), config.events.interval)
-    return Model(bundle, classifier, classes, parents, gate)
+    return Model(bundle, vocabulary.classifier if vocabulary else classifier, classes, parents, gate, vocabulary)
+
+
+def open_vocabulary(bundle: Bundle, classifier: Classifier) -> Vocabulary | None:
+    """What was taught to this bundle's model on this device; None where it cannot be taught, or nothing be kept."""
+    if not can_be_taught(bundle):
+        return None
+    try:
+        return Vocabulary(bundle, cast(Embedding, classifier), Shelf())
+    except WrongUse as error:
+        log.info("no sounds can be taught: %s", error)
+        return None
 
 
 def open_source(settings: SourceSettings, model_rate: int) -> Source:

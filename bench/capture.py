@@ -22,6 +22,7 @@ from asit_edge.config.root import Config
 from asit_edge.listen.loop import ListeningLoop
 from asit_edge.listen.run import IDLE
 from asit_edge.messages.event import Event
+from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 
 
@@ -43,6 +44,8 @@ class Nobody:
     def level(self, level: object) -> None: ...
 
     def gap(self, gap: object) -> None: ...
+
+    def know(self, manifest: Manifest) -> None: ...
 
     def threshold(self, source: str, label: str, on: float) -> None: ...
 

@@ -11,6 +11,7 @@ from asit_edge.listen.loop import NOTED_EVERY
 from asit_edge.listen.supervision.account import Totals
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from bench.faulty_device import Device
 from bench.outside import Broker, FaultyDisk, Reader
@@ -55,6 +56,8 @@ class Ledger:
         self.levels += 1
         if not np.isfinite([level.dbfs, level.peak_dbfs, level.rms]).all():
             self.problems.append(f"{level.source}: a level that is no number")
+
+    def know(self, manifest: Manifest) -> None: ...
 
     def threshold(self, source: str, label: str, on: float) -> None: ...
 

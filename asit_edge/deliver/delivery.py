@@ -15,7 +15,7 @@ from asit_edge.audio.clock import iso
 from asit_edge.config.root import Config
 from asit_edge.deliver.incoming import Incoming
 from asit_edge.deliver.namesakes import Namesakes
-from asit_edge.deliver.reported import reported, starting_state
+from asit_edge.deliver.reported import news, reported, starting_state
 from asit_edge.deliver.routes import routes
 from asit_edge.deliver.sinks.base import MQTT
 from asit_edge.deliver.sinks.mqtt import MqttSink
@@ -128,6 +128,14 @@ class Delivery:
         slug = self._reported.slug_of(label)
         if self._mqtt and slug is not None:
             self._mqtt.set_state(self._topics.threshold(source, slug), f"{on:g}")
+
+    def know(self, manifest: Manifest) -> None:
+        """Other labels can be reported from now on: what is new appears, what is gone disappears."""
+        before, self._reported = self._reported, reported(self._config, manifest)
+        self._incoming.know(self._reported.names)
+        if self._mqtt:
+            for topic, payload in news(self._config, self._topics, before, self._reported, self._model):
+                self._mqtt.set_state(topic, payload)
 
     def level(self, level: Level) -> None:
         """How loud a source is; sent if there is a connection, or else never."""

@@ -23,6 +23,10 @@ class Incoming:
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         """Those that make sense."""
 
+    def know(self, labels: Mapping[str, str]) -> None:
+        """There are other labels from now on."""
+        self._labels = labels
+
     def take(self, message: Message) -> CommandError | None:
         """What is to be answered; None if it is obeyed, no command, or one of too many."""
         parsed = self._topics.parse_command(message.topic)

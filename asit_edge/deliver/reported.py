@@ -54,6 +54,18 @@ def starting_state(
     for source in known.thresholds:
         status = Status(schema=1, device=topics.device, source=source, state="starting", since=since)
         yield topics.status(source), status.to_json()
+    yield from _labels(config, topics, known, model)
+
+
+def news(config: Config, topics: Topics, before: Reported, known: Reported, model: str) -> Iterator[tuple[str, str]]:
+    """What is to be said when `known` takes the place of `before`; an empty payload: it is gone."""
+    said, now = dict(_labels(config, topics, before, model)), dict(_labels(config, topics, known, model))
+    yield from ((topic, "") for topic in said if topic not in now)
+    yield from ((topic, payload) for topic, payload in now.items() if topic not in said)
+
+
+def _labels(config: Config, topics: Topics, known: Reported, model: str) -> Iterator[tuple[str, str]]:
+    """Of every label of every source: that it is not heard, its threshold, and for Home Assistant that there is it."""
     for source, thresholds in known.thresholds.items():
         for label, threshold in thresholds.items():
             yield topics.sound(source, label), "OFF"

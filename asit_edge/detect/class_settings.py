@@ -35,7 +35,8 @@ def class_settings(
 ) -> list[ClassSettings | None]:
     """One entry a label of the bundle, None where it is not reported. WrongUse names a label that is not there.
 
-    An experimental label is reported only where the configuration names it, in `only` or `labels`.
+    An experimental label is reported only where the configuration names it, in `only` or `labels`; one that was taught
+    on the device always.
 
     `source` is what differs for one source, of which `where` says which key of the configuration it is.
     """
@@ -52,6 +53,8 @@ def class_settings(
     named = {*(only or ()), *events.labels, *special.labels}
 
     def reported(label: BundleLabel) -> bool:
+        if label.taught:
+            return not label.experimental
         return (only is None or label.name in only) and (not label.experimental or label.name in named)
 
     return [

@@ -21,6 +21,10 @@ class EventWriter:
         self._clock, self._manifest, self._replayed = clock, manifest, replayed
         self._model = ModelName(name=manifest.name, version=manifest.version)
 
+    def know(self, manifest: Manifest) -> None:
+        """Labels have come after those that there were."""
+        self._manifest = manifest
+
     def write(self, change: Change, now: float | None = None) -> Event:
         """`now` in seconds since the epoch for a live stream; without it, time is where the audio is."""
         label = self._manifest.labels[change.label]

@@ -119,6 +119,21 @@ class Tracker:
         self._muted = muted
         return changes
 
+    def know(self, settings: Sequence[ClassSettings | None]) -> list[Change]:
+        """More classes, after those that there were; and what is None is not reported any more. What was set meanwhile
+        for one that stays remains so."""
+        changes: list[Change] = []
+        for tracker in [one for one in self._classes if settings[one.label] is None]:
+            self._stop(tracker, self._position, changes)
+            self._classes.remove(tracker)
+        reported = {tracker.label for tracker in self._classes}
+        for label, entry in enumerate(settings):
+            self._families.setdefault(label, (label,))
+            if entry is not None and label not in reported:
+                self._classes.append(Hysteresis(label, entry))
+        self._size = len(settings)
+        return changes
+
     def set_threshold(self, label: int, on: float) -> None:
         """Changes where events of a class begin; where they end follows if it must. ValueError if out of range."""
         for tracker in self._classes:

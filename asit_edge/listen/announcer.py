@@ -9,6 +9,7 @@ from typing import Protocol
 
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 
 
@@ -27,6 +28,10 @@ class Announcer(Protocol):
     def level(self, level: Level) -> None: ...
 
     def gap(self, gap: Gap) -> None: ...
+
+    def know(self, manifest: Manifest) -> None:
+        """What can be reported has changed: labels have come, or are not reported any more."""
+        ...
 
     def threshold(self, source: str, label: str, on: float) -> None:
         """From now on events of this label (its display name) begin at that score: announced once it is applied."""

@@ -16,6 +16,7 @@ from asit_edge.config.root import Config
 from asit_edge.config.sources import FileSource
 from asit_edge.detect.class_settings import class_settings, label_index
 from asit_edge.detect.fusion import Fusion
+from asit_edge.detect.hysteresis import ClassSettings
 from asit_edge.detect.pipeline import Pipeline, Skimming, decide
 from asit_edge.detect.quiet_hours import QuietTimes
 from asit_edge.listen.announcer import Announcer, Notes
@@ -83,19 +84,26 @@ class ListeningLoop:
         fusion = Fusion(config.events.same_room, config.events.same_within, rate)
         self._reporter = Reporter(config.device_name, manifest, fusion, announcer, out)
         self._sources: dict[str, Listened] = {}
-        labels = [label.name for label in manifest.labels]
+        self._config = config
         for position, hours in enumerate(config.events.quiet_hours):
             for name in hours.labels or []:
                 label_index(name, f"events.quiet_hours[{position}].labels", manifest)
         for position, (source, entry) in enumerate(zip(sources, config.sources, strict=True)):
-            where = f"sources[{position}].events"
-            pipeline = model.pipeline(rate, class_settings(config.events, manifest, entry.events, where))
+            pipeline = model.pipeline(rate, self._settings(position))
             watch = Watch()
             if not isinstance(entry, FileSource):
                 watch = Watch(entry.stall_after, entry.reopen_after, entry.silent_after)
             supervisor = SourceSupervisor(source, watch, pipeline, rate, clock, attempt)
-            quiet = QuietTimes(config.events.quiet_hours, source.name, labels)
-            self._sources[source.name] = Listened(supervisor, quiet)
+            self._sources[source.name] = Listened(supervisor, self._quiet_times(source.name))
+
+    def _settings(self, position: int) -> list[ClassSettings | None]:
+        """How each class becomes events of the source in that place of the configuration."""
+        where, entry = f"sources[{position}].events", self._config.sources[position]
+        return class_settings(self._config.events, self._model.manifest, entry.events, where)
+
+    def _quiet_times(self, source: str) -> QuietTimes:
+        labels = [label.name for label in self._model.manifest.labels]
+        return QuietTimes(self._config.events.quiet_hours, source, labels)
 
     def start(self) -> None:
         """Says that sources are about to be opened; the announcer must be ready."""
@@ -128,6 +136,7 @@ class ListeningLoop:
 
     def tick(self) -> bool:
         """One round; False if there was nothing to do."""
+        self._learn()  # 0. sounds that were taught, renamed or removed meanwhile
         self._obey()  # 1. commands that came over MQTT
         self._keep_quiet()  # 2. quiet hours, and what is switched off
         busy = False
@@ -144,6 +153,16 @@ class ListeningLoop:
         for supervisor in self.supervisors:
             self._reporter.report(supervisor, supervisor.stop())
         self._note_heard(last=True)
+
+    def _learn(self) -> None:
+        if self._model.vocabulary is None or not self._model.vocabulary.take():
+            return
+        self._reporter.know(self._model.manifest)
+        for position, source in enumerate(self._sources.values()):
+            changes = source.supervisor.pipeline.tracker.know(self._settings(position))
+            source.quiet = self._quiet_times(source.supervisor.source.name)
+            if changes:
+                self._reporter.report(source.supervisor, [Changed(changes)])
 
     def _obey(self) -> None:
         while not self._announcer.commands.empty():

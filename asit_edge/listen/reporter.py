@@ -35,6 +35,13 @@ class Reporter:
         self._writers: dict[str, EventWriter] = {}
         self._states: dict[str, tuple[State, float]] = {}
 
+    def know(self, manifest: Manifest) -> None:
+        """Labels have come after those that there were, or are not reported any more."""
+        self._manifest = manifest
+        for writer in self._writers.values():
+            writer.know(manifest)
+        self._announcer.know(manifest)
+
     def begin(self, supervisor: SourceSupervisor) -> None:
         """A source is about to be opened; the announcer must be ready."""
         self._supervisors[supervisor.source.name] = supervisor

@@ -47,6 +47,8 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     delivery.start()
     end_unfinished(delivery, last_heard.last, time.time(), out)
     loop.start()
+    if model.vocabulary:
+        model.vocabulary.watch()
     systemd.ready()
     try:
         while not loop.over and not stopping():
@@ -57,6 +59,8 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     finally:
         latest = time.monotonic() + LONGEST_STOP
         systemd.stopping()
+        if model.vocabulary:
+            model.vocabulary.stop()
         loop.stop()
         announcer.stop(DRAIN_SECONDS)
         notes.stop(1.0)

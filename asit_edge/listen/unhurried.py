@@ -11,6 +11,7 @@ from asit_edge.listen.announcer import Announcer, Notes
 from asit_edge.listen.reporter import Output
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 
 MOST = 10_000
@@ -40,6 +41,9 @@ class UnhurriedAnnouncer:
 
     def gap(self, gap: Gap) -> None:
         self._errands.do(lambda: self._announcer.gap(gap))
+
+    def know(self, manifest: Manifest) -> None:
+        self._errands.do(lambda: self._announcer.know(manifest))
 
     def threshold(self, source: str, label: str, on: float) -> None:
         self._errands.do(lambda: self._announcer.threshold(source, label, on))

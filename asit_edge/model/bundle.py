@@ -56,6 +56,7 @@ class BundleLabel(Label):
     off_threshold: float = Field(gt=0, lt=1, description="an event goes on until the score is below this")
     experimental: bool = Field(False, description="told too badly to be reported unless the configuration names it")
     quality: LabelQuality | None = None
+    taught: bool = Field(False, description="taught on the device: reported whatever `events.only` says")
 
     @model_validator(mode="after")
     def _ordered(self) -> "BundleLabel":

@@ -13,6 +13,10 @@ import numpy.typing as npt
 LogMels = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
 """Probabilities, each class for itself."""
+Embeddings = npt.NDArray[np.float32]
+"""What a model makes of chunks before it decides, (chunks, numbers)."""
+
+NO_EMBEDDINGS = "this model gives no embeddings; take one that says `embedding` in its bundle.yaml"
 
 Memory = Any
 """What a classifier remembers of one stream; opaque to everyone else."""
@@ -40,6 +44,19 @@ class Classifier(Protocol):
 
         The memories are brought up to date in place. A stream's scores do not depend on the others in the batch.
         """
+        ...
+
+
+class Embedding(Classifier, Protocol):
+    """A classifier that also says what it makes of a chunk before it decides."""
+
+    @property
+    def embedding(self) -> int | None:
+        """Numbers of an embedding; None: this model gives none."""
+        ...
+
+    def step_embedded(self, chunks: LogMels, memories: Sequence[Memory]) -> tuple[Scores, Embeddings]:
+        """As `step`, with an embedding of each chunk, (streams, numbers). Raises WrongUse for a model without any."""
         ...
 
 

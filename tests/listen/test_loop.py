@@ -22,6 +22,7 @@ from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from tests.conftest import RATE, tones
 from tests.detect.test_pipeline import Poisoned
@@ -93,6 +94,8 @@ class Notes:
 
     def gap(self, gap: Gap) -> None:
         self.gaps.append(gap)
+
+    def know(self, manifest: Manifest) -> None: ...
 
     def threshold(self, source: str, label: str, on: float) -> None:
         self.thresholds.append((source, label, on))

@@ -10,6 +10,7 @@ import pytest
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from tests.store.samples import event, gap
 
@@ -36,6 +37,9 @@ class Slow:
     def gap(self, gap: Gap) -> None:
         self.disk.wait(20)
         self.told.append(gap.cause)
+
+    def know(self, manifest: Manifest) -> None:
+        self.told.append(("know", manifest.name))
 
     def threshold(self, source: str, label: str, on: float) -> None:
         self.told.append(label)

@@ -13,10 +13,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from asit_edge.errors import AsitEdgeError
+from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.backends.cuda import Cuda
 from asit_edge.model.backends.tensorrt import Context, Engine, Tensor
-from asit_edge.model.classifier import LogMels, Scores
+from asit_edge.model.bundle import EMBEDDING, StreamModel
+from asit_edge.model.classifier import NO_EMBEDDINGS, Embeddings, LogMels, Scores
 
 ALIGNMENT = 256
 """TensorRT wants addresses that are multiples of this."""
@@ -216,6 +217,14 @@ def trusted(scores: npt.NDArray[np.generic]) -> Scores:
     return np.clip(values, 0.0, 1.0)
 
 
+def finite(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+    """The values as float32. Raises AsitEdgeError if one is no number."""
+    numbers: npt.NDArray[np.float32] = values.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise AsitEdgeError("its embeddings are not numbers")
+    return numbers
+
+
 class Slot:
     """What a stream has on the device: a place, and the arena in which its states are now."""
 
@@ -228,11 +237,10 @@ class Slot:
 class DeviceStream:
     """A streaming model's engine as a `Classifier`; a stream's memory is its slot."""
 
-    def __init__(self, runner: Runner, chunk: int, steps: int, silent: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    def __init__(self, runner: Runner, shape: StreamModel, silent: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """`silent` are the states of a stream that has heard silence so far, by the name of their input."""
         self._runner = runner
-        self.chunk = chunk
-        self.steps = steps
+        self.chunk, self.steps, self.embedding = shape.frames, shape.steps, shape.embedding
         self._silent = silent
         self._free: list[int] = []
 
@@ -256,16 +264,28 @@ class DeviceStream:
 
     def step(self, chunks: LogMels, memories: Sequence[Slot]) -> Scores:
         """If this raises, every memory is as it was before: what it read is still in the other arena."""
+        return self._run(chunks, memories, ("scores",))[0]
+
+    def step_embedded(self, chunks: LogMels, memories: Sequence[Slot]) -> tuple[Scores, Embeddings]:
+        """As `step`, with an embedding of each chunk. Raises WrongUse for a model without any."""
+        if self.embedding is None:
+            raise WrongUse(NO_EMBEDDINGS)
+        scores, embedded = self._run(chunks, memories, ("scores", EMBEDDING))
+        return scores, embedded
+
+    def _run(self, chunks: LogMels, memories: Sequence[Slot], wanted: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """Those outputs, in the order of the memories, which are brought up to date."""
         order = sorted(range(len(memories)), key=lambda index: memories[index].number)
         places = [(memories[index].number, memories[index].arena) for index in order]
-        parts = []
+        parts: list[list[npt.NDArray[np.float32]]] = []
         for run in _runs(places, self._runner.batch):
             first, arena = places[run.start]
             chosen = [order[place] for place in run]
-            parts.append(trusted(self._runner.run({"log_mel": chunks[chosen]}, first, arena)["scores"]))
+            found = self._runner.run({"log_mel": chunks[chosen]}, first, arena)
+            parts.append([trusted(found[one]) if one == "scores" else finite(found[one]) for one in wanted])
         for memory in memories:
             memory.arena = 1 - memory.arena
-        return np.concatenate(parts)[np.argsort(order)]
+        return [np.concatenate(some)[np.argsort(order)] for some in zip(*parts, strict=True)]
 
 
 def _runs(places: Sequence[tuple[int, int]], most: int) -> list[range]:

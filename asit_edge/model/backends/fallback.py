@@ -5,15 +5,18 @@ a warning; the step in which it failed is done again on ONNX Runtime, so no audi
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from asit_edge.errors import AsitEdgeError
 from asit_edge.model.backends.shapes import StreamBackend
-from asit_edge.model.classifier import LogMels, Memory, Scores, WindowBackend
+from asit_edge.model.classifier import Embeddings, LogMels, Memory, Scores, WindowBackend
 
 log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 
 class SwitchedWindows:
@@ -69,21 +72,31 @@ class SwitchedStream:
     def open(self) -> Held:
         return Held(self._fallback, self._fallback.open())
 
+    @property
+    def embedding(self) -> int | None:
+        return self._fallback.embedding
+
     def step(self, chunks: LogMels, memories: Sequence[Held]) -> Scores:
+        return self._step(lambda backend, own: backend.step(chunks, own), memories)
+
+    def step_embedded(self, chunks: LogMels, memories: Sequence[Held]) -> tuple[Scores, Embeddings]:
+        return self._step(lambda backend, own: backend.step_embedded(chunks, own), memories)
+
+    def _step(self, run: Callable[[StreamBackend, list[Memory]], Found], memories: Sequence[Held]) -> Found:
         if engine := self._engine:
             try:
                 before = [held.owner.suspend(held.memory) if held.owner is not engine else None for held in memories]
                 for held, state in zip(memories, before, strict=True):
                     if state is not None:
                         held.memory, held.owner = engine.resume(state), engine
-                return engine.step(chunks, [held.memory for held in memories])
+                return run(engine, [held.memory for held in memories])
             except Exception as error:  # whatever it is, a listener goes on
                 self._engine = None
                 _log_failure(error)
         for held in memories:
             if held.owner is not self._fallback:
                 self._bring_back(held)
-        return self._fallback.step(chunks, [held.memory for held in memories])
+        return run(self._fallback, [held.memory for held in memories])
 
     def _bring_back(self, held: Held) -> None:
         try:

@@ -10,7 +10,7 @@ from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.model.arrays import read_arrays
 from asit_edge.model.backends.session import Provider, open_session
 from asit_edge.model.bundle import EMBEDDING, INITIAL, Bundle
-from asit_edge.model.classifier import LogMels, Scores
+from asit_edge.model.classifier import NO_EMBEDDINGS, Embeddings, LogMels, Scores
 
 
 class OnnxWindows:
@@ -45,7 +45,7 @@ class OnnxStream:
         spec = bundle.manifest
         self.chunk, self.steps = bundle.stream.frames, bundle.stream.steps
         self._session = open_session(bundle.model_file, threads, provider)
-        self._name, self.embedding = spec.name, bundle.stream.embedding
+        self.embedding = bundle.stream.embedding
         self._caches = list(bundle.stream.caches)
         self._outputs = ["scores", *(f"next_{name}" for name in self._caches)]
         self._initial = read_initial(bundle)
@@ -75,10 +75,10 @@ class OnnxStream:
 
     def step_embedded(
         self, chunks: LogMels, memories: Sequence[list[npt.NDArray[np.float32]]]
-    ) -> tuple[Scores, npt.NDArray[np.float32]]:
+    ) -> tuple[Scores, Embeddings]:
         """As `step`, with an embedding of each chunk, (streams, numbers). Raises WrongUse for a model without any."""
         if self.embedding is None:
-            raise WrongUse(f"{self._name} gives no embeddings; take a model that says `embedding` in its bundle.yaml")
+            raise WrongUse(NO_EMBEDDINGS)
         scores, embedded = self._run(["scores", EMBEDDING, *self._outputs[1:]], chunks, memories)
         return scores, embedded
 

@@ -17,13 +17,13 @@ from asit_edge.model.backends.onnx import OnnxStream, OnnxWindows, read_initial
 from asit_edge.model.backends.session import Provider
 from asit_edge.model.backends.tensorrt import Engine
 from asit_edge.model.bundle import Bundle, StreamModel
-from asit_edge.model.classifier import Classifier, Memory, SlidingWindow, WindowBackend
+from asit_edge.model.classifier import Classifier, Embedding, Memory, SlidingWindow, WindowBackend
 
 State = Mapping[str, npt.NDArray[np.generic]]
 """What a streaming model remembers of a stream: the name of each cache to its values, without batch."""
 
 
-class StreamBackend(Classifier, Protocol):
+class StreamBackend(Embedding, Protocol):
     """A streaming model whose memories can go on in another backend."""
 
     def resume(self, state: State) -> Memory: ...
@@ -48,7 +48,7 @@ def open_engine(bundle: Bundle, cuda: Cuda, engine: Engine, batch: int) -> Backe
         return DeviceWindows(Runner(cuda, engine, {}, batch))
     runner = Runner(cuda, engine, {name: f"next_{name}" for name in shape.caches}, batch)
     initial = dict(zip(shape.caches, read_initial(bundle), strict=True))
-    return DeviceStream(runner, shape.frames, shape.steps, initial)
+    return DeviceStream(runner, shape, initial)
 
 
 def as_classifier(bundle: Bundle, backend: Backend, interval: float | None = None) -> Classifier:

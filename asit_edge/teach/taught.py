@@ -1,0 +1,72 @@
+"""A model that knows taught sounds, too: as its own labels, scored with every chunk of every stream.
+
+What it costs is one product of the chunk's embedding with the axes, and one with the sounds' directions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from asit_edge.model.classifier import Embedding, LogMels, Memory, Scores
+from asit_edge.teach.prototype import LATELY, Prototype
+from asit_edge.teach.space import Axes, Directions
+
+MOST_LOGIT = 30.0
+
+
+@dataclass
+class Following:
+    """What is remembered of a stream: what the model does, and the directions of its last chunks (LATELY, axes)."""
+
+    inner: Memory
+    recent: Directions | None = None
+    """None before anything has been taught."""
+
+
+class TaughtClassifier:
+    """A `Classifier` whose last columns are taught sounds, which may come and go between steps."""
+
+    def __init__(self, model: Embedding) -> None:
+        self._model = model
+        self.chunk, self.steps = model.chunk, model.steps
+        self._axes: Axes | None = None
+        self._columns: list[int] = []
+        self._all = 0
+
+    def know(self, prototypes: Sequence[Prototype | None], axes: Axes) -> None:
+        """From the next step on these are the sounds, a column each; None scores nothing."""
+        self._axes, self._all = axes, len(prototypes)
+        known = [(column, one) for column, one in enumerate(prototypes) if one is not None]
+        self._columns = [column for column, _ in known]
+        self._directions = np.array([one.direction for _, one in known], np.float32).reshape(len(known), len(axes)).T
+        self._thresholds = np.array([one.threshold for _, one in known], np.float32)
+        self._softness = np.array([one.softness for _, one in known], np.float32)
+
+    def open(self) -> Following:
+        return Following(self._model.open())
+
+    def step(self, chunks: LogMels, memories: Sequence[Following]) -> Scores:
+        inner = [memory.inner for memory in memories]
+        if not self._columns:
+            return self._joined(self._model.step(chunks, inner), None)
+        assert self._axes is not None
+        scores, embedded = self._model.step_embedded(chunks, inner)
+        for memory, direction in zip(memories, self._axes.place(embedded), strict=True):
+            before = np.zeros((LATELY, len(self._axes)), np.float32) if memory.recent is None else memory.recent
+            memory.recent = np.concatenate((before[1:], direction[None]))
+        recent = np.stack([memory.recent for memory in memories if memory.recent is not None])
+        # Stream by stream: a product's rounding must not depend on how many streams there are.
+        likeness = np.stack([one.mean(axis=0) @ self._directions for one in recent])
+        logits = np.clip((likeness - self._thresholds) / self._softness, -MOST_LOGIT, MOST_LOGIT)
+        return self._joined(scores, 1 / (1 + np.exp(-logits)))
+
+    def _joined(self, scores: Scores, taught: npt.NDArray[np.float32] | None) -> Scores:
+        if not self._all:
+            return scores
+        columns = np.zeros((len(scores), self._all), np.float32)
+        if taught is not None:
+            columns[:, self._columns] = taught
+        repeated = np.repeat(columns[:, None], scores.shape[1], axis=1)
+        return np.concatenate((scores, repeated), axis=2)
