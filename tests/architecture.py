@@ -23,6 +23,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("messages",),
         ("detect",),
         ("teach",),
+        ("teach.lessons",),
         ("assembly",),
         ("store", "mqtt"),
         ("deliver.sinks",),

@@ -1,5 +1,5 @@
-"""The command line: `asit-edge listen | replay | subscribe | events | refused | tag | teach | taught | model |
-devices | schema | demo`.
+"""The command line: `asit-edge listen | replay | subscribe | events | refused | tag | teach | taught | wrong |
+missed | model | devices | schema | demo`.
 
 Each command has a module of its own here. Exit codes: 0 done, 1 it could not be done, 2 it was asked for wrongly.
 Errors are one line on stderr.
@@ -17,7 +17,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: its pr
 import typer
 
 from asit_edge import __version__
-from asit_edge.cli import demo, devices, events, listen, model, refused, replay, schema, subscribe, tag, taught, teach
+from asit_edge.cli import demo, devices, events, listen, model, refused, replay, schema, subscribe, tag
+from asit_edge.cli.teaching import corrections, taught, teach
 from asit_edge.errors import AsitEdgeError, readable
 
 app = typer.Typer(
@@ -34,6 +35,8 @@ for command in (
     replay.replay,
     tag.tag,
     teach.teach,
+    corrections.wrong,
+    corrections.missed,
     subscribe.subscribe,
     events.events,
     refused.refused,

@@ -34,11 +34,11 @@ def events(
         print(event.to_json() if as_json else describe(event), flush=follow)
 
 
-def parse_since(text: str, now: float) -> float:
+def parse_since(text: str, now: float, option: str = "--since") -> float:
     """`30m`, `12h`, `7d` before now, or an ISO 8601 time, in seconds since the epoch. Raises WrongUse."""
     if match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text):
         return now - float(match[1]) * UNITS[match[2]]
     try:
         return parse_iso(text)
     except ValueError:
-        raise WrongUse(f"--since {text!r}: neither a duration such as 30m, 12h, 7d nor an ISO 8601 time") from None
+        raise WrongUse(f"{option} {text!r}: neither a duration such as 30m, 12h, 7d nor an ISO 8601 time") from None

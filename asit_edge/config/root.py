@@ -9,6 +9,7 @@ from asit_edge.config.delivery import HomeAssistant, Mqtt, SinkSettings, StoreSe
 from asit_edge.config.events import Events
 from asit_edge.config.section import File, Name, Section
 from asit_edge.config.sources import MicrophoneSource, SourceSettings
+from asit_edge.config.teaching import TeachSettings
 from asit_edge.labels import slug
 from asit_edge.validation import nearest
 
@@ -40,6 +41,7 @@ class Config(Section):
     home_assistant: HomeAssistant = HomeAssistant()
     sinks: list[SinkSettings] = Field(default_factory=list)
     store: StoreSettings = StoreSettings()
+    teach: TeachSettings = TeachSettings()
 
     @model_validator(mode="after")
     def _distinct_sources(self) -> "Config":

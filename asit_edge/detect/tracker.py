@@ -69,6 +69,11 @@ class Tracker:
         return self._size
 
     @property
+    def position(self) -> int:
+        """Up to where there are decisions."""
+        return self._position
+
+    @property
     def quiet(self) -> bool:
         """No class is active, not even for too short a time to count."""
         return all(tracker.onset is None for tracker in self._classes)

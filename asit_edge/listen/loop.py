@@ -25,6 +25,7 @@ from asit_edge.listen.reporter import Output, Reporter
 from asit_edge.listen.supervision.facts import Changed, Missed
 from asit_edge.listen.supervision.opening import Attempt
 from asit_edge.listen.supervision.supervisor import SourceSupervisor, Watch
+from asit_edge.teach.memory import Memory
 
 NOTED_EVERY = 10.0
 """Seconds between notes of until when sources were heard; after a crash a gap is told too long by up to this."""
@@ -68,14 +69,16 @@ class ListeningLoop:
         clock: Clock,
         attempt: Callable[[Source], Attempt] = Attempt,
         last_heard: Notes | None = None,
+        memory: Memory | None = None,
     ) -> None:
-        """`sources` in the order of `config.sources`; `last_heard` is what the run before has left.
+        """`sources` in the order of `config.sources`; `last_heard` is what the run before has left; `memory` takes what
+        is to be remembered of them.
 
         Raises WrongUse where settings do not fit the model.
         """
         manifest, rate = model.manifest, model.manifest.front_end.sample_rate
         self._model = model
-        self._announcer = announcer
+        self._announcer, self._memory = announcer, memory
         self._time = clock
         self._last_heard, self._noted_at = last_heard, clock.steady()
         skims = isinstance(model.classifier, Skimming) and model.classifier.most_skimmed > 0
@@ -225,6 +228,15 @@ class ListeningLoop:
         owners: dict[int, SourceSupervisor] = {id(supervisor.pipeline): supervisor for supervisor in waiting}
         pipelines: list[Pipeline] = [supervisor.pipeline for supervisor in waiting]
         for pipeline, changes in decide(self._model.classifier, pipelines, self._load.every):
+            if self._memory:
+                self._remember(owners[id(pipeline)], self._memory)
             if changes:
                 self._reporter.report(owners[id(pipeline)], [Changed(changes)])
         return bool(waiting)
+
+    def _remember(self, supervisor: SourceSupervisor, memory: Memory) -> None:
+        """What the newest chunk of a source sounded like."""
+        pipeline, vocabulary = supervisor.pipeline, self._model.vocabulary
+        direction = vocabulary.classifier.latest(pipeline.memory) if vocabulary else None
+        if direction is not None and supervisor.clock is not None:
+            memory.note(supervisor.source.name, supervisor.clock.epoch(pipeline.tracker.position), direction)

@@ -5,17 +5,19 @@ import threading
 import time
 from collections.abc import Callable
 
-from asit_edge.assembly import load_model, open_source
+from asit_edge.assembly import Model, load_model, open_source
 from asit_edge.audio.clock import SystemClock
 from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery, Remains
-from asit_edge.errors import AsitEdgeError
+from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.host.systemd import Systemd
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
 from asit_edge.listen.reporter import Output
 from asit_edge.listen.unfinished import end_unfinished
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
+from asit_edge.teach.memory import Memory, memory_folder
+from asit_edge.teach.overlay import model_key
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,8 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     systemd = Systemd()
     last_heard = LastHeard(config.store.effective_path.with_name("heard.json"))
     announcer, notes = UnhurriedAnnouncer(delivery, out), UnhurriedNotes(last_heard)
-    loop = ListeningLoop(config, model, sources, announcer, out, SystemClock(), last_heard=notes)
+    memory = open_memory(config, model)
+    loop = ListeningLoop(config, model, sources, announcer, out, SystemClock(), last_heard=notes, memory=memory)
     delivery.start()
     end_unfinished(delivery, last_heard.last, time.time(), out)
     loop.start()
@@ -64,6 +67,8 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         loop.stop()
         announcer.stop(DRAIN_SECONDS)
         notes.stop(1.0)
+        if memory:
+            memory.stop(1.0)
         remains = _stopped(delivery, latest)
     if loop.broken:
         raise AsitEdgeError(loop.broken)
@@ -72,6 +77,20 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         if not stopping():
             raise AsitEdgeError(f"{remains.problem}; {message}" if remains.problem else message)
         log.warning("%s", message)
+
+
+def open_memory(config: Config, model: Model) -> Memory | None:
+    """Where it is asked for, what sources sound like is remembered. Raises WrongUse, AsitEdgeError."""
+    hours = config.teach.remember_hours
+    if not hours:
+        return None
+    if model.vocabulary is None:
+        name = model.manifest.name
+        raise WrongUse(f"teach.remember_hours: {name} cannot be taught; choose another model, or set it to 0")
+    axes, bundle = model.vocabulary.remember(), model.bundle
+    front_end = bundle.manifest.front_end
+    seconds = bundle.stream.frames * front_end.hop / front_end.sample_rate
+    return Memory(memory_folder(), model_key(bundle.manifest), len(axes), seconds, hours)
 
 
 def _stopped(delivery: Delivery, latest: float) -> Remains:

@@ -60,6 +60,13 @@ class QualityNote(_Part):
     confused_with: list[str] = Field(default_factory=list)
 
 
+class Correction(_Part):
+    """That a label of the model was wrong, or was missed, when it sounded like this."""
+
+    label: str
+    kind: Literal["wrong", "missed"]
+
+
 class TaughtSound(_Part):
     """`<slug>.yaml`."""
 
@@ -73,6 +80,7 @@ class TaughtSound(_Part):
     softness: float = Field(gt=0, le=2, description="difference of likeness that is one in the score's logit")
     takes: list[TakeNote] = Field(min_length=1)
     wrong: int = Field(0, ge=0, description="examples of what it is not")
+    corrects: Correction | None = Field(None, description="none: it is a label of its own")
     quality: QualityNote
     sha256: str = Field(description="of the safetensors file")
 

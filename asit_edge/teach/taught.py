@@ -16,6 +16,15 @@ from asit_edge.teach.space import Axes, Directions
 MOST_LOGIT = 30.0
 
 
+@dataclass(frozen=True)
+class Corrector:
+    """A likeness that makes a label of the model less likely (`wrong`), or more."""
+
+    column: int
+    prototype: Prototype
+    wrong: bool
+
+
 @dataclass
 class Following:
     """What is remembered of a stream: what the model does, and the directions of its last chunks (LATELY, axes)."""
@@ -26,32 +35,40 @@ class Following:
 
 
 class TaughtClassifier:
-    """A `Classifier` whose last columns are taught sounds, which may come and go between steps."""
+    """A `Classifier` whose last columns are taught sounds, which may come and go between steps; and whose other columns
+    are corrected."""
 
     def __init__(self, model: Embedding) -> None:
         self._model = model
         self.chunk, self.steps = model.chunk, model.steps
         self._axes: Axes | None = None
         self._columns: list[int] = []
+        self._correctors: list[Corrector] = []
         self._all = 0
+        self.remembers = False
+        """Whether directions are wanted though nothing is taught."""
 
-    def know(self, prototypes: Sequence[Prototype | None], axes: Axes) -> None:
+    def know(self, prototypes: Sequence[Prototype | None], axes: Axes, correctors: Sequence[Corrector] = ()) -> None:
         """From the next step on these are the sounds, a column each; None scores nothing."""
-        self._axes, self._all = axes, len(prototypes)
+        self._axes, self._all, self._correctors = axes, len(prototypes), list(correctors)
         known = [(column, one) for column, one in enumerate(prototypes) if one is not None]
         self._columns = [column for column, _ in known]
-        self._directions = np.array([one.direction for _, one in known], np.float32).reshape(len(known), len(axes)).T
-        self._thresholds = np.array([one.threshold for _, one in known], np.float32)
-        self._softness = np.array([one.softness for _, one in known], np.float32)
+        used = [one for _, one in known] + [one.prototype for one in self._correctors]
+        self._directions = np.array([one.direction for one in used], np.float32).reshape(len(used), len(axes)).T
+        self._thresholds = np.array([one.threshold for one in used], np.float32)
+        self._softness = np.array([one.softness for one in used], np.float32)
+
+    def latest(self, memory: Following) -> Directions | None:
+        """The direction (axes,) of the newest chunk of a stream, if there is one."""
+        return None if memory.recent is None else memory.recent[-1]
 
     def open(self) -> Following:
         return Following(self._model.open())
 
     def step(self, chunks: LogMels, memories: Sequence[Following]) -> Scores:
         inner = [memory.inner for memory in memories]
-        if not self._columns:
+        if self._axes is None or not (self._columns or self._correctors or self.remembers):
             return self._joined(self._model.step(chunks, inner), None)
-        assert self._axes is not None
         scores, embedded = self._model.step_embedded(chunks, inner)
         for memory, direction in zip(memories, self._axes.place(embedded), strict=True):
             before = np.zeros((LATELY, len(self._axes)), np.float32) if memory.recent is None else memory.recent
@@ -60,7 +77,19 @@ class TaughtClassifier:
         # Stream by stream: a product's rounding must not depend on how many streams there are.
         likeness = np.stack([one.mean(axis=0) @ self._directions for one in recent])
         logits = np.clip((likeness - self._thresholds) / self._softness, -MOST_LOGIT, MOST_LOGIT)
-        return self._joined(scores, 1 / (1 + np.exp(-logits)))
+        said = 1 / (1 + np.exp(-logits))
+        return self._joined(self._corrected(scores, said[:, len(self._columns) :]), said[:, : len(self._columns)])
+
+    def _corrected(self, scores: Scores, said: npt.NDArray[np.float32]) -> Scores:
+        """The model's scores (streams, steps, classes), given what correctors say (streams, correctors)."""
+        if not self._correctors:
+            return scores
+        corrected = scores.copy()
+        for one, like in zip(self._correctors, said.T, strict=True):
+            column = corrected[:, :, one.column]
+            changed = column * (1 - like[:, None]) if one.wrong else np.maximum(column, like[:, None])
+            corrected[:, :, one.column] = changed
+        return corrected
 
     def _joined(self, scores: Scores, taught: npt.NDArray[np.float32] | None) -> Scores:
         if not self._all:

@@ -7,6 +7,7 @@ process runs; of a sound that is gone it scores nothing and is reported no more.
 
 import logging
 import threading
+from collections.abc import Iterator
 
 from asit_edge.errors import AsitEdgeError
 from asit_edge.model.bundle import Bundle, BundleLabel, Manifest
@@ -14,7 +15,7 @@ from asit_edge.model.classifier import Embedding
 from asit_edge.teach.overlay import Overlay
 from asit_edge.teach.shelf import Shelf
 from asit_edge.teach.space import Axes, load_axes
-from asit_edge.teach.taught import TaughtClassifier
+from asit_edge.teach.taught import Corrector, TaughtClassifier
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +53,34 @@ class Vocabulary:
         found, self._found = self._found, None
         if found is None:
             return False
-        by_id = {overlay.sound.slug: overlay for overlay in found}
+        by_id = {overlay.sound.slug: overlay for overlay in found if overlay.sound.corrects is None}
         labels = [_gone(label) if label.id not in by_id else by_id[label.id].sound.label for label in self._labels]
         known = {label.id for label in labels}
         self._labels = labels + [one.sound.label for slug, one in by_id.items() if slug not in known]
         prototypes = [by_id[label.id].prototype if label.id in by_id else None for label in self._labels]
         if self._axes is not None:
-            self.classifier.know(prototypes, self._axes)
+            self.classifier.know(prototypes, self._axes, list(self._correctors(found)))
         self.manifest = self._bundle.manifest.model_copy(
             update={"labels": [*self._bundle.manifest.labels, *self._labels]}
         )
         if found:
             log.info("taught sounds: %s", ", ".join(overlay.sound.name for overlay in found))
         return True
+
+    def _correctors(self, found: list[Overlay]) -> Iterator[Corrector]:
+        names = [label.name for label in self._bundle.manifest.labels]
+        for overlay in found:
+            corrects = overlay.sound.corrects
+            if corrects is not None and corrects.label in names:
+                yield Corrector(names.index(corrects.label), overlay.prototype, corrects.kind == "wrong")
+
+    def remember(self) -> Axes:
+        """From now on directions are computed though nothing is taught; along these axes. Raises AsitEdgeError."""
+        if self._axes is None:
+            self._axes = load_axes(self._bundle)
+            self.classifier.know([], self._axes)
+        self.classifier.remembers = True
+        return self._axes
 
     def _read(self) -> list[Overlay]:
         try:

@@ -1,6 +1,6 @@
 """What to say of a taught sound, plainly: whether it will do, and what to record next. Pure."""
 
-from asit_edge.teach.quality import ALIKE, UNLIKE, Quality
+from asit_edge.teach.lessons.quality import ALIKE, UNLIKE, Quality
 
 GOOD = 5
 """Takes from which on more of the same kind bring little."""

@@ -10,7 +10,7 @@ from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import Bundle
 from asit_edge.model.classifier import Embedding, Scores
 from asit_edge.model.frontend import log_mel
-from asit_edge.teach.augment import LEAD, TRAIL
+from asit_edge.teach.lessons.augment import LEAD, TRAIL
 from asit_edge.teach.space import Axes, Directions
 
 BATCH = 16

@@ -51,8 +51,8 @@ def show(
 @app.command()
 def rename(name: NameArgument, new: Annotated[str, typer.Argument(help="Its new name.")]) -> None:
     """Give a taught sound another name."""
+    from asit_edge.teach.lessons.teaching import check_name
     from asit_edge.teach.shelf import Shelf
-    from asit_edge.teach.teaching import check_name
 
     check_name(new, _bundle(None, None))
     Shelf().rename(name, new)
@@ -95,9 +95,9 @@ def bring_in(
     model: ModelOption = None,
 ) -> None:
     """Take over a sound that was taught on another device."""
+    from asit_edge.teach.lessons.teaching import check_name
     from asit_edge.teach.shelf import Shelf
     from asit_edge.teach.space import load_axes
-    from asit_edge.teach.teaching import check_name
 
     bundle = _bundle(config, model)
     sound = Shelf().bring_in(file, len(load_axes(bundle)), bundle.manifest, lambda name: check_name(name, bundle))

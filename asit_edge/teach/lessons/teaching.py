@@ -12,12 +12,13 @@ from asit_edge.audio.clock import iso
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.labels import slug
-from asit_edge.model.bundle import Bundle
-from asit_edge.teach.augment import staged, variants
-from asit_edge.teach.hearing import Heard, Hearing
+from asit_edge.model.bundle import Bundle, Manifest
+from asit_edge.teach.lessons.augment import staged, variants
+from asit_edge.teach.lessons.hearing import Heard, Hearing
+from asit_edge.teach.lessons.quality import Quality, judge
+from asit_edge.teach.lessons.takes import Take
 from asit_edge.teach.overlay import Overlay, QualityNote, TakeNote, TaughtSound, arrays_of, model_key
 from asit_edge.teach.prototype import (
-    Prototype,
     Tail,
     direction_of,
     fitted,
@@ -25,9 +26,7 @@ from asit_edge.teach.prototype import (
     negative_peaks,
     tail_of,
 )
-from asit_edge.teach.quality import Quality, judge
-from asit_edge.teach.space import Directions, SoundSpace
-from asit_edge.teach.takes import Take
+from asit_edge.teach.space import Axes, Directions, SoundSpace
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +35,9 @@ FEWEST = 3
 
 VARIANTS = 8
 """Of each take, itself among them."""
+
+FEWEST_STRETCHES = 50
+"""Of a place's background that say anything of it."""
 
 SPEECH = "Speech"
 SPOKEN = 0.5
@@ -76,12 +78,11 @@ class Background:
 
 
 class Teacher:
-    """Teaches sounds to one bundle's model."""
+    """What one bundle's model makes of takes."""
 
-    def __init__(self, bundle: Bundle, space: SoundSpace, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, axes: Axes, threads: int = 1) -> None:
         """Raises AsitEdgeError if the model cannot be loaded."""
-        self._bundle, self._space = bundle, space
-        self._hearing = Hearing(bundle, space.axes, threads)
+        self._hearing = Hearing(bundle, axes, threads)
         names = [label.name for label in bundle.manifest.labels]
         self._speech = names.index(SPEECH) if SPEECH in names else None
 
@@ -109,54 +110,73 @@ class Teacher:
         examples.wrong += [one.span for one in heard[len(new) * VARIANTS :]]
         return len(takes) - len(new)
 
-    def teach(self, name: str, examples: Examples, per_day: float, background: Background | None = None) -> Taught:
-        """Makes the overlay. Raises AsitEdgeError where there are too few takes."""
-        if len(examples.notes) < FEWEST:
-            raise AsitEdgeError(
-                f"{name!r}: {len(examples.notes)} take(s) are too few: record it at least {FEWEST} times, better five, "
-                "from where the microphone will be"
-            )
-        names = [note for note, _ in examples.notes]
-        quality = judge(names, examples.streams, examples.spans, examples.wrong, self._space, per_day)
-        prototype = self._prototype(examples, per_day, background)
-        arrays = arrays_of(prototype.direction, examples.streams, examples.spans, examples.wrong)
-        sound = TaughtSound(
-            name=name,
-            model=model_key(self._bundle.manifest),
-            taught=iso(time.time()),
-            alarms_per_day=per_day,
-            threshold=round(prototype.threshold, 6),
-            softness=round(prototype.softness, 6),
-            takes=[
-                TakeNote(name=note, content=content, heard=take.heard, likeness=round(take.likeness, 4))
-                for (note, content), take in zip(examples.notes, quality.takes, strict=True)
-            ],
-            wrong=len(examples.wrong),
-            quality=QualityNote(
-                average_precision=round(quality.average_precision, 4),
-                alarms_per_day=round(quality.alarms_per_day, 3),
-                hours=round(quality.hours + (background.hours if background else 0.0), 2),
-                confused_with=quality.confused_with,
-            ),
-            sha256=hashlib.sha256(arrays).hexdigest(),
-        )
-        return Taught(sound, arrays, quality)
-
-    def _prototype(self, examples: Examples, per_day: float, background: Background | None) -> Prototype:
-        direction = direction_of(examples.spans, examples.wrong)
-        takes = [float(likeness(stream, direction).max()) for stream in examples.streams]
-        return fitted(direction, takes, tails(self._space, direction, background), per_day)
-
     def _is_spoken(self, heard: Heard) -> bool:
         return self._speech is not None and float(heard.scores[:, self._speech].mean()) > SPOKEN
 
 
-def tails(space: SoundSpace, direction: Directions, background: Background | None) -> list[Tail]:
-    """How often the shipped negatives, and the place's own sounds, are how like a direction."""
+def taught_from(
+    name: str,
+    examples: Examples,
+    per_day: float,
+    manifest: Manifest,
+    space: SoundSpace,
+    background: Background | None = None,
+) -> Taught:
+    """Makes the overlay. Raises AsitEdgeError where there are too few takes."""
+    if len(examples.notes) < FEWEST:
+        raise AsitEdgeError(
+            f"{name!r}: {len(examples.notes)} take(s) are too few: record it at least {FEWEST} times, better five, "
+            "from where the microphone will be"
+        )
+    names = [note for note, _ in examples.notes]
+    quality = judge(names, examples.streams, examples.spans, examples.wrong, space, per_day)
+    direction = direction_of(examples.spans, examples.wrong)
+    peaks = [float(likeness(stream, direction).max()) for stream in examples.streams]
+    prototype = fitted(direction, peaks, tails(space, direction, background, per_day), per_day)
+    arrays = arrays_of(direction, examples.streams, examples.spans, examples.wrong)
+    sound = TaughtSound(
+        name=name,
+        model=model_key(manifest),
+        taught=iso(time.time()),
+        alarms_per_day=per_day,
+        threshold=round(prototype.threshold, 6),
+        softness=round(prototype.softness, 6),
+        takes=[
+            TakeNote(name=note, content=content, heard=take.heard, likeness=round(take.likeness, 4))
+            for (note, content), take in zip(examples.notes, quality.takes, strict=True)
+        ],
+        wrong=len(examples.wrong),
+        quality=QualityNote(
+            average_precision=round(quality.average_precision, 4),
+            alarms_per_day=round(quality.alarms_per_day, 3),
+            hours=round(quality.hours + (background.hours if background else 0.0), 2),
+            confused_with=quality.confused_with,
+        ),
+        sha256=hashlib.sha256(arrays).hexdigest(),
+    )
+    return Taught(sound, arrays, quality)
+
+
+def remembered_take(examples: Examples, name: str, span: Directions) -> None:
+    """Adds a take of which only directions (chunks, axes) are known."""
+    content = hashlib.sha256(span.tobytes()).hexdigest()
+    if content not in {known for _, known in examples.notes}:
+        examples.notes.append((name, content))
+        examples.streams.append(span)
+        examples.spans.append(span)
+
+
+def tails(space: SoundSpace, direction: Directions, background: Background | None, per_day: float) -> list[Tail]:
+    """How often the shipped negatives, and the place's own sounds, are how like a direction.
+
+    What was heard here and is as like as an alarm may well have been the sound itself: it is left out.
+    """
     found = [tail_of(negative_peaks(space, direction), space.hours)]
-    if background is not None and background.stretches:
+    if background is not None:
         peaks = np.array([likeness(one, direction).max() for one in background.stretches])
-        found.append(tail_of(peaks, background.hours))
+        others = peaks[peaks < found[0].threshold(per_day)]
+        if len(others) >= FEWEST_STRETCHES:
+            found.append(tail_of(others, background.hours))
     return found
 
 

@@ -12,8 +12,9 @@ from asit_edge.errors import AsitEdgeError, WrongUse, readable
 
 if TYPE_CHECKING:
     from asit_edge.config.root import Config
-    from asit_edge.teach.takes import Take
-    from asit_edge.teach.teaching import Examples, Taught, Teacher
+    from asit_edge.model.bundle import Manifest
+    from asit_edge.teach.lessons.takes import Take
+    from asit_edge.teach.lessons.teaching import Examples, Taught, Teacher
 
 
 def teach(
@@ -21,6 +22,9 @@ def teach(
     files: Annotated[list[Path] | None, typer.Argument(help="Takes: recordings with the sound in each.")] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
+    from_events: Annotated[
+        list[str] | None, typer.Option(help="Id of a stored event that was the sound; repeat.")
+    ] = None,
     record: Annotated[int, typer.Option(min=0, max=50, help="Record so many takes from the first source.")] = 0,
     seconds: Annotated[float, typer.Option(min=0.5, max=60.0, help="Of each take that is recorded.")] = 4.0,
     wrong: Annotated[
@@ -36,9 +40,10 @@ def teach(
 ) -> None:
     """Teach a sound from three takes or more; every command knows it from then on, a listener that runs too."""
     from asit_edge.model.bundle import find_bundle, load_bundle
+    from asit_edge.teach.lessons.background import place_background
+    from asit_edge.teach.lessons.teaching import Examples, Teacher, check_name, examples_of, taught_from
     from asit_edge.teach.shelf import Shelf
     from asit_edge.teach.space import load_space
-    from asit_edge.teach.teaching import Examples, Teacher, check_name, examples_of
 
     settings = load_settings(config, model)
     bundle = load_bundle(find_bundle(settings.model))
@@ -48,33 +53,47 @@ def teach(
         raise WrongUse(
             f"{name!r} is taught already: --more adds takes to it, asit-edge taught remove {name!r} forgets it"
         )
-    if not files and not record and not (more and wrong):
+    if not files and not record and not from_events and not (more and wrong):
         raise WrongUse("name files with the sound, or --record 3 to record it now")
     space = load_space(bundle)
     examples, allowed = Examples(), per_day or 1.0
     if more:
         known = shelf.overlay(name, bundle.manifest, len(space.axes))
         examples, allowed = examples_of(known), per_day or known.sound.alarms_per_day
-    teacher = Teacher(bundle, space, settings.threads)
+    teacher = Teacher(bundle, space.axes, settings.threads)
     takes = _read(files or [], teacher.rate)
     takes += [_recorded(settings, teacher.rate, seconds, number, record) for number in range(1, record + 1)]
+    for wanted in from_events or []:
+        _remember(examples, settings, bundle.manifest, wanted)
     _hear(teacher, examples, takes, _read(wrong or [], teacher.rate), name, spoken)
-    taught = teacher.teach(name, examples, allowed)
+    background = place_background(bundle.manifest)
+    taught = taught_from(name, examples, allowed, bundle.manifest, space, background)
     if not dry_run:
         shelf.put(taught.sound, taught.arrays)
     _tell(taught, dry_run, as_json)
 
 
+def _remember(examples: "Examples", settings: "Config", manifest: "Manifest", wanted: str) -> None:
+    from asit_edge.cli.teaching.corrections import span_of, stored_event
+    from asit_edge.teach.lessons.correction import moment
+    from asit_edge.teach.lessons.teaching import remembered_take
+    from asit_edge.teach.memory import memory_folder
+
+    event = stored_event(settings, wanted)
+    found = moment(memory_folder(), event.source, manifest, *span_of(event))
+    remembered_take(examples, f"event {event.id}", found.directions)
+
+
 def _read(files: list[Path], rate: int) -> "list[Take]":
-    from asit_edge.teach.takes import read_take
+    from asit_edge.teach.lessons.takes import read_take
 
     return [read_take(file, rate) for file in files]
 
 
 def _recorded(settings: "Config", rate: int, seconds: float, number: int, count: int) -> "Take":
     from asit_edge.assembly import open_source
-    from asit_edge.teach.recording import record
-    from asit_edge.teach.takes import take_of
+    from asit_edge.teach.lessons.recording import record
+    from asit_edge.teach.lessons.takes import take_of
 
     source = open_source(settings.sources[0], rate)
     if sys.stdin.isatty():
@@ -99,7 +118,7 @@ def _hear(
 
 
 def _tell(taught: "Taught", dry_run: bool, as_json: bool) -> None:
-    from asit_edge.teach.advice import advice
+    from asit_edge.teach.lessons.advice import advice
 
     sound, quality = taught.sound, taught.quality
     said = advice(quality)

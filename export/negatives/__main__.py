@@ -15,7 +15,7 @@ from asit_edge.errors import WrongUse
 from asit_edge.model.bundle import load_bundle, sha256, write_manifest
 from asit_edge.teach.space import NEGATIVES, load_space
 from export.card import CARD, model_card
-from export.embedded import embed_recordings, write_negatives
+from export.negatives.embedded import embed_recordings, write_negatives
 from trainer.data.layouts.collections import read_recordings
 from trainer.data.left_out import split_left_out
 from trainer.data.recording import Role

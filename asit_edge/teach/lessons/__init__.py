@@ -1,0 +1,1 @@
+"""Lessons: takes in, overlays out; what the commands do and a listener does not."""

@@ -1,0 +1,1 @@
+"""Negatives for teaching on a device: `python -m export.negatives`."""
