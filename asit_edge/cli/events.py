@@ -1,17 +1,13 @@
 """`asit-edge events`."""
 
-import re
 import time
 from typing import Annotated
 
 import typer
 
-from asit_edge.audio.clock import parse_iso
-from asit_edge.cli.options import ConfigOption, stop_on_signals
+from asit_edge.cli.shared.moments import parse_since
+from asit_edge.cli.shared.options import ConfigOption, stop_on_signals
 from asit_edge.config.file import load_config
-from asit_edge.errors import WrongUse
-
-UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def events(
@@ -32,13 +28,3 @@ def events(
     going_on = (lambda: not stopping.is_set()) if stopping else None
     for event in history(path, since=start, label=label, source=source, follow=going_on):
         print(event.to_json() if as_json else describe(event), flush=follow)
-
-
-def parse_since(text: str, now: float, option: str = "--since") -> float:
-    """`30m`, `12h`, `7d` before now, or an ISO 8601 time, in seconds since the epoch. Raises WrongUse."""
-    if match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text):
-        return now - float(match[1]) * UNITS[match[2]]
-    try:
-        return parse_iso(text)
-    except ValueError:
-        raise WrongUse(f"{option} {text!r}: neither a duration such as 30m, 12h, 7d nor an ISO 8601 time") from None

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from asit_edge.cli.options import ConfigOption, ModelOption, load_settings, stop_on_signals
+from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings, stop_on_signals
 from asit_edge.config.sources import MicrophoneSource, StdinSource
 from asit_edge.errors import WrongUse
 from asit_edge.host.lines import Lines

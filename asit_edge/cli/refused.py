@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from asit_edge.cli.options import ConfigOption
+from asit_edge.cli.shared.options import ConfigOption
 from asit_edge.config.file import load_config
 from asit_edge.errors import AsitEdgeError, readable
 

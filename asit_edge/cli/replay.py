@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from asit_edge.audio.clock import parse_iso
-from asit_edge.cli.options import ConfigOption, ModelOption, load_settings
+from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings
 from asit_edge.errors import WrongUse
 
 log = logging.getLogger(__name__)

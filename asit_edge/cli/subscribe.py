@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from asit_edge.cli.options import ConfigOption, stop_on_signals
+from asit_edge.cli.shared.options import ConfigOption, stop_on_signals
 from asit_edge.config.file import load_config
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.host.errands import Errands

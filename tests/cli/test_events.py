@@ -2,7 +2,7 @@
 
 import pytest
 
-from asit_edge.cli.events import parse_since
+from asit_edge.cli.shared.moments import parse_since
 from asit_edge.errors import WrongUse
 
 

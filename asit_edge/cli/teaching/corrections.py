@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asit_edge.cli.events import parse_since
-from asit_edge.cli.options import ConfigOption, ModelOption, load_settings
+from asit_edge.cli.shared.moments import parse_since
+from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings
 from asit_edge.errors import WrongUse, readable
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asit_edge.cli.options import ConfigOption, ModelOption, load_settings
+from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings
 from asit_edge.errors import WrongUse, readable
 
 if TYPE_CHECKING:
