@@ -5,6 +5,7 @@ It has directions only; no audio can be made of it. Whatever comes from elsewher
 """
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,17 +96,15 @@ class TaughtSound(_Part):
 
 
 class Overlay(BaseModel):
-    """A taught sound with its directions. `takes` and `wrong` are (chunks, axes) each."""
+    """A taught sound with its directions, (chunks, axes) each."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     sound: TaughtSound
     direction: Any
-    streams: list[Any]
-    """Of the takes as they were recorded."""
-    spans: list[Any]
-    """Of the takes and their variants, where the sound is."""
-    wrong: list[Any]
+    parts: dict[str, list[Any]]
+    """`stream`: takes as they were recorded; `span`: they and their variants where the sound is; `before`: the place
+    alone; `wrong`: what it is not."""
 
     @property
     def prototype(self) -> Prototype:
@@ -116,13 +115,11 @@ def model_key(manifest: Manifest) -> ModelKey:
     return ModelKey(name=manifest.name, version=manifest.version, sha256=manifest.files[MODEL])
 
 
-def arrays_of(
-    direction: Directions, streams: list[Directions], spans: list[Directions], wrong: list[Directions]
-) -> bytes:
-    """The content of an overlay's safetensors file."""
+def arrays_of(direction: Directions, parts: Mapping[str, Sequence[Directions]]) -> bytes:
+    """The content of an overlay's safetensors file; `parts` as in `Overlay`."""
     arrays: dict[str, np.ndarray] = {"direction": direction.astype(np.float32)}
-    for name, parts in (("stream", streams), ("span", spans), ("wrong", wrong)):
-        arrays |= {f"{name}{number:03d}": part.astype(np.float16) for number, part in enumerate(parts)}
+    for name, some in parts.items():
+        arrays |= {f"{name}{number:03d}": part.astype(np.float16) for number, part in enumerate(some)}
     return save(arrays)
 
 
@@ -177,16 +174,11 @@ def parse_overlay(sound: TaughtSound, content: bytes, file: Path, axes: int) -> 
     )
     if not fits or not np.isfinite(direction).all() or len(parts["stream"]) != len(sound.takes):
         raise AsitEdgeError(f"{file}: its arrays do not fit the model; teach the sound again")
-    return Overlay(
-        sound=sound,
-        direction=direction,
-        streams=[part.astype(np.float32) for part in parts["stream"]],
-        spans=[part.astype(np.float32) for part in parts["span"]],
-        wrong=[part.astype(np.float32) for part in parts["wrong"]],
-    )
+    floats = {kind: [part.astype(np.float32) for part in some] for kind, some in parts.items()}
+    return Overlay(sound=sound, direction=direction, parts=floats)
 
 
-_KINDS = ("stream", "span", "wrong")
+_KINDS = ("stream", "span", "before", "wrong")
 
 
 def _content(file: Path) -> bytes:

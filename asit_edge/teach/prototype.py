@@ -1,8 +1,8 @@
 """A taught sound as arithmetic: one direction, how like it a chunk is, and from where on that is an alarm. Pure.
 
-The direction is the mean of the takes' directions, each take counting the same, moved away from what was said to be
-wrong (Rocchio's rule). How like it the last second is, is the mean cosine of the last `LATELY` chunks. The threshold is
-what the tail of the negatives' likeness allows: how many a day of those many clips would reach it.
+The direction is the mean of the takes' directions, each take counting the same, perhaps moved away from what was said
+to be wrong (Rocchio's rule). How like it the last second is, is the mean cosine of the last `LATELY` chunks. The
+threshold is what the tail of the negatives' likeness allows: how many a day of those many clips would reach it.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,6 @@ from asit_edge.teach.space import Directions, SoundSpace
 
 LATELY = 3
 """Chunks over which likeness is averaged."""
-
-AWAY = 0.5
-"""How far a wrong example moves the direction, against the takes' 1."""
 
 TAIL = 0.02
 """Share of negative clips, the likest, to which the tail of their likeness is fitted."""
@@ -52,11 +49,11 @@ class Prototype:
         return scores
 
 
-def direction_of(takes: Sequence[Directions], wrong: Sequence[Directions] = ()) -> Directions:
-    """Of takes (chunks, axes) each, and wrong examples, the direction (axes,)."""
+def direction_of(takes: Sequence[Directions], wrong: Sequence[Directions] = (), away: float = 0.5) -> Directions:
+    """Of takes (chunks, axes) each the direction (axes,), moved `away` from wrong examples (the takes weigh 1)."""
     middle = np.mean([take.mean(axis=0) for take in takes], axis=0)
     if wrong:
-        middle = middle - AWAY * np.linalg.norm(middle) * np.mean([_unit(one.mean(axis=0)) for one in wrong], axis=0)
+        middle = middle - away * np.linalg.norm(middle) * np.mean([_unit(one.mean(axis=0)) for one in wrong], axis=0)
     return _unit(middle)
 
 
@@ -74,8 +71,12 @@ def likeness(directions: Directions, direction: Directions) -> Likeness:
 
 def negative_peaks(space: SoundSpace, direction: Directions) -> Likeness:
     """The highest likeness of each negative clip, (clips,)."""
-    similarity = space.similarities(direction)
-    return np.array([lately(similarity[a:b]).max() for a, b in zip(space.starts, space.starts[1:], strict=False)])
+    present = space.in_clips
+    padded = np.zeros((len(present), present.shape[1] + LATELY - 1), np.float32)
+    padded[:, LATELY - 1 :][present] = space.similarities(direction)
+    means = np.lib.stride_tricks.sliding_window_view(padded, LATELY, axis=1).mean(axis=2)
+    peaks: Likeness = np.where(present, means, -1).max(axis=1).astype(np.float32)
+    return peaks
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,15 @@ def tail_of(peaks: Likeness, hours: float) -> Tail:
     return Tail(beyond, excess, count / hours)
 
 
-def fitted(direction: Directions, takes: Sequence[float], tails: Sequence[Tail], per_day: float) -> Prototype:
-    """The prototype whose threshold each of the tails allows so often a day; `takes` are how like the takes are."""
+def fitted(
+    direction: Directions, takes: Sequence[float], tails: Sequence[Tail], per_day: float, wrong: Sequence[float] = ()
+) -> Prototype:
+    """The prototype whose threshold each of the tails allows so often a day, and which is above what is `wrong` unless
+    the takes are no liker; `takes` are how like the takes are."""
     threshold = max(tail.threshold(per_day) for tail in tails)
     usual = float(np.median(takes))
+    if wrong and threshold < max(wrong) < usual:
+        threshold = (max(wrong) + usual) / 2
     return Prototype(direction, threshold, max((usual - threshold) / LIKELY, STEEPEST))
 
 

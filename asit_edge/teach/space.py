@@ -13,6 +13,7 @@ No audio can be made of it. Only the direction of a sound counts: how loud it is
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,12 @@ class SoundSpace:
     def hours(self) -> float:
         """How much sound the vectors are of."""
         return len(self.vectors) * self.seconds / 3600
+
+    @cached_property
+    def in_clips(self) -> npt.NDArray[np.bool_]:
+        """Which places of (clips, chunks of the longest clip) have a vector."""
+        lengths = np.diff(self.starts)
+        return np.arange(int(lengths.max())) < lengths[:, None]
 
     def similarities(self, direction: Directions) -> npt.NDArray[np.float32]:
         """Cosines (n,) of all vectors with one direction (axes,), a part at a time: as floats they are large."""

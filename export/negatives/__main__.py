@@ -15,7 +15,7 @@ from asit_edge.errors import WrongUse
 from asit_edge.model.bundle import load_bundle, sha256, write_manifest
 from asit_edge.teach.space import NEGATIVES, load_space
 from export.card import CARD, model_card
-from export.negatives.embedded import embed_recordings, write_negatives
+from export.negatives.embedded import embed_recordings, space_of, write_space
 from trainer.data.layouts.collections import read_recordings
 from trainer.data.left_out import split_left_out
 from trainer.data.recording import Role
@@ -39,7 +39,10 @@ def main(
     recordings = [recording for root in data for recording in read_recordings(root)]
     kept, _ = split_left_out([one for one in recordings if sharealike or not one.sharealike], test_fold)
     embedded = embed_recordings(loaded, [one for one in kept if one.role is Role.SOUND])
-    sources = write_negatives(bundle / NEGATIVES, loaded, embedded, min(axes, loaded.stream.embedding), clips)
+    front_end = loaded.manifest.front_end
+    seconds = loaded.stream.frames * front_end.hop / front_end.sample_rate
+    made, sources = space_of(embedded, min(axes, loaded.stream.embedding), clips, seconds)
+    write_space(bundle / NEGATIVES, made, sources)
     manifest = loaded.manifest.model_copy(
         update={
             "files": {**loaded.manifest.files, NEGATIVES: sha256(bundle / NEGATIVES)},

@@ -16,7 +16,7 @@ from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import Bundle
 from asit_edge.model.classifier import Embedding, Embeddings
 from asit_edge.model.frontend import FrontEnd, log_mel
-from asit_edge.teach.space import FULL
+from asit_edge.teach.space import FULL, Axes, SoundSpace
 from trainer.data.decode import samples_of
 from trainer.data.left_out import collection_of, original
 from trainer.data.mixing import block_powers, rms
@@ -72,32 +72,37 @@ def embed_recordings(bundle: Bundle, recordings: Sequence[Recording]) -> list[Em
     return found
 
 
-def write_negatives(file: Path, bundle: Bundle, heard: Sequence[Embedded], axes: int, clips: int) -> dict[str, int]:
-    """Writes them; returns how many examples each collection gave."""
+def space_of(heard: Sequence[Embedded], axes: int, clips: int, seconds: float) -> tuple[SoundSpace, dict[str, int]]:
+    """The space of a model whose chunks last `seconds`, and how many examples each collection gave."""
     mean, basis = spread(heard, axes)
+    along = Axes(mean.astype(np.float32), basis.astype(np.float16).astype(np.float32))
     chosen = choose(heard, clips)
-    vectors, starts, names = [], [0], sorted({"", *(label for one in chosen for label in one.recording.labels[:1])})
-    for one in chosen:
-        directions = (one.embeddings[_around(one.levels)] - mean) @ basis
-        directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9)
-        vectors.append(np.round(directions * FULL).astype(np.int8))
-        starts.append(starts[-1] + len(directions))
-    labels = [names.index(one.recording.labels[0] if one.recording.labels else "") for one in chosen]
-    spec = bundle.manifest.front_end
-    sources = dict(sorted(Counter(collection_of(one.recording) for one in chosen).items()))
-    about = {"names": names, "seconds": bundle.stream.frames * spec.hop / spec.sample_rate, "sources": sources}
+    names = sorted({"", *(label for one in chosen for label in one.recording.labels[:1])})
+    parts = [along.place(one.embeddings[_around(one.levels)]) for one in chosen]
+    space = SoundSpace(
+        along,
+        np.round(np.concatenate(parts) * FULL).astype(np.int8),
+        np.cumsum([0, *(len(part) for part in parts)]),
+        np.array([names.index(one.recording.label) for one in chosen]),
+        names,
+        seconds,
+    )
+    return space, dict(sorted(Counter(collection_of(one.recording) for one in chosen).items()))
+
+
+def write_space(file: Path, space: SoundSpace, sources: dict[str, int]) -> None:
+    """As `asit_edge.teach.space` reads it."""
     save_file(
         {
-            "mean": mean.astype(np.float32),
-            "basis": basis.astype(np.float16),
-            "vectors": np.concatenate(vectors),
-            "starts": np.array(starts, np.int32),
-            "labels": np.array(labels, np.int32),
+            "mean": space.axes.mean,
+            "basis": space.axes.basis.astype(np.float16),
+            "vectors": space.vectors,
+            "starts": space.starts.astype(np.int32),
+            "labels": space.labels.astype(np.int32),
         },
         file,
-        {"about": json.dumps(about)},
+        {"about": json.dumps({"names": space.names, "seconds": space.seconds, "sources": sources})},
     )
-    return sources
 
 
 def spread(heard: Sequence[Embedded], axes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,13 +3,16 @@
 Waveforms are changed before the model hears them, because levels, rooms and noise are no changes of an embedding.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import soxr
 
 from asit_edge.audio.samples import Samples
 
-LEAD, TRAIL = 1.28, 0.64
-"""Seconds before and after the sound, in which the model hears the noise of the place alone."""
+LEAD, TRAIL = (1.2, 1.6), 0.64
+"""Seconds before (from, to: a sound begins anywhere in a chunk) and after the sound, in which the model hears the noise
+of the place alone."""
 
 LEVELS = (-45.0, -12.0)
 """dBFS of the sound's loudest 20 ms."""
@@ -23,7 +26,16 @@ REVERBERATION = (0.1, 0.6)
 """Seconds in which a room's echo falls by 60 dB."""
 
 
-def variants(sound: Samples, rate: int, count: int, rng: np.random.Generator) -> list[Samples]:
+@dataclass(frozen=True)
+class Staged:
+    """A stream with one sound in it, from `begin` to `end` (samples)."""
+
+    samples: Samples
+    begin: int
+    end: int
+
+
+def variants(sound: Samples, rate: int, count: int, rng: np.random.Generator) -> list[Staged]:
     """So many variants of a sound (samples,), each with `LEAD` and `TRAIL` around it; of the sound itself the first."""
     return [
         staged(sound, rate, _QUIET, rng),
@@ -57,14 +69,14 @@ def in_room(sound: Samples, rate: int, rng: np.random.Generator) -> Samples:
     return changed
 
 
-def staged(sound: Samples, rate: int, above: float | None, rng: np.random.Generator) -> Samples:
+def staged(sound: Samples, rate: int, above: float | None, rng: np.random.Generator) -> Staged:
     """The sound with noise before, during and after it, which it is `above` so many decibels (None: any usual)."""
     above = float(rng.uniform(*NOISES)) if above is None else above
-    before, after = round(LEAD * rate), round(TRAIL * rate)
+    before, after = round(float(rng.uniform(*LEAD)) * rate), round(TRAIL * rate)
     noise = coloured(before + len(sound) + after, float(rng.uniform(0.5, 2.0)), rng)
     noise *= np.float32(loudest(sound, rate) * 10 ** (-above / 20))
     noise[before : before + len(sound)] += sound
-    return np.clip(noise, -1, 1)
+    return Staged(np.clip(noise, -1, 1), before, before + len(sound))
 
 
 def coloured(length: int, exponent: float, rng: np.random.Generator) -> Samples:

@@ -68,7 +68,7 @@ def correction(
             f"{what}: it sounds too much like other sounds that are {'right' if kind == 'wrong' else 'not it'}; "
             "it would do more harm than good. Teach a sound of its own instead: asit-edge teach NAME FILE..."
         )
-    arrays = arrays_of(direction, [span], [span], [])
+    arrays = arrays_of(direction, {"stream": [span], "span": [span]})
     heading = f"{'not ' if kind == 'wrong' else 'also '}{label} {iso(float(found.times[0]))}"
     sound = TaughtSound(
         name=heading,

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asit_edge.audio.samples import Samples
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import Bundle
 from asit_edge.model.classifier import Embedding, Scores
 from asit_edge.model.frontend import log_mel
-from asit_edge.teach.lessons.augment import LEAD, TRAIL
+from asit_edge.teach.lessons.augment import Staged
 from asit_edge.teach.space import Axes, Directions
 
 BATCH = 16
@@ -29,6 +28,8 @@ class Heard:
 
     stream: Directions
     span: Directions
+    before: Directions
+    """Of the place alone, before the sound."""
     scores: Scores
     """(chunks of the span, classes)."""
 
@@ -46,17 +47,18 @@ class Hearing:
     def rate(self) -> int:
         return self._spec.sample_rate
 
-    def listen(self, staged: Sequence[Samples]) -> list[Heard]:
-        """Streams with `LEAD` and `TRAIL` around their sound, at the model's rate; alike long ones go together."""
-        order = sorted(range(len(staged)), key=lambda index: len(staged[index]))
+    def listen(self, staged: Sequence[Staged]) -> list[Heard]:
+        """Streams at the model's rate; alike long ones go together."""
+        order = sorted(range(len(staged)), key=lambda index: len(staged[index].samples))
         found: dict[int, Heard] = {}
         for first in range(0, len(order), BATCH):
             some = order[first : first + BATCH]
             found.update(zip(some, self._together([staged[index] for index in some]), strict=True))
         return [found[index] for index in range(len(staged))]
 
-    def _together(self, streams: Sequence[Samples]) -> list[Heard]:
+    def _together(self, staged: Sequence[Staged]) -> list[Heard]:
         chunk = self._model.chunk
+        streams = [one.samples for one in staged]
         longest = max(len(stream) for stream in streams)
         count = -(-longest // (chunk * self._spec.hop)) + 1
         needed = self._spec.samples_for(count * chunk)
@@ -68,17 +70,20 @@ class Hearing:
             places.append(self._axes.place(embedded))
             scores.append(said.max(axis=1))
         return [
-            self._heard(len(stream), np.stack([one[row] for one in places]), np.stack([one[row] for one in scores]))
-            for row, stream in enumerate(streams)
+            self._heard(one, np.stack([each[row] for each in places]), np.stack([each[row] for each in scores]))
+            for row, one in enumerate(staged)
         ]
 
-    def _heard(self, length: int, directions: Directions, scores: Scores) -> Heard:
-        seconds = self._model.chunk * self._spec.hop / self.rate
-        ends = (np.arange(len(directions)) + 1) * seconds
-        whole = length / self.rate
-        onset, offset = LEAD, whole - TRAIL
-        inside = (ends >= min(onset + REACH, offset + seconds)) & (ends - seconds <= offset + AFTERWARDS - seconds)
-        if not inside.any():
-            inside = np.arange(len(ends)) == int(np.argmin(np.abs(ends - offset - seconds / 2)))
-        kept = ends - seconds < whole
-        return Heard(directions[kept], directions[inside & kept], scores[inside & kept])
+    def _heard(self, staged: Staged, directions: Directions, scores: Scores) -> Heard:
+        return parts_of(staged, self.rate, self._model.chunk * self._spec.hop / self.rate, directions, scores)
+
+
+def parts_of(staged: Staged, rate: int, seconds: float, directions: Directions, scores: Scores) -> Heard:
+    """Which of a stream's chunks, of so many seconds each, have its sound in them, and which come before it."""
+    ends = (np.arange(len(directions)) + 1) * seconds
+    whole, onset, offset = (count / rate for count in (len(staged.samples), staged.begin, staged.end))
+    inside = (ends >= min(onset + REACH, offset + seconds)) & (ends - seconds <= offset + AFTERWARDS - seconds)
+    if not inside.any():
+        inside = np.arange(len(ends)) == int(np.argmin(np.abs(ends - offset - seconds / 2)))
+    kept = ends - seconds < whole
+    return Heard(directions[kept], directions[inside & kept], directions[ends <= onset], scores[inside & kept])

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asit_edge.teach.prototype import Likeness, direction_of, fitted, likeness, negative_peaks, tail_of
+from asit_edge.teach.lessons.fitting import Fitted, fit
+from asit_edge.teach.prototype import Likeness, direction_of, likeness
 from asit_edge.teach.space import Directions, SoundSpace
 
 ALIKE = 0.93
@@ -55,33 +56,30 @@ def judge(
     wrong: Sequence[Directions],
     space: SoundSpace,
     per_day: float,
+    whole: Fitted,
 ) -> Quality:
     """`takes` are the streams (chunks, axes) of takes as they were recorded, `spans` what prototypes are made of.
 
-    Every take is judged by a prototype of the others.
+    Every take is judged by a prototype of the others; `whole` is that of all.
     """
-    heard, peaks, precisions = [], [], []
+    heard, precisions = [], []
     for left, (name, stream) in enumerate(zip(names, takes, strict=True)):
-        others = [span for index, span in enumerate(spans) if index != left]
-        direction = direction_of(others, wrong)
-        negatives = negative_peaks(space, direction)
-        known = [float(likeness(one, direction).max()) for index, one in enumerate(takes) if index != left]
-        prototype = fitted(direction, known, [tail_of(negatives, space.hours)], per_day)
-        peak = float(likeness(stream, direction).max())
-        heard.append(TakeHeard(name, peak, peak >= prototype.threshold))
-        peaks.append(peak)
-        precisions.append(1 / (1 + int((negatives >= peak).sum())))
-    direction = direction_of(spans, wrong)
-    negatives = negative_peaks(space, direction)
-    tail = tail_of(negatives, space.hours)
+        made = fit(without(spans, left), without(takes, left), wrong, space, per_day)
+        peak = float(likeness(stream, made.prototype.direction).max())
+        heard.append(TakeHeard(name, peak, peak >= made.prototype.threshold))
+        precisions.append(1 / (1 + int((made.negatives >= peak).sum())))
     return Quality(
         heard,
         float(np.mean(precisions)),
-        tail.per_day(tail.threshold(per_day)),
+        whole.tail.per_day(whole.prototype.threshold),
         space.hours,
-        confusions(space, negatives),
+        confusions(space, whole.negatives),
         _least_alike(spans),
     )
+
+
+def without(parts: Sequence[Directions], left: int) -> list[Directions]:
+    return [part for index, part in enumerate(parts) if index != left]
 
 
 def confusions(space: SoundSpace, peaks: Likeness) -> list[str]:

@@ -1,34 +1,23 @@
 """Teaching: takes in, an overlay out, with what it will be worth. What is said to the user is the command line's."""
 
 import hashlib
-import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from asit_edge.audio.clock import iso
-from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.labels import slug
 from asit_edge.model.bundle import Bundle, Manifest
-from asit_edge.teach.lessons.augment import staged, variants
+from asit_edge.teach.lessons.augment import Staged, staged, variants
+from asit_edge.teach.lessons.fitting import Background, fit
 from asit_edge.teach.lessons.hearing import Heard, Hearing
 from asit_edge.teach.lessons.quality import Quality, judge
 from asit_edge.teach.lessons.takes import Take
 from asit_edge.teach.overlay import Overlay, QualityNote, TakeNote, TaughtSound, arrays_of, model_key
-from asit_edge.teach.prototype import (
-    Tail,
-    direction_of,
-    fitted,
-    likeness,
-    negative_peaks,
-    tail_of,
-)
 from asit_edge.teach.space import Axes, Directions, SoundSpace
-
-log = logging.getLogger(__name__)
 
 FEWEST = 3
 """Takes."""
@@ -36,14 +25,9 @@ FEWEST = 3
 VARIANTS = 8
 """Of each take, itself among them."""
 
-FEWEST_STRETCHES = 50
-"""Of a place's background that say anything of it."""
-
 SPEECH = "Speech"
 SPOKEN = 0.5
 """Probability of speech above which a take is covered by it."""
-
-Progress = Callable[[str], None]
 
 
 @dataclass
@@ -55,6 +39,8 @@ class Examples:
     """Of each take: name and content."""
     streams: list[Directions] = field(default_factory=list)
     spans: list[Directions] = field(default_factory=list)
+    before: list[Directions] = field(default_factory=list)
+    """Of every take the place alone: what a sound stands out of."""
     wrong: list[Directions] = field(default_factory=list)
     spoken: list[bool] = field(default_factory=list)
     """Whether a new take is covered by speech."""
@@ -67,14 +53,6 @@ class Taught:
     sound: TaughtSound
     arrays: bytes
     quality: Quality
-
-
-@dataclass(frozen=True)
-class Background:
-    """What a place sounds like, in directions (chunks, axes) without a break, of so many hours."""
-
-    stretches: list[Directions]
-    hours: float
 
 
 class Teacher:
@@ -96,7 +74,7 @@ class Teacher:
         known = {content for _, content in examples.notes}
         new = [take for at, take in enumerate(takes) if take.content not in known | {one.content for one in takes[:at]}]
         rng = np.random.default_rng(0)
-        streams: list[Samples] = []
+        streams: list[Staged] = []
         for take in new:
             streams += variants(take.sound, take.rate, VARIANTS, rng)
         streams += [staged(take.sound, take.rate, None, rng) for take in wrong]
@@ -106,6 +84,7 @@ class Teacher:
             examples.notes.append((take.name, take.content))
             examples.streams.append(own[0].stream)
             examples.spans.append(np.concatenate([one.span for one in own]))
+            examples.before.append(np.concatenate([one.before for one in own]))
             examples.spoken.append(self._is_spoken(own[0]))
         examples.wrong += [one.span for one in heard[len(new) * VARIANTS :]]
         return len(takes) - len(new)
@@ -129,11 +108,12 @@ def taught_from(
             "from where the microphone will be"
         )
     names = [note for note, _ in examples.notes]
-    quality = judge(names, examples.streams, examples.spans, examples.wrong, space, per_day)
-    direction = direction_of(examples.spans, examples.wrong)
-    peaks = [float(likeness(stream, direction).max()) for stream in examples.streams]
-    prototype = fitted(direction, peaks, tails(space, direction, background, per_day), per_day)
-    arrays = arrays_of(direction, examples.streams, examples.spans, examples.wrong)
+    not_it = [*examples.before, *examples.wrong]
+    whole = fit(examples.spans, examples.streams, not_it, space, per_day, background)
+    quality = judge(names, examples.streams, examples.spans, not_it, space, per_day, whole)
+    prototype = whole.prototype
+    parts = {"stream": examples.streams, "span": examples.spans, "before": examples.before, "wrong": examples.wrong}
+    arrays = arrays_of(prototype.direction, parts)
     sound = TaughtSound(
         name=name,
         model=model_key(manifest),
@@ -166,24 +146,11 @@ def remembered_take(examples: Examples, name: str, span: Directions) -> None:
         examples.spans.append(span)
 
 
-def tails(space: SoundSpace, direction: Directions, background: Background | None, per_day: float) -> list[Tail]:
-    """How often the shipped negatives, and the place's own sounds, are how like a direction.
-
-    What was heard here and is as like as an alarm may well have been the sound itself: it is left out.
-    """
-    found = [tail_of(negative_peaks(space, direction), space.hours)]
-    if background is not None:
-        peaks = np.array([likeness(one, direction).max() for one in background.stretches])
-        others = peaks[peaks < found[0].threshold(per_day)]
-        if len(others) >= FEWEST_STRETCHES:
-            found.append(tail_of(others, background.hours))
-    return found
-
-
 def examples_of(overlay: Overlay) -> Examples:
     """What a sound was made of, to be improved."""
     notes = [(take.name, take.content) for take in overlay.sound.takes]
-    return Examples(notes, list(overlay.streams), list(overlay.spans), list(overlay.wrong))
+    parts = overlay.parts
+    return Examples(notes, parts["stream"], parts["span"], parts["before"], parts["wrong"])
 
 
 def check_name(name: str, bundle: Bundle) -> None:
