@@ -52,12 +52,12 @@ def main(
         kept = unheard(there, opened.record)
         title = name or (TEST if kept.left_out else "all")
         title = f"fold{title}" if title.isdigit() else title
-        if kept.left_out:
-            print(f"{title}: {kept}", file=sys.stderr)
         if not kept.indices:
             raise WrongUse(f"{data}: nothing to test on ({kept}); give recordings that {model} has not heard")
+        if kept.left_out:
+            print(f"{title}: {kept}", file=sys.stderr)
         clips[title] = there.choose(kept.indices)
-        few = warnings(title, evidence(clips[title]), "its figures rest on them")
+        few = warnings(data.name if title == "all" else title, evidence(clips[title]), "its figures rest on them")
         warn(few)
         scored[title], results[title] = evaluate(opened, clips[title], others)
         results[title] |= {"left_out": kept.left_out, "warnings": unknown + few}

@@ -109,8 +109,8 @@ def test_a_copy_of_what_was_trained_on_is_never_scored(
     report = tmp_path / "report"
     assert call("trainer.evaluate", evaluate, checkpoint, tmp_path / "elsewhere", "--out", report) == 0
     said = capsys.readouterr().err
-    left_out = f"{record['trained_on_clips']} trained on, {record['validated_on_clips']} chosen by"
-    assert f"test: {36 - record['clips']} clips left out: {left_out}" in said
+    left_out = f"{record['trained_on_clips']} trained on, {record['validated_on_clips']} used for choosing"
+    assert f"test: {36 - record['clips']} of 36 clips left out, which it knows: {left_out}" in said
     assert "cannot be known" not in said
     result = json.loads((report / "results.json").read_text())["parts"]["test"]
     assert result["clips"] == record["clips"]
@@ -166,7 +166,7 @@ def test_a_copy_in_another_recording_is_not_tested_on_and_a_single_recording_is_
     assert call("trainer.finetune", main, *words) == 0
     said = capsys.readouterr().err
     assert "warning: one recording only: Gong; it can be trained on or tested on, not both" in said
-    assert re.search(r"warning: test: \d+ clips left out: \d+ trained on", said)
+    assert re.search(r"warning: test: \d+ of \d+ clips left out, which it knows: \d+ trained on", said)
     record = json.loads((tmp_path / "out" / "results.json").read_text())["runs"]["test"]["0"]
     assert "Kettle" not in (tmp_path / "out" / "test.csv").read_text()
     assert record["few_tested"]["Kettle"] == record["few_tested"]["Gong"] == 0

@@ -121,7 +121,7 @@ def test_the_recordings_of_a_run_give_its_own_thresholds_and_those_go_into_the_b
     assert facts["thresholds"] == record["thresholds"]
     said = capsys.readouterr().err
     left_out = f"{record['trained_on_clips']} trained on, {record['clips']} tested on"
-    assert f"{18 - record['validated_on_clips']} clips left out: {left_out}" in said
+    assert f"{18 - record['validated_on_clips']} of 18 clips left out, which it knows: {left_out}" in said
     assert "cannot be known" not in said
     facts["thresholds"]["Dog"] = [0.77, 0.44]
     (tmp_path / "facts.yaml").write_text(yaml.safe_dump(facts))

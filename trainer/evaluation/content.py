@@ -2,7 +2,7 @@
 
 A sketch has the signs of 256 random projections of the waveform. Two waveforms that correlate by r differ in about
 arccos(r) / pi of them (Charikar, "Similarity estimation techniques from rounding algorithms", 2002): copies, also those
-that MP3, Vorbis, AAC or Opus have been through, in few, two recordings of one bell in half. The end may be cut off or
+that MP3, Vorbis or Opus have been through, in few, two recordings of one bell in half. The end may be cut off or
 padded; not recognised is what begins elsewhere, is played at another speed, or lies under a louder sound.
 """
 

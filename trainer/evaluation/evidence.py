@@ -49,8 +49,11 @@ def too_little(found: Sequence[Evidence]) -> list[Evidence]:
     return sorted((one for one in found if one.recordings < FEW), key=lambda one: one.recordings)
 
 
-def warnings(part: str, found: Sequence[Evidence], use: str) -> list[str]:
-    """Lines that say where a part (test, validation) has too little for its `use`, and what then is known."""
+def warnings(part: str, found: Sequence[Evidence], use: str, remedy: str = "") -> list[str]:
+    """Lines that say where a part (test, validation) has too little for its `use`, what then is known, and what helps.
+
+    `remedy` is what helps besides more recordings.
+    """
     few = too_little(found)
     if not few:
         return []
@@ -60,7 +63,7 @@ def warnings(part: str, found: Sequence[Evidence], use: str) -> list[str]:
         f"{part} is tiny: {len(few)} of {len(found)} classes have fewer than {FEW} recordings, and {use}; "
         "if all of them come out right, the true share is (95 % interval)",
         *rows,
-        f"record more of these, in other places and on other days, at least {FEW} for {part} alone",
+        f"record more of these, in other places and on other days{remedy}",
     ]
 
 

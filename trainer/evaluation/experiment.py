@@ -103,8 +103,14 @@ def few(dataset: Dataset) -> dict[str, int]:
 def few_lines(dataset: Dataset, split: Split) -> list[str]:
     """What to say where the validation or test part of a run is too small."""
     held, tested = dataset.choose(split.validation), dataset.choose(split.test)
-    lines = warnings("validation", evidence(held), "weights and thresholds rest on them") if split.validation else []
-    return lines + (warnings("test", evidence(tested), "its figures rest on them") if split.test else [])
+    lines: list[str] = []
+    if split.validation:
+        use, remedy = "weights and thresholds rest on them", "; --set validation=0.3 gives validation more of them"
+        lines += warnings("validation", evidence(held), use, remedy)
+    if split.test:
+        remedy = "" if tested.recordings[0].part else "; --test-share 0.4 gives the test more of them"
+        lines += warnings("test", evidence(tested), "its figures rest on them", remedy)
+    return lines
 
 
 def _validation(

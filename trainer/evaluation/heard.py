@@ -14,7 +14,7 @@ from trainer.evaluation.content import BITS, Sketches, found_in, sketches
 HEARD = "heard"
 """Key of a checkpoint's record under which it says so."""
 
-TRAINED, CHOSEN, TESTED = "trained on", "chosen by", "tested on"
+TRAINED, CHOSEN, TESTED = "trained on", "used for choosing weights and thresholds", "tested on"
 """Why a clip is left out."""
 
 RELATED = "of the same recordings"
@@ -65,8 +65,9 @@ class Kept:
 
     def __str__(self) -> str:
         """Why clips are left out, "" where none is."""
+        left = sum(self.left_out.values())
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
-        return f"{sum(self.left_out.values())} clips left out: {reasons}" if reasons else ""
+        return f"{left} of {left + len(self.indices)} clips left out, which it knows: {reasons}" if left else ""
 
 
 def without(dataset: Dataset, contents: Sketches, known: Mapping[str, Sketches]) -> Kept:

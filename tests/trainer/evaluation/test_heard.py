@@ -36,7 +36,7 @@ def test_clips_are_left_out_with_the_reason_and_the_rest_of_their_recordings() -
     kept = without(data, CONTENTS[:5], heard.before_testing)
     assert kept.indices == [3, 4]
     assert kept.left_out == {TRAINED: 1, CHOSEN: 1, RELATED: 1}
-    assert str(kept) == "3 clips left out: 1 trained on, 1 chosen by, 1 of the same recordings"
+    assert str(kept) == f"3 of 5 clips left out, which it knows: 1 {TRAINED}, 1 {CHOSEN}, 1 {RELATED}"
     assert without(data, CONTENTS[:5], heard.before_choosing).left_out == {TRAINED: 1, TESTED: 1, RELATED: 1}
     assert str(without(data, CONTENTS[20:25], heard.before_testing)) == ""
 
