@@ -137,6 +137,18 @@ def test_what_was_all_trained_on_is_refused_and_what_is_new_is_all_scored(
     assert json.loads(capsys.readouterr().out)["parts"]["all"]["clips"] == 2
 
 
+def test_what_the_weights_to_begin_with_were_trained_on_is_not_tested_on_either(
+    sounds: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--out", tmp_path / "out", "--initial", checkpoint, *QUICK, "--set", "frames=48", "--seed", "1"]
+    assert call("trainer.finetune", main, "folder", "--data", sounds, *words) == 0
+    assert "trained on" in capsys.readouterr().err
+    first, second = (load_finetuned(path)[3] for path in (checkpoint, tmp_path / "out" / "test.pt"))
+    both = set(first["tested_on"]) & set(second.get("tested_on", ()))
+    assert set(second.get("tested_on", ())) == both  # nothing that the first run was trained on
+    assert sum(second["left_out"].values()) > 0
+
+
 def test_a_checkpoint_that_does_not_say_what_it_heard_is_said_not_to(
     sounds: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

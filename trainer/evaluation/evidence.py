@@ -69,13 +69,12 @@ def warnings(part: str, found: Sequence[Evidence], use: str, remedy: str = "") -
 
 def single_recordings(dataset: Dataset) -> list[str]:
     """A line that names the classes of which there is one recording only, if there are any."""
-    once = [one for one in evidence(dataset) if one.recordings == 1]
+    once = [one.label for one in evidence(dataset) if one.recordings == 1]
     if not once:
         return []
-    names = ", ".join(one.label for one in once[:NAMED]) + (", ..." if len(once) > NAMED else "")
     return [
-        f"one recording only: {names}; it can be trained on or tested on, not both, so nothing will say whether it is "
-        "told: record it once more at the least, in another place or on another day"
+        f"one recording only: {listing(once)}; it can be trained on or tested on, not both, so nothing will say whether "
+        "it is told: record it once more at the least, in another place or on another day"
     ]
 
 
@@ -88,7 +87,13 @@ def weak_thresholds(thresholds: Mapping[str, Sequence[float]], found: Sequence[E
         else f"{one.label} {default:g} ({plural(one.recordings)}, the default)"
         for one in few
     ]
-    return [f"thresholds are guesses where they rest on little: {', '.join(said)}"] if said else []
+    return [f"thresholds are guesses where they rest on little: {listing(said)}"] if said else []
+
+
+def listing(words: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
+    return ", ".join(words[:NAMED]) + more
 
 
 def plural(recordings: int) -> str:

@@ -10,12 +10,12 @@ import torch
 
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import VALIDATION, Dataset
 from trainer.data.decode import LazyClips
 from trainer.data.layouts.folder import write_table
 from trainer.evaluation.content import Sketches
-from trainer.evaluation.evidence import evidence, too_little, warnings, weak_thresholds
-from trainer.evaluation.heard import HEARD, Heard, without
+from trainer.evaluation.evidence import evidence, listing, too_little, warnings, weak_thresholds
+from trainer.evaluation.heard import HEARD, Heard, heard_before, without
 from trainer.evaluation.metrics import mean_average_precision
 from trainer.evaluation.results import evaluate, plain
 from trainer.evaluation.scoring import DEFAULT_ON, checkpoint_model
@@ -42,8 +42,9 @@ def fine_tune(
     `contents` are those of all clips. Copies of what is trained on or chosen by are not tested on. Where the split is
     ours, the test recordings are listed in a table beside the checkpoint, which also keeps what was heard.
     """
-    split, left_out = _without_copies(dataset, contents, split)
-    heard = Heard(contents[split.train], contents[split.validation], contents[split.test])
+    trained_on = np.concatenate((contents[split.train], heard_before(config.initial)))
+    heard = Heard(trained_on, contents[split.validation], contents[split.test])
+    split, left_out = _without_copies(dataset, contents, split, heard)
     warn(few_lines(dataset, split))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, held = dataset.choose(split.train), dataset.choose(split.validation)
@@ -87,10 +88,9 @@ def fine_tune(
     return record
 
 
-def _without_copies(dataset: Dataset, contents: Sketches, split: Split) -> tuple[Split, dict[str, int]]:
-    """A split whose test has no copy of what it trains on or chooses by, and how many clips that leaves out."""
-    before = Heard(contents[split.train], contents[split.validation], contents[:0]).before_testing
-    kept = without(dataset.choose(split.test), contents[split.test], before)
+def _without_copies(dataset: Dataset, contents: Sketches, split: Split, heard: Heard) -> tuple[Split, dict[str, int]]:
+    """A split whose test has no copy of what was trained on or is chosen by, and how many clips that leaves out."""
+    kept = without(dataset.choose(split.test), contents[split.test], heard.before_testing)
     warn([f"{split.name}: {kept}"] if kept.left_out else [])
     return replace(split, test=[split.test[index] for index in kept.indices]), kept.left_out
 
@@ -105,10 +105,12 @@ def few_lines(dataset: Dataset, split: Split) -> list[str]:
     held, tested = dataset.choose(split.validation), dataset.choose(split.test)
     lines: list[str] = []
     if split.validation:
-        use, remedy = "weights and thresholds rest on them", "; --set validation=0.3 gives validation more of them"
-        lines += warnings("validation", evidence(held), use, remedy)
+        published = held.recordings[0].part == VALIDATION
+        remedy = "" if published else "; --set validation=0.3 gives validation more of them"
+        lines += warnings("validation", evidence(held), "weights and thresholds rest on them", remedy)
     if split.test:
-        remedy = "" if tested.recordings[0].part else "; --test-share 0.4 gives the test more of them"
+        published = tested.recordings[0].part is not None
+        remedy = "" if published else "; --test-share 0.4 gives the test more of them"
         lines += warnings("test", evidence(tested), "its figures rest on them", remedy)
     return lines
 
@@ -170,7 +172,7 @@ def few_tested(records: dict[str, dict[int, Record]]) -> list[str]:
     """A line a run whose test had too few recordings of some class, with their number."""
     return [
         f"{name}: few recordings were tested on: "
-        + ", ".join(f"{label} {count}" for label, count in record["few_tested"].items())
+        + listing([f"{label} {count}" for label, count in record["few_tested"].items()])
         for name, by_seed in records.items()
         for record in by_seed.values()
         if record.get("few_tested")

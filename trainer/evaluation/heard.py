@@ -4,12 +4,14 @@ from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trainer.data.dataset import Dataset
 from trainer.evaluation.content import BITS, Sketches, found_in, sketches
+from trainer.run.checkpoint import read_file
 
 HEARD = "heard"
 """Key of a checkpoint's record under which it says so."""
@@ -55,6 +57,13 @@ def heard_by(record: Mapping[str, Any]) -> Heard | None:
     return Heard(**{part: content.reshape(-1, BITS // 8) for part, content in parts.items()})
 
 
+def heard_before(initial: str | None) -> Sketches:
+    """What the weights that a run begins with have been trained on or chosen by, as far as their file tells."""
+    report = read_file(Path(initial)).get("report") if initial is not None else None
+    heard = heard_by(report) if isinstance(report, Mapping) else None
+    return np.concatenate((heard.training, heard.validation)) if heard else np.zeros((0, BITS // 8), np.uint8)
+
+
 @dataclass(frozen=True)
 class Kept:
     """What is left of a data set."""
@@ -78,9 +87,10 @@ def without(dataset: Dataset, contents: Sketches, known: Mapping[str, Sketches])
     why: dict[int, str] = {}
     for reason, there in known.items():
         why = {int(index): reason for index in np.flatnonzero(found_in(contents, there))} | why
-    groups = {dataset.groups[index] for index in why}
-    for index, (one, group) in enumerate(zip(dataset.recordings, dataset.groups, strict=True)):
-        if group in groups and one.part is None:
+    groups = dataset.groups
+    known_groups = {groups[index] for index in why}
+    for index, (one, group) in enumerate(zip(dataset.recordings, groups, strict=True)):
+        if group in known_groups and one.part is None:
             why.setdefault(index, RELATED)
     left_out = Counter(why.values())
     ordered = {reason: left_out[reason] for reason in (*known, RELATED) if left_out[reason]}

@@ -14,6 +14,7 @@ from trainer.evaluation.evidence import (
     Evidence,
     evidence,
     least_share,
+    listing,
     single_recordings,
     too_little,
     warnings,
@@ -75,6 +76,7 @@ def test_classes_with_one_recording_are_named() -> None:
     (line,) = single_recordings(dataset(("Bell", "a"), ("Bell", "a"), ("Glass", "b"), ("Glass", "c"), ("Kettle", "d")))
     assert line.startswith("one recording only: Bell, Kettle;")
     assert single_recordings(dataset(("Glass", "b"), ("Glass", "c"))) == []
+    assert listing([str(number) for number in range(14)]).endswith("10, 11 and 2 more")
 
 
 def test_thresholds_that_rest_on_little_are_named_with_their_number() -> None:
