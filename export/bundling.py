@@ -48,6 +48,7 @@ ROUNDING: dict[Bits, float] = {16: 5e-3, 8: 0.05}
 """Largest change of a probability, on real audio, that storing weights in so many bits may bring."""
 GOLDEN_GRID = np.float32(32)
 """Golden inputs are whole parts of 1 / this: noise with all its digits does not compress."""
+
 ONLY_FOR_THE_LAB = ("thresholds", "tested_on", HEARD)
 """What a checkpoint's record has that does not belong under a manifest's training."""
 

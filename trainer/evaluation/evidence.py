@@ -73,8 +73,8 @@ def single_recordings(dataset: Dataset) -> list[str]:
     if not once:
         return []
     return [
-        f"one recording only: {listing(once)}; it can be trained on or tested on, not both, so nothing will say whether "
-        "it is told: record it once more at the least, in another place or on another day"
+        f"one recording only: {listing(once)}; it can be trained on or tested on, not both, so nothing will say "
+        "whether it is told: record it once more at the least, in another place or on another day"
     ]
 
 

@@ -45,6 +45,7 @@ def fine_tune(
     trained_on = np.concatenate((contents[split.train], heard_before(config.initial)))
     heard = Heard(trained_on, contents[split.validation], contents[split.test])
     split, left_out = _without_copies(dataset, contents, split, heard)
+    heard = replace(heard, test=contents[split.test])
     warn(few_lines(dataset, split))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, held = dataset.choose(split.train), dataset.choose(split.validation)
