@@ -1,16 +1,18 @@
-# Two commands do everything: `make demo` hears a recording on this machine, `make test` checks all of it.
+# `make demo` hears a recording on this machine, `make lab` sets up what trains and exports models, `make test` checks all.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo lab test check clean
 
 demo: .venv/edge.done
 	$(BIN)/asit-edge demo
 
+lab: .venv/lab.done
+
 test: check
 	scripts/run-tests $(BIN)/python
 
-check: .venv/lab.done
+check: .venv/dev.done
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -23,10 +25,15 @@ check: .venv/lab.done
 	$(BIN)/python -m pip install --quiet --editable '.[demo]'
 	touch $@
 
-# Everything: torch for the lab, the exporter, the tools that check the code.
+# The same, torch for the lab, and the exporter.
 .venv/lab.done: pyproject.toml scripts/install-lab | .venv/bin/python
-	scripts/install-lab $(BIN)/python
+	scripts/install-lab $(BIN)/python demo,train,export
 	touch $@ .venv/edge.done
+
+# Everything: also what checks the code.
+.venv/dev.done: pyproject.toml scripts/install-lab | .venv/bin/python
+	scripts/install-lab $(BIN)/python demo,train,export,rtx,dev
+	touch $@ .venv/lab.done .venv/edge.done
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .hypothesis

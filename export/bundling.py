@@ -37,6 +37,7 @@ from export.parity import TOLERANCE, real_audio_parity, stream_parity, windows_p
 from export.precisions.compact import Bits, pack, round_weights
 from trainer.data.mixing import coloured_noise, fitted
 from trainer.distillation.synthesis import synthesised
+from trainer.evaluation.heard import HEARD
 from trainer.finetuning.checkpoint import load_finetuned
 from trainer.models.device import StreamStep, TorchStream, stream_of, window_shape
 from trainer.models.streaming import StreamingModel
@@ -47,6 +48,10 @@ ROUNDING: dict[Bits, float] = {16: 5e-3, 8: 0.05}
 """Largest change of a probability, on real audio, that storing weights in so many bits may bring."""
 GOLDEN_GRID = np.float32(32)
 """Golden inputs are whole parts of 1 / this: noise with all its digits does not compress."""
+
+ONLY_FOR_THE_LAB = ("thresholds", "tested_on", HEARD)
+"""What a checkpoint's record has that does not belong under a manifest's training."""
+
 GOLDEN_FRAMES = 192
 """Length of a golden stream, made up to whole chunks."""
 
@@ -159,7 +164,7 @@ def _load_student(checkpoint: Path, facts: dict[str, Any]) -> Loaded:
 
 
 def _known(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if value is not None and key not in ("thresholds", "tested_on")}
+    return {key: value for key, value in record.items() if value is not None and key not in ONLY_FOR_THE_LAB}
 
 
 def _bundle_labels(loaded: Loaded, facts: dict[str, Any], on: float, off: float) -> list[BundleLabel]:

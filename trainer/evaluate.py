@@ -1,5 +1,7 @@
 """Evaluation of checkpoints and bundles on labelled recordings, through the very path that a device takes.
 
+What a checkpoint was trained on is not scored, wherever a copy of it lies.
+
 `python -m trainer.evaluate CKPT|BUNDLE DATA [--part N] [--out DIR]`. Clips: average precision, AUC, d-prime, accuracy,
 confusion. Strong labels: PSDS, event F1, and what a device cares about: delay, false alarms, misses, flicker.
 """
@@ -13,11 +15,14 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from asit_edge.errors import WrongUse
 from trainer.data.dataset import TEST, Dataset, with_sound
 from trainer.data.layouts.detect import read_any
-from trainer.evaluation.results import Json, Scored, choose_part, default_parts, evaluate, plain, table, unheard
+from trainer.evaluation.evidence import evidence, warnings
+from trainer.evaluation.heard import cannot_know, heard_by, unheard
+from trainer.evaluation.results import Json, Scored, choose_part, default_parts, evaluate, plain, table
 from trainer.evaluation.scoring import open_model
-from trainer.run.command import Threads, run
+from trainer.run.command import Threads, run, warn
 
 
 def main(
@@ -25,7 +30,7 @@ def main(
     data: Annotated[Path, typer.Argument(help="ESC-50's layout, a folder of classes, a table, or soundscapes.")],
     part: Annotated[
         list[str] | None,
-        typer.Option(help="Only these parts (folds, or test); default: what the checkpoint was not trained on."),
+        typer.Option(help="Only these parts (folds, or test); default: the fold or part that is for testing."),
     ] = None,
     others: Annotated[
         bool, typer.Option(help="Count events of classes that the data do not have as false alarms.")
@@ -40,12 +45,22 @@ def main(
     results: dict[str, Json] = {}
     scored: dict[str, Scored] = {}
     clips: dict[str, Dataset] = {}
+    unknown = [] if heard_by(opened.record) else [cannot_know(str(model), str(data))]
+    warn(unknown)
     for name in parts:
-        chosen = choose_part(dataset, name) if name is not None else unheard(opened, dataset)
-        title = name or ("all" if chosen is dataset else TEST)
+        there = choose_part(dataset, name) if name is not None else dataset
+        kept = unheard(there, opened.record)
+        title = name or (TEST if kept.left_out else "all")
         title = f"fold{title}" if title.isdigit() else title
-        clips[title] = chosen
-        scored[title], results[title] = evaluate(opened, chosen, others)
+        if not kept.indices:
+            raise WrongUse(f"{data}: nothing to test on ({kept}); give recordings that {model} has not heard")
+        if kept.left_out:
+            print(f"{title}: {kept}", file=sys.stderr)
+        clips[title] = there.choose(kept.indices)
+        few = warnings(data.name if title == "all" else title, evidence(clips[title]), "its figures rest on them")
+        warn(few)
+        scored[title], results[title] = evaluate(opened, clips[title], others)
+        results[title] |= {"left_out": kept.left_out, "warnings": unknown + few}
     content = plain({"model": str(model), "name": opened.name, "data": data.name, "parts": results})
     if as_json:
         print(json.dumps(content))

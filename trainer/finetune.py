@@ -17,11 +17,13 @@ from asit_edge.errors import WrongUse
 from asit_edge.validation import nearest
 from trainer.data.dataset import with_sound
 from trainer.data.decode import LazyClips
-from trainer.evaluation.experiment import Record, fine_tune, finished, summary
+from trainer.evaluation.content import sketches
+from trainer.evaluation.evidence import single_recordings
+from trainer.evaluation.experiment import Record, few_tested, fine_tune, finished, summary
 from trainer.evaluation.results import plain
 from trainer.finetuning.recipes import TASKS, configure
 from trainer.finetuning.splits import plan
-from trainer.run.command import Threads, run
+from trainer.run.command import Threads, run, warn
 
 
 def main(
@@ -79,7 +81,9 @@ def main(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WrongUse(f"--out {out}: cannot be made ({error.strerror})") from None
+    warn(single_recordings(dataset))
     rate = config.spec.sample_rate
+    contents = sketches(dataset.recordings, max(config.workers, 1))
     clips: Sequence[Samples] = LazyClips(dataset.recordings, rate) if config.workers else dataset.load(rate)
     records: dict[str, dict[int, Record]] = {}
     for number in seeds:
@@ -88,10 +92,11 @@ def main(
             path = out / (f"{split.name}.pt" if len(seeds) == 1 else f"{split.name}-seed{number}.pt")
             record = finished(path, own, split)
             if record is None:
-                record = fine_tune(dataset, clips, split, own, path)
+                record = fine_tune(dataset, clips, contents, split, own, path)
                 print(f"saved {path}")
             records.setdefault(split.name, {})[number] = record
     print(summary(records))
+    warn(few_tested(records))
     content = {"task": task, "config": asdict(config), "runs": records}
     (out / "results.json").write_text(json.dumps(plain(content), indent=1), encoding="utf-8")
 

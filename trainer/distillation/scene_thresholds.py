@@ -9,18 +9,24 @@ flatter.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from asit_edge.errors import WrongUse
+from asit_edge.model.frontend import FrontEnd
 from trainer.distillation.pool import ScenePool
 from trainer.distillation.validation import SOUNDING, pool_scores
 from trainer.evaluation.metrics import average_precision
 from trainer.evaluation.selection import RELEASE
+from trainer.finetuning.checkpoint import load_finetuned
+from trainer.models.device import stream_of
 from trainer.models.streaming_vit import STEP
-from trainer.students.student import load_student
+from trainer.run.checkpoint import checkpoint_kind
+from trainer.run.command import warn
+from trainer.students.student import STUDENT, load_student
 
 WAKING = frozenset(
     (
@@ -97,22 +103,55 @@ class Outcome:
         return int(holds.argmax()) if holds.any() else len(GRID) - 1
 
 
+class Judged(NamedTuple):
+    """A network of any command as scenes judge it."""
+
+    network: nn.Module
+    labels: list[str]
+    spec: FrontEnd
+    held: int
+    """Time steps after a sound's beginning in which the network may still answer for it."""
+    step: int
+
+
+def open_judged(checkpoint: Path) -> Judged:
+    """A distilled or a fine-tuned checkpoint. Raises WrongUse or AsitEdgeError, naming the file."""
+    if checkpoint_kind(checkpoint) == STUDENT:
+        student, run, known, record = load_student(checkpoint)
+        held = run.held if stream_of(student) is not None else run.lately
+        return Judged(student, [label.name for label in known], run.spec, held, record["step"])
+    network, config, known, _ = load_finetuned(checkpoint)
+    held = 1 if network.kind == "frame" else config.frames // STEP
+    return Judged(network, [label.name for label in known], config.spec, held, config.steps)
+
+
 def pool_facts(checkpoint: Path, pools: Sequence[ScenePool], listed: Sequence[str] | None, most: int) -> dict[str, Any]:
     """Facts for `export.bundle` from at most so many scenes of each pool: labels (those `listed`; None: all), their
-    thresholds and quality, and metrics. A label that the scenes do not have is experimental."""
-    student, config, known, record = load_student(checkpoint)
-    names = [label.name for label in known]
+    thresholds and quality, and metrics. A label that no scene sounds is experimental, one that the pool does
+    not know is not among the facts. Raises WrongUse where it knows none."""
+    network, names, spec, held, step = open_judged(checkpoint)
     if any(pool.labels != pools[0].labels for pool in pools):
         raise WrongUse(f"{pools[-1].folder}: has other labels than {pools[0].folder}; make both of the same data")
-    heard = [pool_scores(student, pool, config, most) for pool in pools]
+    wanted = [name for name in names if listed is None or name in listed]
+    asked_for = [name for name in wanted if name in pools[0].labels]
+    if not asked_for:
+        raise WrongUse(
+            f"{pools[0].folder}: has none of the labels of {checkpoint} "
+            f"({', '.join(wanted[:5]) or 'of which none is listed'}); choose on recordings of them with --data"
+        )
+    if absent := [name for name in wanted if name not in asked_for]:
+        more = ", ..." if len(absent) > 5 else ""
+        few = ", ".join(absent[:5])
+        warn([f"{len(absent)} of {len(wanted)} labels left out, which the scenes do not know: {few}{more}"])
+    heard = [pool_scores(network, pool, spec, held, most) for pool in pools]
     scores, targets = (np.concatenate(part) for part in zip(*heard, strict=True))
     parts = ", ".join(
         f"{len(one)} of {pool.about.get('part', 'unknown')}" for (one, _), pool in zip(heard, pools, strict=True)
     )
-    hours = scores.shape[0] * scores.shape[1] * STEP * config.spec.hop / config.spec.sample_rate / 3600
+    hours = scores.shape[0] * scores.shape[1] * STEP * spec.hop / spec.sample_rate / 3600
     thresholds: dict[str, list[float]] = {}
     quality: dict[str, dict[str, Any]] = {}
-    for name in names if listed is None else [name for name in names if name in listed]:
+    for name in asked_for:
         score, target = scores[:, :, names.index(name)], targets[:, :, pools[0].labels.index(name)]
         outcome = Outcome(score, target)
         place = outcome.choose(hours, WAKES if name in WAKING else USUAL)
@@ -138,7 +177,7 @@ def pool_facts(checkpoint: Path, pools: Sequence[ScenePool], listed: Sequence[st
         "thresholds": thresholds,
         "quality": quality,
         "metrics": {
-            "quality_of_labels": f"{hours:.1f} h of scenes full of sounds ({parts} recordings), step {record['step']}; "
+            "quality_of_labels": f"{hours:.1f} h of scenes full of sounds ({parts} recordings), step {step}; "
             "those of training recordings flatter, see the left-out figures",
             "labels_reported": len(kept),
             "mean_step_average_precision": round(mean, 3),

@@ -7,16 +7,18 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from asit_edge.detect.chunker import Decision
 from asit_edge.model.frontend import FrontEnd
 from trainer.data.dataset import is_held_out
 from trainer.data.decode import FULL_SCALE, WaveformCache
 from trainer.data.features import BatchedLogMel
 from trainer.data.recording import Recording
 from trainer.distillation.pool import ScenePool
-from trainer.evaluation.decisions import decision_scores
+from trainer.evaluation.decisions import decision_scores, decisions
 from trainer.evaluation.metrics import average_precision
-from trainer.models.device import device_classifier
+from trainer.models.device import device_classifier, stream_of
 from trainer.models.streaming import is_streaming
+from trainer.models.streaming_vit import STEP
 from trainer.students.config import DistillConfig
 from trainer.teachers.frame_targets import heard_lately
 
@@ -50,26 +52,40 @@ SOUNDING = 0.5
 
 
 def pool_scores(
-    student: nn.Module, pool: ScenePool, config: DistillConfig, most: int = 256
+    network: nn.Module, pool: ScenePool, spec: FrontEnd, held: int, most: int = 256
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Scores and targets (scenes, steps, labels), as the student has learnt them, of a pool's first scenes."""
-    assert is_streaming(student)
-    spec = config.spec
-    features, silence = BatchedLogMel(spec), student.silent_memory()
+    """Scores and targets of a pool's first scenes, (scenes, steps, labels) each: the network's labels, the pool's.
+
+    A stream hears a scene at once, any other network as on a device. A sound counts as there in the `held` - 1 steps
+    after it, too.
+    """
+    stream = stream_of(network)
+    classifier = None if stream is not None else device_classifier(network, spec)
+    features = BatchedLogMel(spec)
     scores, targets = [], []
     for number in range(min(len(pool), most)):
         waveform, target = pool.scene(number)
-        heard = torch.from_numpy(np.pad(waveform, (0, spec.window - spec.hop)))[None]
-        with torch.inference_mode():
-            logits, _ = student(features(heard), silence)
-            scores.append(logits.frames[0].sigmoid().numpy())
-        targets.append(heard_lately(target, config.held))
+        if classifier is not None:
+            scores.append(by_steps(decisions(classifier, spec, waveform), len(target), STEP * spec.hop))
+        elif stream is not None:
+            heard = torch.from_numpy(np.pad(waveform, (0, spec.window - spec.hop)))[None]
+            with torch.inference_mode():
+                logits, _ = stream(features(heard), stream.silent_memory())
+                scores.append(logits.frames[0].sigmoid().numpy())
+        targets.append(heard_lately(target, held))
     return np.stack(scores), np.stack(targets)
+
+
+def by_steps(made: Sequence[Decision], steps: int, length: int) -> npt.NDArray[np.float32]:
+    """Scores (steps, labels) of time steps of `length` samples: of the decision that a step's middle belongs to."""
+    middles = (np.arange(steps) + 0.5) * length
+    places = np.searchsorted([one.start for one in made], middles, side="right") - 1
+    return np.stack([one.scores for one in made])[places]
 
 
 def pool_precision(student: nn.Module, pool: ScenePool, config: DistillConfig) -> dict[str, float]:
     """Mean average precision over labels: of the steps of a pool's scenes, and of scenes (their highest step)."""
-    scores, targets = pool_scores(student, pool, config)
+    scores, targets = pool_scores(student, pool, config.spec, config.held)
 
     def mean(score: npt.NDArray[np.float32], target: npt.NDArray[np.float32]) -> float:
         asked = (target >= SOUNDING) | (target < SOUNDING / 5)

@@ -10,18 +10,22 @@ import torch
 
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import VALIDATION, Dataset
 from trainer.data.decode import LazyClips
 from trainer.data.layouts.folder import write_table
+from trainer.evaluation.content import Sketches
+from trainer.evaluation.evidence import evidence, listing, too_little, warnings, weak_thresholds
+from trainer.evaluation.heard import HEARD, Heard, heard_before, without
 from trainer.evaluation.metrics import mean_average_precision
 from trainer.evaluation.results import evaluate, plain
-from trainer.evaluation.scoring import checkpoint_model
+from trainer.evaluation.scoring import DEFAULT_ON, checkpoint_model
 from trainer.evaluation.selection import choose_thresholds, decision_map, fast_scores
 from trainer.finetuning.checkpoint import load_finetuned, save_finetuned
 from trainer.finetuning.config import FinetuneConfig, same_run
 from trainer.finetuning.loop import train
 from trainer.finetuning.splits import Split
 from trainer.models.finetuned import FinetunedNetwork
+from trainer.run.command import warn
 
 Record = dict[str, Any]
 """What a run says of itself: its data, its thresholds, its results."""
@@ -30,11 +34,19 @@ DETECTION = ("psds1", "psds2", "miss_rate", "alarms_per_hour", "delay_p50", "del
 """Results on strong labels that a record has."""
 
 
-def fine_tune(dataset: Dataset, clips: Sequence[Samples], split: Split, config: FinetuneConfig, path: Path) -> Record:
+def fine_tune(
+    dataset: Dataset, clips: Sequence[Samples], contents: Sketches, split: Split, config: FinetuneConfig, path: Path
+) -> Record:
     """One run: trains, selects, tests, saves the checkpoint; returns its record.
 
-    Where the split is ours, the test recordings are listed in a table beside the checkpoint.
+    `contents` are those of all clips. Copies of what is trained on or chosen by are not tested on. Where the split is
+    ours, the test recordings are listed in a table beside the checkpoint, which also keeps what was heard.
     """
+    trained_on = np.concatenate((contents[split.train], heard_before(config.initial)))
+    heard = Heard(trained_on, contents[split.validation], contents[split.test])
+    split, left_out = _without_copies(dataset, contents, split, heard)
+    heard = replace(heard, test=contents[split.test])
+    warn(few_lines(dataset, split))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, held = dataset.choose(split.train), dataset.choose(split.validation)
     rate = config.spec.sample_rate
@@ -54,8 +66,11 @@ def fine_tune(dataset: Dataset, clips: Sequence[Samples], split: Split, config: 
         "validated_on_clips": len(split.validation),
         "test_fold": split.fold,
     }
+    if left_out:
+        record["left_out"] = left_out
     if split.validation:
         record["validation"] = round(validate(model), 4)
+        record["few_validated"] = few(held)
         record["thresholds"] = choose_thresholds(checkpoint_model(path.stem, model, config, labels), held, held_clips)
     if split.test:
         tested = dataset.choose(split.test)
@@ -63,13 +78,42 @@ def fine_tune(dataset: Dataset, clips: Sequence[Samples], split: Split, config: 
             record["tested_on"] = sorted(set(tested.groups))
             write_table(path.with_suffix(".csv"), tested)
         _, results = evaluate(checkpoint_model(path.stem, model, config, labels, record), tested)
-        record |= {"clips": len(split.test), "map": results["map"]["value"]}
+        record |= {"clips": len(split.test), "few_tested": few(tested), "map": results["map"]["value"]}
         if "accuracy" in results:
             record["accuracy"] = results["accuracy"]["value"]
         if "detection" in results:
             record |= {key: results["detection"][key] for key in DETECTION}
-    save_finetuned(path, model.cpu(), running, labels, plain(record))
+    if split.validation:
+        warn(weak_thresholds(record["thresholds"], evidence(held), DEFAULT_ON))
+    save_finetuned(path, model.cpu(), running, labels, plain({**record, HEARD: heard.plain()}))
     return record
+
+
+def _without_copies(dataset: Dataset, contents: Sketches, split: Split, heard: Heard) -> tuple[Split, dict[str, int]]:
+    """A split whose test has no copy of what was trained on or is chosen by, and how many clips that leaves out."""
+    kept = without(dataset.choose(split.test), contents[split.test], heard.before_testing)
+    warn([f"{split.name}: {kept}"] if kept.left_out else [])
+    return replace(split, test=[split.test[index] for index in kept.indices]), kept.left_out
+
+
+def few(dataset: Dataset) -> dict[str, int]:
+    """Recordings of the classes that have too few of them for figures to be trusted."""
+    return {one.label: one.recordings for one in too_little(evidence(dataset))}
+
+
+def few_lines(dataset: Dataset, split: Split) -> list[str]:
+    """What to say where the validation or test part of a run is too small."""
+    held, tested = dataset.choose(split.validation), dataset.choose(split.test)
+    lines: list[str] = []
+    if split.validation:
+        published = held.recordings[0].part == VALIDATION
+        remedy = "" if published else "; --set validation=0.3 gives validation more of them"
+        lines += warnings("validation", evidence(held), "weights and thresholds rest on them", remedy)
+    if split.test:
+        published = tested.recordings[0].part is not None
+        remedy = "" if published else "; --test-share 0.4 gives the test more of them"
+        lines += warnings("test", evidence(tested), "its figures rest on them", remedy)
+    return lines
 
 
 def _validation(
@@ -102,6 +146,7 @@ def finished(path: Path, config: FinetuneConfig, split: Split) -> Record | None:
         return None
     if config.epochs is not None:
         saved = replace(saved, steps=config.steps)
+    record.pop(HEARD, None)
     return record if same_run(saved, config) and record.get("trained_on_clips") == len(split.train) else None
 
 
@@ -122,3 +167,14 @@ def summary(records: dict[str, dict[int, Record]]) -> str:
         spread = f", deviation over {len(seeds)} seeds {np.std(means, ddof=1):.3f}" if len(seeds) > 1 else ""
         lines.append(f"mean: {title} {np.mean(means):.3f}{spread}")
     return "\n".join(lines)
+
+
+def few_tested(records: dict[str, dict[int, Record]]) -> list[str]:
+    """A line a run whose test had too few recordings of some class, with their number."""
+    return [
+        f"{name}: few recordings were tested on: "
+        + listing([f"{label} {count}" for label, count in record["few_tested"].items()])
+        for name, by_seed in records.items()
+        for record in by_seed.values()
+        if record.get("few_tested")
+    ]

@@ -34,10 +34,13 @@ def write_report(
     name = next(iter(clips.values())).name
     body = [f"<h1>{html.escape(model.name)} on {html.escape(name)}</h1>"]
     for title, result in results.items():
-        body.append(f"<h2>{html.escape(title)}</h2><pre>{html.escape(table(result))}</pre>")
+        warnings = html.escape("\n".join(result.get("warnings", ())))
+        body.append(f"<h2>{html.escape(title)}</h2>" + (f"<pre class='warning'>{warnings}</pre>" if warnings else ""))
+        body.append(f"<pre>{html.escape(table(result))}</pre>")
         for caption, figure in pictures(model, clips[title], scored[title], result):
             body.append(f"<figure>{embedded(figure)}<figcaption>{html.escape(caption)}</figcaption></figure>")
     style = "body{font-family:sans-serif;max-width:70em;margin:2em auto}img{max-width:100%}pre{overflow-x:auto}"
+    style += ".warning{white-space:pre-wrap;border-left:4px solid #c44;padding-left:1em}"
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Evaluation</title><style>{style}</style>'
     path.write_text(page + "\n".join(body) + "</html>\n", encoding="utf-8")
 

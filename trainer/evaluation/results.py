@@ -202,17 +202,8 @@ def choose_part(dataset: Dataset, part: str) -> Dataset:
     return dataset.choose(chosen)
 
 
-def unheard(model: ScoringModel, dataset: Dataset) -> Dataset:
-    """Without the recordings that the checkpoint was trained on, if these are the data that it was split from."""
-    tested = set(model.record.get("tested_on", ()))
-    chosen = [index for index, group in enumerate(dataset.groups) if group in tested]
-    if not chosen or dataset.name != model.record.get("data"):
-        return dataset
-    return dataset.choose(chosen)
-
-
 def default_parts(model: ScoringModel, dataset: Dataset) -> list[str | None]:
-    """What the checkpoint was not trained on; else the publisher's test part; else everything."""
+    """The fold that the checkpoint was not trained on; else the publisher's test part; else everything (None)."""
     tested = model.record.get("test_fold")
     if tested is not None and int(tested) in dataset.folds:
         return [str(tested)]

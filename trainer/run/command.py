@@ -1,7 +1,7 @@
 """How the lab's commands start: user errors are one line on stderr and an exit code, like the device's."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +19,12 @@ def _use_threads(threads: int) -> int:
 
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.", callback=_use_threads)]
 """Option of commands that compute; torch is told as it is read."""
+
+
+def warn(lines: Iterable[str]) -> None:
+    """What whoever runs a command should not miss, a line each on stderr."""
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr, flush=True)
 
 
 def new_app(description: str | None = None) -> typer.Typer:
