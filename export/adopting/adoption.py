@@ -11,7 +11,7 @@ import onnx
 from pydantic import ValidationError
 
 from asit_edge.audio.samples import Samples
-from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.model.backends.inspection import EXACT
 from asit_edge.model.backends.onnx import OnnxWindows
 from asit_edge.model.bundle import MODEL, Manifest, load_bundle, sha256, write_manifest
@@ -71,7 +71,7 @@ def adopt(file: Path, out: Path) -> Adopted:
             shutil.copy(told.notice, work / NOTICE)
         manifest = manifest.model_copy(update={"files": {one.name: sha256(one) for one in sorted(work.iterdir())}})
         write_manifest(work, manifest)
-        differences = np.abs(_scores(OnnxWindows(load_bundle(work)), frames) - expected)
+        differences = np.abs(_scores(OnnxWindows(load_bundle(work)), frames, told) - expected)
         difference = float(differences.max())
         if not difference <= original.allowed:
             raise AsitEdgeError(
@@ -143,11 +143,17 @@ def _probabilities(scores: Scores, told: Declaration) -> Scores:
     return probabilities
 
 
-def _scores(model: OnnxWindows, frames: Frames) -> Scores:
-    """In batches and, the first of each batch, alone."""
+def _scores(model: OnnxWindows, frames: Frames, told: Declaration) -> Scores:
+    """In batches and, the first of each batch, alone. Raises AsitEdgeError for a model that takes no batches."""
     scores = []
-    for start in range(0, len(frames), BATCH):
-        together = model.score(frames[start : start + BATCH])
-        alone = model.score(frames[start : start + 1])
-        scores += [alone, together[1:]]
+    try:
+        for start in range(0, len(frames), BATCH):
+            together = model.score(frames[start : start + BATCH])
+            alone = model.score(frames[start : start + 1])
+            scores += [alone, together[1:]]
+    except Exception as error:  # ONNX Runtime raises a dozen types without a common base of its own
+        raise AsitEdgeError(
+            f"{told.model}: its first axis is open, but it does not take {BATCH} windows at once; export it with a "
+            f"batch of 1, and windows are given to it one by one ({one_line(error)[:200]})"
+        ) from None
     return np.concatenate(scores)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
@@ -18,10 +19,15 @@ class Ends(NamedTuple):
 
     source: str
     shape: list[int]
-    """What it is given; -1 where any number of windows goes."""
+    """Of one window as it is given; any number of them where it is `free`."""
+    free: bool
     transposed: bool
     """Log-mel is (mels, frames) there."""
     result: str
+
+    def given(self, window: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """A window (samples,) or (frames, mels) as the model takes it."""
+        return (window.T if self.transposed else window).reshape(self.shape)
 
 
 def core_of(told: Declaration) -> tuple[int, ...]:
@@ -30,10 +36,8 @@ def core_of(told: Declaration) -> tuple[int, ...]:
     return (one.samples,) if isinstance(one, WaveformInput) else (one.frames, one.mels)
 
 
-def find_ends(model: onnx.ModelProto, told: Declaration, outputs: dict[str, tuple[int, ...]], labels: int) -> Ends:
-    """`outputs` are the shapes of what the model makes of one window. Raises WrongUse where it is not as declared."""
-    source = only_input(model, told)
-    shape, transposed = input_shape(source, told)
+def only_output(told: Declaration, outputs: dict[str, tuple[int, ...]], labels: int) -> str:
+    """Which of the model's outputs, whose shapes these are for one window, has one number a label. Raises WrongUse."""
     fitting = [name for name, found in outputs.items() if found and np.prod(found) == labels == found[-1]]
     if len(fitting) != 1:
         shapes = ", ".join(f"{name} {list(found)}" for name, found in outputs.items())
@@ -41,7 +45,7 @@ def find_ends(model: onnx.ModelProto, told: Declaration, outputs: dict[str, tupl
             "none has one number a label" if not fitting else "several have one number a label; leave one in the file"
         )
         raise WrongUse(f"{told.model}: gives {shapes}, and there are {labels} labels: {problem}")
-    return Ends(source.name, shape, transposed, fitting[0])
+    return fitting[0]
 
 
 def only_input(model: onnx.ModelProto, told: Declaration) -> onnx.ValueInfoProto:
@@ -56,8 +60,8 @@ def only_input(model: onnx.ModelProto, told: Declaration) -> onnx.ValueInfoProto
     return inputs[0]
 
 
-def input_shape(source: onnx.ValueInfoProto, told: Declaration) -> tuple[list[int], bool]:
-    """The shape in which it takes windows, and whether log-mel is turned. Raises WrongUse."""
+def find_entry(source: onnx.ValueInfoProto, told: Declaration) -> Ends:
+    """How windows go in; the result is not known yet. Raises WrongUse where they do not."""
     kind = source.type.tensor_type
     sizes = [one.dim_value if one.HasField("dim_value") else None for one in kind.shape.dim]
     core = core_of(told)
@@ -71,8 +75,8 @@ def input_shape(source: onnx.ValueInfoProto, told: Declaration) -> tuple[list[in
         raise WrongUse(
             f"{known}, which does not go with {right}; declare what the model takes, one window at a time or any number"
         )
-    batch = [-1 if size is None else 1 for size in around[:1]]
-    return [*batch, *([1] * len(around[1:])), *(core[::-1] if transposed else core)], transposed
+    shape = [*([1] * len(around)), *(core[::-1] if transposed else core)]
+    return Ends(source.name, shape, around[:1] == [None], transposed, "")
 
 
 def _goes(sizes: Sequence[int | None], core: Sequence[int]) -> bool:
@@ -87,8 +91,8 @@ def fit(model: onnx.ModelProto, ends: Ends, told: Declaration, labels: int) -> o
     except Exception as error:  # of a graph that is none onnx raises what its checks do
         raise WrongUse(f"{told.model}: cannot be put into a bundle ({one_line(error)})") from None
     graph, kind = inner.graph, framing.front_end.type
-    free = ends.shape[0] == -1 and len(ends.shape) > len(core_of(told))
-    batch: str | int = "batch" if free else 1
+    batch: str | int = "batch" if ends.free else 1
+    several = -1 if ends.free else 1
     before, after = [], []
     given: str = kind
     if ends.transposed:
@@ -98,7 +102,10 @@ def fit(model: onnx.ModelProto, ends: Ends, told: Declaration, labels: int) -> o
     after.append(helper.make_node("Reshape", [PREFIX + ends.result, "score_shape"], ["flat"]))
     last = "Sigmoid" if told.output == "logits" else "Identity"
     after.append(helper.make_node(last, ["flat"], ["scores"]))
-    shapes = {"window_shape": ends.shape, "score_shape": [-1 if free else 1, labels]}
+    shapes = {
+        "window_shape": [several, *ends.shape[1:]] if ends.free else ends.shape,
+        "score_shape": [several, labels],
+    }
     constants = [numpy_helper.from_array(np.array(shape, np.int64), name) for name, shape in shapes.items()]
     window = [batch, framing.model.frames, framing.front_end.width]
     made = helper.make_graph(

@@ -12,8 +12,8 @@ import onnxruntime
 
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from export.adopting.declaration import Declaration, WaveformInput
-from export.adopting.fitting import Ends, find_ends, input_shape, only_input
-from export.adopting.tflite import INSTALL, read_tflite
+from export.adopting.fitting import Ends, core_of, find_entry, only_input, only_output
+from export.adopting.tflite import read_tflite
 from export.conversion import export_waveforms
 from export.parity import TOLERANCE
 from trainer.teachers.efficientat import RATE, EfficientAt
@@ -56,13 +56,13 @@ def open_original(told: Declaration, labels: int) -> Original:
     return opened(told, labels)
 
 
-def _ends(model: onnx.ModelProto, told: Declaration, labels: int) -> Ends:
-    """By what the model makes of silence. Raises WrongUse, AsitEdgeError."""
+def find_ends(model: onnx.ModelProto, told: Declaration, labels: int) -> Ends:
+    """By what the model makes of silence. Raises WrongUse where that is not what is declared, AsitEdgeError."""
     session = _session(model, told.model)
-    shape, _ = input_shape(only_input(model, told), told)
-    silence = np.zeros(np.abs(shape), np.float32)
+    ends = find_entry(only_input(model, told), told)
+    silence = ends.given(np.zeros(core_of(told), np.float32))
     try:
-        found = session.run(None, {session.get_inputs()[0].name: silence})
+        found = session.run(None, {ends.source: silence})
     except Exception as error:  # ONNX Runtime raises a dozen types without a common base of its own
         raise WrongUse(
             f"{told.model}: does not take windows of {list(silence.shape)}, as is declared ({one_line(error)[:300]})"
@@ -72,7 +72,7 @@ def _ends(model: onnx.ModelProto, told: Declaration, labels: int) -> Ends:
         for one, values in zip(session.get_outputs(), found, strict=True)
         if isinstance(values, np.ndarray) and values.dtype == np.float32
     }
-    return find_ends(model, told, outputs, labels)
+    return ends._replace(result=only_output(told, outputs, labels))
 
 
 def _open_onnx(told: Declaration, labels: int) -> Original:
@@ -80,26 +80,21 @@ def _open_onnx(told: Declaration, labels: int) -> Original:
         model = onnx.load(str(told.model))
     except Exception as error:  # protobuf's errors and, where weights lie beside the file, the system's
         raise AsitEdgeError(f"{told.model}: not an ONNX model that can be read ({one_line(error)[:300]})") from None
-    ends = _ends(model, told, labels)
+    ends = find_ends(model, told, labels)
     session = _session(model, told.model)
 
     def score(windows: Windows) -> npt.NDArray[np.float32]:
-        turned = windows.transpose(0, 2, 1) if ends.transposed else windows
-        scores = [
-            session.run([ends.result], {ends.source: one.reshape(np.abs(ends.shape))})[0].reshape(-1) for one in turned
-        ]
-        return np.stack(scores)
+        found = [session.run([ends.result], {ends.source: ends.given(one)})[0] for one in windows]
+        return np.stack(found).reshape(len(windows), labels)
 
     return Original(model, ends, score, "ONNX Runtime, window by window")
 
 
 def _open_tflite(told: Declaration, labels: int) -> Original:
     model = read_tflite(told.model)
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        raise WrongUse(f"{told.model}: {INSTALL}") from None
-    ends = _ends(model, told, labels)
+    from ai_edge_litert.interpreter import Interpreter  # which is there, as it has been read
+
+    ends = find_ends(model, told, labels)
     try:
         interpreter = Interpreter(str(told.model), num_threads=1)
         interpreter.allocate_tensors()
@@ -109,8 +104,8 @@ def _open_tflite(told: Declaration, labels: int) -> Original:
 
     def score(windows: Windows) -> npt.NDArray[np.float32]:
         scores = []
-        for one in windows.transpose(0, 2, 1) if ends.transposed else windows:
-            interpreter.set_tensor(source, one.reshape(ends.shape))
+        for one in windows:
+            interpreter.set_tensor(source, ends.given(one))
             interpreter.invoke()
             scores.append(interpreter.get_tensor(result).reshape(-1).copy())
         return np.stack(scores)
@@ -137,7 +132,7 @@ def _open_efficientat(told: Declaration, labels: int) -> Original:
         scores: npt.NDArray[np.float32] = network(torch.from_numpy(windows)).numpy()
         return scores
 
-    return Original(model, _ends(model, told, labels), score, "PyTorch")
+    return Original(model, find_ends(model, told, labels), score, "PyTorch")
 
 
 def _session(model: onnx.ModelProto, file: Path) -> onnxruntime.InferenceSession:

@@ -21,10 +21,10 @@ def read_tflite(file: Path) -> onnx.ModelProto:
         from ai_edge_litert import schema_py_generated as schema
     except ImportError:
         raise WrongUse(f"{file}: {INSTALL}") from None
-    content = file.read_bytes()
-    if content[4:8] != b"TFL3":
-        raise AsitEdgeError(f"{file}: is no TFLite model")
     try:
+        content = file.read_bytes()
+        if content[4:8] != b"TFL3":
+            raise ValueError("it does not begin as one")
         model = schema.ModelT.InitFromPackedBuf(content, 0)
         if len(model.subgraphs) != 1:
             raise Unsupported("several graphs in one file are")

@@ -45,7 +45,7 @@ def open_engine(bundle: Bundle, cuda: Cuda, engine: Engine, batch: int) -> Backe
     """A loaded engine of the bundle's model. Raises AsitEdgeError if its tensors are not as the bundle says."""
     shape = bundle.manifest.model
     if not isinstance(shape, StreamModel):
-        return DeviceWindows(Runner(cuda, engine, {}, batch))
+        return DeviceWindows(Runner(cuda, engine, {}, batch), bundle.manifest.front_end.type)
     runner = Runner(cuda, engine, {name: f"next_{name}" for name in shape.caches}, batch)
     initial = dict(zip(shape.caches, read_initial(bundle), strict=True))
     return DeviceStream(runner, shape.frames, shape.steps, initial)
