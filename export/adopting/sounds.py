@@ -12,6 +12,8 @@ from trainer.distillation.synthesis import MAKERS, synthesised
 
 GRID = np.float32(4096)
 """Made samples are whole parts of 1 / this: noise with all its digits does not compress."""
+MADE_AT = 32_000
+"""Hz: sounds are made where they have room, and resampled."""
 LEVEL = 0.5
 GOLDEN_WINDOWS = 8
 BETWEEN = 0.5
@@ -22,7 +24,9 @@ def made_sounds(length: int, rate: int) -> list[Samples]:
     """Silence, faint and loud noise, and one of each sound that can be made; each (length,)."""
     rng = np.random.default_rng(0)
     made = [np.zeros(length), *(level * coloured_noise(length, 1.0, rng) for level in (0.003, 0.1))]
-    made += [LEVEL * fitted(synthesised(name, 0, rate), length, rng) for name in MAKERS]
+    for name in MAKERS:
+        sound = soxr.resample(synthesised(name, 0, MADE_AT), MADE_AT, rate)
+        made.append(LEVEL * fitted(sound, length, rng))
     return [(np.round(one * GRID) / GRID).astype(np.float32) for one in made]
 
 
