@@ -22,7 +22,7 @@ from asit_edge.validation import explain
 from export.adopting.declaration import Declaration, read_declaration
 from export.adopting.fitting import core_of, fit
 from export.adopting.labels import declared_labels
-from export.adopting.original import open_original
+from export.adopting.original import Original, open_original
 from export.adopting.sounds import choose_golden, made_sounds, real_sounds
 from export.bundling import in_place_when_done
 from export.card import ADOPTED, CARD, NOTICE, model_card
@@ -61,7 +61,7 @@ def adopt(file: Path, out: Path) -> Adopted:
     front_end = told.framing.front_end
     made, real = _windows(told)
     frames = np.concatenate((made, real))
-    expected = _probabilities(original.score(frames.reshape(-1, *core_of(told))), told)
+    expected = _probabilities(_original_scores(original, frames, told), told)
     golden = choose_golden(expected[: len(made)])
     with in_place_when_done(out) as work:
         onnx.save(fit(original.model, original.ends, told, len(manifest.labels)), str(work / MODEL))
@@ -124,6 +124,14 @@ def _windows(told: Declaration) -> tuple[Frames, Frames]:
         made = np.round(made * GOLDEN_GRID) / GOLDEN_GRID
     real = framed(real_sounds(length, front_end.sample_rate))
     return made, real.reshape(-1, *made.shape[1:])  # none where the window is longer than the recording
+
+
+def _original_scores(original: Original, frames: Frames, told: Declaration) -> Scores:
+    """Raises AsitEdgeError."""
+    try:
+        return original.score(frames.reshape(-1, *core_of(told)))
+    except Exception as error:  # the runtimes raise a dozen types without a common base
+        raise AsitEdgeError(f"{told.model}: {original.runtime} cannot run it ({one_line(error)[:300]})") from None
 
 
 def _probabilities(scores: Scores, told: Declaration) -> Scores:

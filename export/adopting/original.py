@@ -98,8 +98,8 @@ def _open_tflite(told: Declaration, labels: int) -> Original:
     try:
         interpreter = Interpreter(str(told.model), num_threads=1)
         interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise AsitEdgeError(f"{told.model}: TFLite cannot run it ({one_line(error)})") from None
+    except Exception as error:  # of a damaged file ValueError and RuntimeError, of a strange one others
+        raise AsitEdgeError(f"{told.model}: TFLite cannot run it ({one_line(error)[:300]})") from None
     source, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
 
     def score(windows: Windows) -> npt.NDArray[np.float32]:
@@ -137,7 +137,7 @@ def _open_efficientat(told: Declaration, labels: int) -> Original:
 
 def _session(model: onnx.ModelProto, file: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what is wrong is said in the error
     options.intra_op_num_threads = 1
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:

@@ -1,6 +1,7 @@
 """`export.adopt`: a classifier of others becomes a bundle that everything else takes for one of ours."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from asit_edge.model.front_ends import Waveform
 from asit_edge.model.golden import golden_inputs
 from export.adopt import main
 from export.adopting.adoption import adopt
+from export.adopting.declaration import Declaration
+from export.precisions.calibration import calibration_inputs
 from tests.conftest import tones
 from tests.export.adopting.conftest import RATE, SAMPLES, Declare, loudness
 from tests.trainer.commands import call
@@ -109,6 +112,12 @@ def test_the_lab_evaluates_it(bundle: Path) -> None:
     assert model.spec.sample_rate == RATE
     scores = model.clips([tones((500, 1), rate=RATE), tones((0, 1), rate=RATE)])
     assert scores[0, 0] > 0.9 > 0.1 > scores[1, 0]
+
+
+def test_its_variants_are_calibrated_on_samples(bundle: Path) -> None:
+    samples = tones((500, 0.25), rate=RATE)
+    inputs = calibration_inputs(load_bundle(bundle), [samples], 4)
+    assert np.array_equal(inputs[0]["waveform"].reshape(-1), samples[:SAMPLES])
 
 
 @pytest.mark.parametrize(
@@ -334,3 +343,16 @@ def test_worked_declarations_name_what_they_need() -> None:
         text = (Path(__file__).parents[3] / "docs" / "adopt" / f"{name}.yaml").read_text(encoding="utf-8")
         told = yaml.safe_load(text)
         assert [told["model"], told["labels"]] == files
+
+
+def test_the_page_has_every_key_and_its_example_is_right() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "bring-your-own-model.md").read_text(encoding="utf-8")
+    section = text.partition("## The declaration")[2].partition("\n## ")[0]
+    table = section.partition("| key | |")[2]
+    keys = {
+        key for line in table.splitlines() for key in re.findall(r"`(\w+)`", line.split("|")[1] if "|" in line else "")
+    }
+    assert keys == set(Declaration.model_fields)
+    example = Declaration.model_validate(yaml.safe_load(section.partition("```yaml")[2].partition("```")[0]))
+    assert example.framing.model.frames == 96
+    assert example.framing.front_end.width == 64
