@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from asit_edge.config.file import read_settings
 from asit_edge.errors import WrongUse
@@ -13,6 +13,7 @@ from asit_edge.model.front_ends import Waveform
 from asit_edge.model.frontend import FrontEnd
 from trainer.evaluation.scoring import DEFAULT_OFF, DEFAULT_ON
 
+MOST_SAMPLES = 1 << 24
 LONGEST_FRAME = 0.02
 """Seconds of a frame of samples: so finely a configuration can set another interval."""
 
@@ -24,7 +25,7 @@ class WaveformInput(BaseModel):
 
     type: Literal["waveform"]
     sample_rate: int = Field(ge=1_000, le=384_000, description="Hz")
-    samples: int = Field(gt=0, description="length of the window that the model looks at")
+    samples: int = Field(gt=0, le=MOST_SAMPLES, description="length of the window that the model looks at")
 
 
 class LogMelInput(FrontEnd):
@@ -46,14 +47,23 @@ class Declaration(BaseModel):
     notice: Path | None = Field(None, description="file of licences and attributions that must travel along")
     model: Path = Field(description=".onnx, .tflite, or .pt: a state dict of an EfficientAT MobileNet")
     input: Annotated[WaveformInput | LogMelInput, Field(discriminator="type")]
-    interval: float = Field(gt=0, description="seconds between decisions")
+    interval: float = Field(gt=0, allow_inf_nan=False, description="seconds between decisions")
     output: Literal["probabilities", "logits"] = Field(description="logits are made probabilities by a sigmoid")
     labels: Path | list[str] = Field(description="in the order of the outputs: a list, or a file of them")
     on_threshold: float = Field(DEFAULT_ON, gt=0, lt=1, description="score at which an event starts")
     off_threshold: float = Field(DEFAULT_OFF, gt=0, lt=1, description="score below which it ends")
-    thresholds: dict[str, tuple[float, float]] = Field(
+    thresholds: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
         default_factory=dict, description="label to [on, off], where they differ"
     )
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _names(cls, told: object) -> object:
+        if isinstance(told, list) and all(isinstance(name, str) for name in told):
+            return told
+        if not isinstance(told, str | Path):
+            raise ValueError("must be a list of names, or a file of them")
+        return Path(told)
 
     @model_validator(mode="after")
     def _framed(self) -> "Declaration":
@@ -98,7 +108,7 @@ def _framing(told: WaveformInput | LogMelInput, interval: float) -> Framing:
     if length // hop > MOST_FRAMES:
         raise ValueError(
             f"interval ({between} samples) and window ({length} samples) have only {common} as a common measure; "
-            f"take an interval of whole {most} samples"
+            f"take multiples of {most} samples for both"
         )
     return Framing(
         Waveform(sample_rate=told.sample_rate, hop=hop), WindowModel(frames=length // hop, interval=between // hop)

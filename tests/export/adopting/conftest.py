@@ -9,10 +9,20 @@ import onnx
 import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
+
+from asit_edge.cli.app import app
 
 RATE, SAMPLES = 8_000, 800
 BATCHES = ["batch", SAMPLES]
 Shape = list[Any]
+
+
+def asked(*arguments: str | Path) -> str:
+    """What the command line prints."""
+    result = CliRunner().invoke(app, [str(one) for one in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 def loudness(logits: bool = True, shape: Shape = BATCHES, labels: int = 2, twice: bool = False) -> onnx.ModelProto:
