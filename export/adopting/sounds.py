@@ -1,5 +1,7 @@
 """What an adopted model is compared on: made sounds, of which some travel along as golden inputs, and real ones."""
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 import soundfile
@@ -25,9 +27,13 @@ def made_sounds(length: int, rate: int) -> list[Samples]:
     rng = np.random.default_rng(0)
     made = [np.zeros(length), *(level * coloured_noise(length, 1.0, rng) for level in (0.003, 0.1))]
     for name in MAKERS:
-        sound = soxr.resample(synthesised(name, 0, MADE_AT), MADE_AT, rate)
-        made.append(LEVEL * fitted(sound, length, rng))
+        made.append(LEVEL * fitted(_sound(name, rate), length, rng))
     return [(np.round(one * GRID) / GRID).astype(np.float32) for one in made]
+
+
+@cache
+def _sound(name: str, rate: int) -> Samples:
+    return soxr.resample(synthesised(name, 0, MADE_AT), MADE_AT, rate)
 
 
 def real_sounds(length: int, rate: int) -> list[Samples]:
