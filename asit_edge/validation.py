@@ -27,6 +27,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key {key!r}{_nearest_key(problem, model)}"
     if problem["type"] == "missing":
         return f"key {key!r} is missing"
+    if problem["type"] == "union_tag_not_found":
+        return f"key '{key}.{problem['ctx']['discriminator'][1:-1]}' is missing"
     if problem["type"] in ("invalid_key", "string_type") and problem["loc"][-1:] == ("[key]",):
         return f"{dotted(_without_tags(problem['loc'][:-2], model))}: a key must be a text"
     if problem["type"] == "finite_number":

@@ -11,7 +11,7 @@ import numpy as np
 
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import WrongUse
-from asit_edge.model.frontend import FrontEnd
+from asit_edge.model.front_ends import AnyFrontEnd
 from trainer.data.dataset import Dataset
 from trainer.data.decode import decode
 from trainer.data.layouts.detect import read_any
@@ -59,7 +59,7 @@ def _split(dataset: Dataset) -> list[tuple[Recording, bool]]:
     return [(one, one.fold != folds[0] if len(folds) > 1 else order[one.origin] % 4 > 0) for one in dataset.recordings]
 
 
-def samples_for(recording: Recording, front_end: FrontEnd) -> Samples:
+def samples_for(recording: Recording, front_end: AnyFrontEnd) -> Samples:
     """What is used of a recording, mono at the model's rate, shape (n,)."""
     return decode(recording.path, front_end.sample_rate, recording.start, min(recording.seconds or LONGEST, LONGEST))
 

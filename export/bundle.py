@@ -8,7 +8,7 @@ import yaml
 
 from asit_edge.errors import WrongUse, one_line
 from export.audio import read_audio
-from export.bundling import plan_bundle, write_bundle
+from export.bundling import plan_bundle, refuse_foreign, write_bundle
 from export.lowering import LOWER, MOST_CLIPS, parse_limits, parse_precisions, write_variants
 from export.options import ForceOption, LimitOption, PrecisionOption
 from export.precisions.compact import Bits
@@ -49,8 +49,7 @@ def main(
     if compact not in (None, 16, 8):
         raise WrongUse(f"--compact {compact}: weights are stored in 16 or 8 bits")
     wanted, limits = parse_precisions(precision), parse_limits(limit)
-    if out.exists() and not (out / "bundle.yaml").is_file():
-        raise WrongUse(f"{out}: exists and is not a bundle; name a new directory")
+    refuse_foreign(out)
     if notice is not None and not notice.is_file():
         raise WrongUse(f"--notice {notice}: no such file")
     try:

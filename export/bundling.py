@@ -4,6 +4,8 @@ It is written beside the place where it belongs and moved there when everything 
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +20,7 @@ from asit_edge.labels import Label
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import (
     INITIAL,
+    MANIFEST,
     MODEL,
     BundleLabel,
     Manifest,
@@ -27,7 +30,8 @@ from asit_edge.model.bundle import (
     sha256,
     write_manifest,
 )
-from asit_edge.model.frontend import FrontEnd, log_mel
+from asit_edge.model.front_ends import AnyFrontEnd, frames_of
+from asit_edge.model.frontend import FrontEnd
 from asit_edge.model.golden import GOLDEN, golden_scores
 from asit_edge.validation import explain
 from export.audio import Audio
@@ -81,10 +85,7 @@ def write_bundle(
     sounds or, where it is given, on real audio.
     """
     plan = plan_bundle(checkpoint, name, version, license_name, facts, on, off)
-    work = out.with_name(out.name + ".partial")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
+    with in_place_when_done(out) as work:
         _write_model(plan, work, compact)
         if notice is not None:
             shutil.copy(notice, work / NOTICE)
@@ -98,12 +99,28 @@ def write_bundle(
         open_classifier(load_bundle(work))
         if audio is not None:
             real_audio_parity(checkpoint, load_bundle(work), audio, ROUNDING[compact] if compact else TOLERANCE)
+    return manifest
+
+
+def refuse_foreign(out: Path) -> None:
+    """Raises WrongUse where a bundle would replace something else."""
+    if out.exists() and not (out / MANIFEST).is_file():
+        raise WrongUse(f"{out}: exists and is not a bundle; name a new directory")
+
+
+@contextmanager
+def in_place_when_done(out: Path) -> Iterator[Path]:
+    """An empty folder, which takes the place of `out` when all that is done with it has succeeded."""
+    work = out.with_name(out.name + ".partial")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        yield work
         if out.exists():
             shutil.rmtree(out)
         work.rename(out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return manifest
 
 
 class Plan(NamedTuple):
@@ -213,10 +230,10 @@ def _write_model(plan: Plan, work: Path, compact: Bits | None) -> None:
         _write_stream(stream, plan.manifest.front_end, work)
 
 
-def _write_windows(network: nn.Module, spec: FrontEnd, work: Path) -> None:
+def _write_windows(network: nn.Module, spec: AnyFrontEnd, work: Path) -> None:
     """The files of a window model: ONNX and golden windows."""
     shape = window_shape(network)
-    export_windows(shape.module, shape.frames, spec.mels, work / MODEL)
+    export_windows(shape.module, shape.frames, spec.width, work / MODEL)
     windows = golden_windows(spec, shape.frames)
     windows_parity(shape.module, work / MODEL, windows)
     with torch.inference_mode():
@@ -224,7 +241,7 @@ def _write_windows(network: nn.Module, spec: FrontEnd, work: Path) -> None:
     np.savez_compressed(work / GOLDEN, log_mel=windows, scores=scores)
 
 
-def _write_stream(model: StreamingModel, spec: FrontEnd, work: Path) -> None:
+def _write_stream(model: StreamingModel, spec: AnyFrontEnd, work: Path) -> None:
     """The files of a streaming model: ONNX, its caches after silence, golden streams and their last scores."""
     device = StreamStep(model)
     export_stream(device, work / MODEL)
@@ -237,8 +254,8 @@ def _write_stream(model: StreamingModel, spec: FrontEnd, work: Path) -> None:
     np.savez_compressed(work / GOLDEN, log_mel=streams, scores=golden_scores(TorchStream(model), streams)[:, -1])
 
 
-def golden_windows(spec: FrontEnd, frames: int) -> np.ndarray:
-    """Sounds to compare backends on: silence, noise, and alarms that labels answer to; shape (8, frames, mels)."""
+def golden_windows(spec: AnyFrontEnd, frames: int) -> np.ndarray:
+    """Sounds to compare backends on: silence, noise, and alarms that labels answer to; shape (8, frames, width)."""
     rng = np.random.default_rng(0)
     length = spec.samples_for(frames)
     waveforms: list[np.ndarray] = [np.zeros(length)]
@@ -247,5 +264,5 @@ def golden_windows(spec: FrontEnd, frames: int) -> np.ndarray:
         alarm = synthesised(name, len(waveforms), spec.sample_rate)
         waveforms.append(level * fitted(alarm, length, rng))
     waveforms.append(0.1 * coloured_noise(length, 1.0, rng) * np.linspace(0, 1, length))
-    exact = np.stack([log_mel(spec, waveform.astype(np.float32)) for waveform in waveforms])
+    exact = np.stack([frames_of(spec, waveform.astype(np.float32)) for waveform in waveforms])
     return np.round(exact * GOLDEN_GRID) / GOLDEN_GRID

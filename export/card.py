@@ -9,9 +9,12 @@ from typing import Any
 import yaml
 
 from asit_edge.model.bundle import MODEL, Manifest, StreamModel
+from asit_edge.model.front_ends import AnyFrontEnd, Waveform
 
 CARD = "README.md"
 NOTICE = "NOTICE"
+ADOPTED = "adopted_from"
+"""Key of a manifest's `training` under which a model that others trained says whose it is."""
 
 CITATION = """@article{atito2022asit,
   title={{ASiT}: Local-Global Audio Spectrogram vIsion Transformer for Event Classification},
@@ -23,7 +26,6 @@ CITATION = """@article{atito2022asit,
 
 def model_card(manifest: Manifest) -> str:
     """Markdown with the metadata block that model hubs read."""
-    spec = manifest.front_end
     training = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in manifest.training.items())
     metrics = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in manifest.metrics.items())
     return f"""---
@@ -31,11 +33,10 @@ def model_card(manifest: Manifest) -> str:
 ---
 # {manifest.name} {manifest.version}
 
-A sound event detector for small devices: {_kind(manifest)} after ASiT (Atito et al.,
-[arXiv 2211.13189](https://arxiv.org/abs/2211.13189)), to be used with `asit-edge`.
+{_introduction(manifest)}
 
 {_manner(manifest)} and gives an independent probability for each of {len(manifest.labels)} classes.
-It hears {spec.sample_rate} Hz mono as frames of {spec.mels} mel bins.
+It hears {manifest.front_end.sample_rate} Hz mono as {_frames(manifest.front_end)}.
 
     asit-edge model verify THIS_FOLDER      # does it compute here what it computed in the lab?
     asit-edge listen --model THIS_FOLDER
@@ -59,12 +60,33 @@ It knows the classes above and nothing else; other sounds can be taken for one o
 sounds: try them on recordings from the place of use (`asit-edge replay`). Not for safety or medical purposes.
 
 ## Citation
-The method is ASiT's; whoever uses the model in research should cite it:
+{_citation(manifest)}
+"""
+
+
+def _introduction(manifest: Manifest) -> str:
+    if ADOPTED in manifest.training:
+        return (
+            f"A sound event detector of others, in a bundle to be used with `asit-edge`: {manifest.training[ADOPTED]}."
+        )
+    return f"""A sound event detector for small devices: {_kind(manifest)} after ASiT (Atito et al.,
+[arXiv 2211.13189](https://arxiv.org/abs/2211.13189)), to be used with `asit-edge`."""
+
+
+def _citation(manifest: Manifest) -> str:
+    if ADOPTED in manifest.training:
+        return f"Whoever uses the model in research should cite those who made it: {manifest.training[ADOPTED]}."
+    return f"""The method is ASiT's; whoever uses the model in research should cite it:
 
 ```bibtex
 {CITATION}
-```
-"""
+```"""
+
+
+def _frames(spec: AnyFrontEnd) -> str:
+    if isinstance(spec, Waveform):
+        return "a waveform; its front end is part of the model"
+    return f"frames of {spec.mels} mel bins"
 
 
 def _kind(manifest: Manifest) -> str:
@@ -101,8 +123,10 @@ def _metadata(manifest: Manifest) -> dict[str, Any]:
         "license": manifest.license.lower(),
         "library_name": "asit-edge",
         "pipeline_tag": "audio-classification",
-        "tags": ["audio", "sound-event-detection", "audioset", "onnx", "tensorrt", "edge", "arxiv:2211.13189"],
+        "tags": ["audio", "sound-event-detection", "audioset", "onnx", "tensorrt", "edge"],
     }
+    if ADOPTED not in manifest.training:
+        metadata["tags"].append("arxiv:2211.13189")
     results = [
         {"type": _metric_type(name), "name": name.replace("_", " "), "value": value}
         for name, value in manifest.metrics.items()
@@ -136,7 +160,7 @@ def _manner(manifest: Manifest) -> str:
 
 def _files(manifest: Manifest) -> str:
     known = {
-        MODEL: "the model, float32, ONNX opset 18",
+        MODEL: "the model, float32, ONNX" + ("" if ADOPTED in manifest.training else " opset 18"),
         "initial.npz": "what its caches hold after silence",
         "golden.npz": "inputs and the scores that they must give",
         NOTICE: "licences and attributions of what it begins with and has learnt from",

@@ -24,6 +24,12 @@ def export_windows(model: nn.Module, frames: int, mels: int, file: Path) -> None
     _write(model.eval(), (torch.zeros(2, frames, mels),), file, ["log_mel"], ["scores"], ({0: batch},))
 
 
+def export_waveforms(model: nn.Module, samples: int, file: Path) -> None:
+    """Writes any network from waveforms (batch, samples) to scores (batch, classes)."""
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    _write(model.eval(), (torch.zeros(2, samples),), file, ["waveform"], ["scores"], ({0: batch},))
+
+
 def export_stream(device: StreamStep, file: Path) -> None:
     """Writes one step of a student: `log_mel` and caches to `scores` (batch, steps, classes), `embedding` (batch,
     numbers) and `next_` caches.

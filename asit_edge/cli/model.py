@@ -96,10 +96,11 @@ def _load(bundle: Path | None, config: Path | None) -> "tuple[Bundle, Config]":
 def _info_lines(facts: dict[str, Any]) -> list[str]:
     front_end, model, here = facts["front_end"], facts["model"], facts["here"]
     second = front_end["sample_rate"] / front_end["hop"]
+    width = f"{front_end['mels']} mel bins" if "mels" in front_end else f"{front_end['hop']} samples each"
     shape = ", ".join(f"{key} {value}" for key, value in model.items() if key != "shape")
     lines = [
         f"{facts['name']} {facts['version']}   {facts['license']}   {facts['path']}",
-        f"{model['shape']} model: {shape} ({second:.0f} frames a second, {front_end['mels']} mel bins)",
+        f"{model['shape']} model: {shape} ({second:.0f} frames a second, {width})",
         f"{len(facts['labels'])} labels: {'; '.join(facts['labels'])}",
     ]
     if facts["experimental"]:

@@ -1,16 +1,18 @@
-"""Reads config.yaml: an error names file, line and key."""
+"""Reads config.yaml, and settings of other kinds that people write: an error names file, line and key."""
 
 import codecs
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from asit_edge.config.root import Config
 from asit_edge.errors import WrongUse
 from asit_edge.validation import explain
 from asit_edge.yaml_text import PlainLoader, Unreadable, read_yaml
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 SYSTEM_CONFIG = Path("/etc/asit-edge/config.yaml")
 
@@ -29,21 +31,28 @@ def load_config(path: Path | None) -> Config:
         if not SYSTEM_CONFIG.is_file():
             return Config()
         path = SYSTEM_CONFIG
+    return read_settings(path, Config, "the config.yaml that comes with asit-edge")
+
+
+def read_settings(path: Path, model: type[Settings], example: str) -> Settings:
+    """What a YAML file of any settings says; an empty one says nothing. `example` is one to go by.
+
+    Raises WrongUse, naming file, line and key.
+    """
+    root: Any = None
     try:
         root, values = read_yaml(_read(path), PlainLoader)
-        if values is None:
-            return Config()
-        if not isinstance(values, dict):
-            raise WrongUse(
-                f"{path}: must be a mapping of keys to values, like the config.yaml that comes with asit-edge"
-            )
-        return Config.model_validate(values)
+        if not isinstance(values, dict | None):
+            raise WrongUse(f"{path}: must be a mapping of keys to values, like {example}")
+        return model.model_validate(values or {})
     except Unreadable as error:
         raise WrongUse(error.of(path)) from None
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
+        if root is None:
+            raise WrongUse(f"{path}: {explain(error, model)}") from None
         node, line = _find(root, problem["loc"])
-        raise WrongUse(f"{path}:{line}: {explain(error, Config)}{_quotes(node, problem['type'])}") from None
+        raise WrongUse(f"{path}:{line}: {explain(error, model)}{_quotes(node, problem['type'])}") from None
 
 
 def _read(path: Path) -> str:

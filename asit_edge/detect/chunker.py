@@ -1,4 +1,4 @@
-"""One stream from samples to what a classifier takes and gives: chunks of log-mel in, decisions out."""
+"""One stream from samples to what a classifier takes and gives: chunks of frames in, decisions out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ import soxr
 
 from asit_edge.audio.samples import Samples
 from asit_edge.model.classifier import Classifier, LogMels, Scores
-from asit_edge.model.frontend import FrontEnd, LogMel
+from asit_edge.model.front_ends import AnyFrontEnd, open_framer
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Log-mel (frames, mels) of the audio from `start` to `end`, and its RMS (of samples from -1 to 1)."""
+    """Frames (frames, width) of the audio from `start` to `end`, and its RMS (of samples from -1 to 1)."""
 
     start: int
     end: int
-    log_mel: LogMels
+    frames: LogMels
     rms: float
 
 
@@ -32,14 +32,14 @@ class Decision:
 
 
 class Chunker:
-    """One stream from samples to the chunks of log-mel that a classifier takes."""
+    """One stream from samples to the chunks of frames that a classifier takes."""
 
-    def __init__(self, front_end: FrontEnd, chunk: int, rate: int) -> None:
+    def __init__(self, front_end: AnyFrontEnd, chunk: int, rate: int) -> None:
         """`chunk` is in frames, `rate` the source's in Hz."""
         self._spec = front_end
         self._chunk = chunk
         self._rate = rate
-        self._log_mel = LogMel(front_end)
+        self._framer = open_framer(front_end)
         self.position = 0
         self._restart()
 
@@ -47,8 +47,8 @@ class Chunker:
         """As if silence had been heard until now."""
         rate, model_rate = self._rate, self._spec.sample_rate
         self._resampler = soxr.ResampleStream(rate, model_rate, 1, dtype="float32") if rate != model_rate else None
-        self._log_mel.reset()
-        self._pending = np.zeros((0, self._spec.mels), np.float32)
+        self._framer.reset()
+        self._pending = np.zeros((0, self._spec.width), np.float32)
         self._chunked = self.position
         self._unchunked: Samples = np.zeros(0, np.float32)
 
@@ -69,7 +69,7 @@ class Chunker:
         )
         end = self.position
         if end > self._chunked:
-            missing = self._spec.samples_for(self._chunk - len(self._pending)) - self._log_mel.pending
+            missing = self._spec.samples_for(self._chunk - len(self._pending)) - self._framer.pending
             chunks += self._hear(np.zeros(missing, np.float32))
         self.position = end
         self._restart()
@@ -77,7 +77,7 @@ class Chunker:
 
     def _hear(self, samples: Samples) -> list[Chunk]:
         self.position += len(samples)
-        frames = np.concatenate((self._pending, self._log_mel.push(samples)))
+        frames = np.concatenate((self._pending, self._framer.push(samples)))
         whole = len(frames) // self._chunk * self._chunk
         self._pending = frames[whole:]
         self._unchunked = np.concatenate((self._unchunked, samples))
@@ -95,7 +95,7 @@ class Chunker:
 class Scorer:
     """Samples in, decisions out: the part of the way that needs no memory of events."""
 
-    def __init__(self, front_end: FrontEnd, classifier: Classifier, rate: int) -> None:
+    def __init__(self, front_end: AnyFrontEnd, classifier: Classifier, rate: int) -> None:
         """`rate` is the source's in Hz."""
         self._chunker = Chunker(front_end, classifier.chunk, rate)
         self._classifier = classifier
@@ -117,7 +117,7 @@ class Scorer:
 
     def _score(self, chunks: list[Chunk]) -> Iterator[Decision]:
         for chunk in chunks:
-            scores = self._classifier.step(chunk.log_mel[None], [self._memory])[0]
+            scores = self._classifier.step(chunk.frames[None], [self._memory])[0]
             yield from decisions(chunk, scores)
 
 

@@ -208,9 +208,9 @@ def decide(
         else:
             (skimmed if pipeline.skim(chunk, most) else scored).append((pipeline, chunk))
     if skimming and skimmed:
-        skimming.skim(np.stack([chunk.log_mel for _, chunk in skimmed]), [pipeline.memory for pipeline, _ in skimmed])
+        skimming.skim(np.stack([chunk.frames for _, chunk in skimmed]), [pipeline.memory for pipeline, _ in skimmed])
     if scored:
-        batch = np.stack([chunk.log_mel for _, chunk in scored])
+        batch = np.stack([chunk.frames for _, chunk in scored])
         scores = classifier.step(batch, [pipeline.memory for pipeline, _ in scored])
         for (pipeline, chunk), own in zip(scored, scores, strict=True):
             yield pipeline, pipeline.track(chunk, own)

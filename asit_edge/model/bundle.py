@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from asit_edge.errors import AsitEdgeError, WrongUse, readable
 from asit_edge.labels import Label, slug
-from asit_edge.model.frontend import FrontEnd
+from asit_edge.model.front_ends import AnyFrontEnd
 from asit_edge.model.variant import Precision, Variant
 from asit_edge.validation import explain
 from asit_edge.yaml_text import Unreadable, read_yaml
@@ -68,9 +68,10 @@ class BundleLabel(Label):
 
 
 class WindowModel(BaseModel):
-    """A model that scores one log-mel window: (batch, frames, mels) to (batch, classes), probabilities.
+    """A model that scores one window of frames: (batch, frames, width) to (batch, classes), probabilities.
 
-    With more than one step, to (batch, steps, classes): one score for each of as many parts of the newest interval.
+    With more than one step, to (batch, steps, classes): one score for each of as many parts of the newest interval. A
+    file whose batch is fixed at 1 is given windows one by one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -126,9 +127,15 @@ class Manifest(BaseModel):
     version: str = Field(min_length=1)
     license: str = Field(min_length=1)
     labels: list[BundleLabel] = Field(min_length=1)
-    front_end: FrontEnd
+    front_end: AnyFrontEnd
     model: Annotated[WindowModel | StreamModel, Field(discriminator="shape")]
     files: dict[str, str] = Field(description="file name to SHA-256, in hexadecimal")
+    golden_error: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="where it was made, of a model that rounds within",
+    )
     variants: dict[Literal["fp16", "int8"], Variant] = Field(
         default_factory=dict, description="the model in other precisions"
     )
@@ -261,7 +268,9 @@ def _read_manifest(file: Path) -> str:
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Writes `bundle.yaml` in the order of the fields."""
     content = manifest.model_dump(mode="json")
-    # What most labels do not have is left out.
+    # What most models and labels do not have is left out.
+    if not manifest.golden_error:
+        del content["golden_error"]
     content["labels"] = [label.model_dump(mode="json", exclude_defaults=True) for label in manifest.labels]
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
     (path / MANIFEST).write_text(text, encoding="utf-8")

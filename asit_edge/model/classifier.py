@@ -1,4 +1,4 @@
-"""From log-mel to scores: what every kind of model offers a stream, and its backends on ONNX Runtime.
+"""From frames to scores: what every kind of model offers a stream, and its backends on ONNX Runtime.
 
 A stream is followed chunk by chunk. What a model must remember of a stream between chunks is its `Memory`: the last
 frames for a window model, key/value caches for a streaming one. One step takes the next chunk of many streams.
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 LogMels = npt.NDArray[np.float32]
+"""Frames as the model's front end gives them, (..., frames, width): log-mel, or samples."""
 Scores = npt.NDArray[np.float32]
 """Probabilities, each class for itself."""
 Embeddings = npt.NDArray[np.float32]
@@ -40,7 +41,7 @@ class Classifier(Protocol):
         ...
 
     def step(self, chunks: LogMels, memories: Sequence[Memory]) -> Scores:
-        """Chunks (streams, chunk, mels), one of each memory's stream, to probabilities (streams, steps, classes).
+        """Chunks (streams, chunk, width), one of each memory's stream, to probabilities (streams, steps, classes).
 
         The memories are brought up to date in place. A stream's scores do not depend on the others in the batch.
         """
@@ -64,7 +65,7 @@ class WindowBackend(Protocol):
     """Scores every window on its own."""
 
     def score(self, windows: LogMels) -> Scores:
-        """Log-mel windows (batch, frames, mels) to probabilities (batch, classes), or (batch, steps, classes)."""
+        """Windows (batch, frames, width) to probabilities (batch, classes), or (batch, steps, classes)."""
         ...
 
 
@@ -75,7 +76,7 @@ class SlidingWindow:
     """
 
     def __init__(self, model: WindowBackend, frames: int, chunk: int, silence: LogMels, steps: int = 1) -> None:
-        """`frames` is the window's length, `chunk` what is between windows, `silence` one frame's log-mel (mels,)."""
+        """`frames` is the window's length, `chunk` what is between windows, `silence` one frame of it (width,)."""
         self.steps = steps
         self._model = model
         self._frames = frames

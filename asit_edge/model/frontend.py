@@ -5,6 +5,8 @@ the same fixed-shape operations, however many frames arrive at once. The trainer
 (`trainer.data.features`) is tested against this one, and both against torchaudio's `compliance.kaldi.fbank`.
 """
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -23,6 +25,7 @@ class FrontEnd(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    type: Literal["log_mel"] = Field("log_mel", exclude=True)
     sample_rate: int = Field(16_000, ge=1_000, le=384_000, description="Hz")
     window: int = Field(400, gt=1, le=65_536, description="samples a frame looks at (25 ms)")
     hop: int = Field(160, gt=0, le=65_536, description="samples between frames (10 ms)")
@@ -49,6 +52,11 @@ class FrontEnd(BaseModel):
     def samples_for(self, frames: int) -> int:
         """Number of samples that give exactly that many frames."""
         return 0 if frames <= 0 else self.window + (frames - 1) * self.hop
+
+    @property
+    def width(self) -> int:
+        """Numbers a frame."""
+        return self.mels
 
     @property
     def silence(self) -> float:

@@ -1,7 +1,7 @@
 """The golden self-check: inputs that travel with a bundle, and the scores that the lab got for them.
 
-`golden.npz` has `log_mel` (n, frames, mels) and `scores`: (n, classes), the last decision on each, or (n, steps,
-classes), all decisions on the last chunk.
+`golden.npz` has frames (n, frames, width), named by their type, `log_mel` or `waveform`, and `scores`: (n, classes),
+the last decision on each, or (n, steps, classes), all decisions on the last chunk.
 """
 
 import numpy as np
@@ -20,8 +20,8 @@ def golden_error(bundle: Bundle, classifier: Classifier) -> float:
 
     Raises AsitEdgeError if the bundle has none or they do not fit its manifest.
     """
-    log_mel, expected = _read(bundle)
-    actual = golden_scores(classifier, log_mel)
+    inputs, expected = _read(bundle)
+    actual = golden_scores(classifier, inputs)
     if expected.ndim == 2:
         actual = actual[:, -1]
     if actual.shape != expected.shape:
@@ -33,25 +33,25 @@ def golden_error(bundle: Bundle, classifier: Classifier) -> float:
 
 
 def golden_inputs(bundle: Bundle) -> npt.NDArray[np.float32]:
-    """The golden log-mel windows or streams (n, frames, mels); in a bundle without any, silence and noise."""
+    """The golden windows or streams (n, frames, width); in a bundle without any, silence and noise."""
     if GOLDEN in bundle.manifest.files:
         return _read(bundle)[0]
     front_end, shape = bundle.manifest.front_end, bundle.manifest.model
     frames = shape.frames * (6 if isinstance(shape, StreamModel) else 1)
     levels = np.linspace(0, 1, 8, dtype=np.float32)[:, None, None]
-    noise = np.random.default_rng(0).random((8, frames, front_end.mels), np.float32)
+    noise = np.random.default_rng(0).random((8, frames, front_end.width), np.float32)
     return (np.float32(front_end.silence) + levels * noise).astype(np.float32)
 
 
-def golden_scores(classifier: Classifier, log_mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The decisions on the last chunk (n, steps, classes) of log-mel streams (n, frames, mels) after silence.
+def golden_scores(classifier: Classifier, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The decisions on the last chunk (n, steps, classes) of streams (n, frames, width) after silence.
 
     The frames are whole chunks; for a window model they are one window.
     """
-    memories = [classifier.open() for _ in log_mel]
-    scores = np.zeros((len(log_mel), 0, 0), np.float32)
-    for start in range(0, log_mel.shape[1], classifier.chunk):
-        scores = classifier.step(log_mel[:, start : start + classifier.chunk], memories)
+    memories = [classifier.open() for _ in inputs]
+    scores = np.zeros((len(inputs), 0, 0), np.float32)
+    for start in range(0, inputs.shape[1], classifier.chunk):
+        scores = classifier.step(inputs[:, start : start + classifier.chunk], memories)
     return scores
 
 
@@ -59,5 +59,5 @@ def _read(bundle: Bundle) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float
     file = bundle.path / GOLDEN
     if GOLDEN not in bundle.manifest.files:
         raise AsitEdgeError(f"{bundle.path}: has no {GOLDEN}, so nothing can be checked against the lab")
-    log_mel, scores = read_arrays(file, ("log_mel", "scores"), "not readable")
-    return log_mel, scores
+    inputs, scores = read_arrays(file, (bundle.manifest.front_end.type, "scores"), "not readable")
+    return inputs, scores

@@ -14,7 +14,7 @@ from asit_edge.host.directories import default_cache
 from asit_edge.host.files import write_whole
 from asit_edge.model.bundle import Bundle
 from asit_edge.model.classifier import Classifier
-from asit_edge.model.frontend import FrontEnd
+from asit_edge.model.front_ends import AnyFrontEnd
 from asit_edge.model.variant import Precision
 
 WORTH = 0.95
@@ -41,10 +41,10 @@ class Record(BaseModel):
     p50_ms: dict[Precision, float]
 
 
-def measure(classifier: Classifier, front_end: FrontEnd, batch: int = 1, seconds: float = 2.0) -> Latency:
+def measure(classifier: Classifier, front_end: AnyFrontEnd, batch: int = 1, seconds: float = 2.0) -> Latency:
     """Steps `batch` streams through noise for that long, after a tenth of it to warm up; at least 20 steps."""
     rng = np.random.default_rng(0)
-    chunks = (front_end.silence + 0.3 * rng.random((batch, classifier.chunk, front_end.mels))).astype(np.float32)
+    chunks = (front_end.silence + 0.3 * rng.random((batch, classifier.chunk, front_end.width))).astype(np.float32)
     memories = [classifier.open() for _ in range(batch)]
     _steps(classifier, chunks, memories, seconds / 10, 5)
     times = np.array(_steps(classifier, chunks, memories, seconds, 20))

@@ -7,7 +7,8 @@ import numpy as np
 from asit_edge.audio.samples import Samples
 from asit_edge.model.backends.onnx import OnnxStream
 from asit_edge.model.bundle import Bundle, StreamModel, WindowModel
-from asit_edge.model.frontend import Frames, FrontEnd, log_mel
+from asit_edge.model.front_ends import AnyFrontEnd, frames_of
+from asit_edge.model.frontend import Frames
 from export.precisions.graph import Tensors
 
 
@@ -17,16 +18,16 @@ def calibration_inputs(bundle: Bundle, recordings: Sequence[Samples], most: int)
     Those of a streaming model have the caches that the fp32 model had left behind by then.
     """
     front_end, shape = bundle.manifest.front_end, bundle.manifest.model
-    heard = [_log_mel(front_end, samples, shape.frames) for samples in recordings]
+    heard = [_framed(front_end, samples, shape.frames) for samples in recordings]
     if isinstance(shape, StreamModel):
         return _chunks(OnnxStream(bundle.at("fp32")), shape, heard, most)
-    found = _windows(shape, heard)
+    found = _windows(front_end.type, shape, heard)
     return [found[index] for index in _evenly(len(found), most)]
 
 
-def _windows(shape: WindowModel, heard: Sequence[Frames]) -> list[Tensors]:
+def _windows(name: str, shape: WindowModel, heard: Sequence[Frames]) -> list[Tensors]:
     return [
-        {"log_mel": frames[start : start + shape.frames][None]}
+        {name: frames[start : start + shape.frames][None]}
         for frames in heard
         for start in range(0, len(frames) - shape.frames + 1, shape.frames // 2)
     ]
@@ -53,7 +54,7 @@ def _evenly(count: int, most: int) -> list[int]:
     return [int(index) for index in np.linspace(0, count - 1, min(most, count)).round()]
 
 
-def _log_mel(front_end: FrontEnd, samples: Samples, least: int) -> Frames:
+def _framed(front_end: AnyFrontEnd, samples: Samples, least: int) -> Frames:
     """At least that many frames: what is missing is silence."""
     missing = max(front_end.samples_for(least) - len(samples), 0)
-    return log_mel(front_end, np.concatenate((samples, np.zeros(missing, np.float32))))
+    return frames_of(front_end, np.concatenate((samples, np.zeros(missing, np.float32))))

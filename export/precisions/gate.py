@@ -13,7 +13,7 @@ from asit_edge.audio.samples import Samples
 from asit_edge.detect.clip_scores import clip_scores
 from asit_edge.model.bundle import Manifest
 from asit_edge.model.classifier import Classifier, Scores
-from asit_edge.model.frontend import FrontEnd
+from asit_edge.model.front_ends import AnyFrontEnd
 from asit_edge.model.variant import Gate
 from trainer.evaluation.decisions import decision_scores
 from trainer.evaluation.metrics import average_precision
@@ -55,7 +55,7 @@ class Decisions:
         return np.stack([clip_scores(scores) for scores in self.scores])
 
 
-def decisions_on(classifier: Classifier, front_end: FrontEnd, recordings: Sequence[Samples]) -> Decisions:
+def decisions_on(classifier: Classifier, front_end: AnyFrontEnd, recordings: Sequence[Samples]) -> Decisions:
     """Every decision of a model on recordings at the front end's rate."""
     return Decisions([decision_scores(classifier, front_end, samples) for samples in recordings])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from asit_edge.model.frontend import log_mel
+from asit_edge.model.frontend import FrontEnd, log_mel
 from trainer.data.dataset import Dataset
 from trainer.data.decode import decode
 from trainer.evaluation.metrics import precision_recall
@@ -137,7 +137,8 @@ def timeline(model: ScoringModel, path: Path, scored: Scored, index: int) -> Fig
     line, true, detected = scored.timelines[index], scored.events[index], scored.detected[index]
     figure = Figure(figsize=(11, 5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
-    image = log_mel(model.spec, decode(path, model.spec.sample_rate))
+    spec = model.spec if isinstance(model.spec, FrontEnd) else FrontEnd()
+    image = log_mel(spec, decode(path, spec.sample_rate))
     above.imshow(image.T, origin="lower", aspect="auto", extent=(0, line.edges[-1], 0, image.shape[1]), cmap="magma")
     above.set_ylabel("mel bin")
     named = {event.label for event in true} | {event.label for event in detected}

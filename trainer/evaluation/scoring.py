@@ -19,7 +19,7 @@ from asit_edge.labels import Label
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import load_bundle
 from asit_edge.model.classifier import Classifier
-from asit_edge.model.frontend import FrontEnd, log_mel
+from asit_edge.model.front_ends import AnyFrontEnd, frames_of
 from trainer.data.mixing import fitted
 from trainer.evaluation.decisions import decision_scores, decisions
 from trainer.evaluation.detection import Timeline
@@ -44,7 +44,7 @@ class SoundModel(Protocol):
     def labels(self) -> list[Label]: ...
 
     @property
-    def spec(self) -> FrontEnd:
+    def spec(self) -> AnyFrontEnd:
         """Its rate is the one at which it takes samples."""
         ...
 
@@ -64,7 +64,7 @@ class ScoringModel:
 
     name: str
     labels: list[Label]
-    spec: FrontEnd
+    spec: AnyFrontEnd
     classifier: Classifier
     classes: list[ClassSettings | None]
     """How the device makes events of the scores, in samples of `spec`."""
@@ -95,7 +95,7 @@ class ScoringModel:
         length = self.spec.samples_for(self.frames)
         network, scores = TorchWindows(WindowScores(self.whole)), []
         rest = iter(waveforms)
-        while features := [log_mel(self.spec, fitted(samples, length)) for samples in islice(rest, batch)]:
+        while features := [frames_of(self.spec, fitted(samples, length)) for samples in islice(rest, batch)]:
             scores.append(network.score(np.stack(features)))
         return np.concatenate(scores)
 
@@ -151,6 +151,6 @@ def event_settings(thresholds: Sequence[tuple[float, float]], rate: int) -> list
     return [ClassSettings(on, off, *times) for on, off in thresholds]
 
 
-def score_clip(samples: Samples, front_end: FrontEnd, classifier: Classifier) -> Samples:
+def score_clip(samples: Samples, front_end: AnyFrontEnd, classifier: Classifier) -> Samples:
     """Scores of one clip (classes,), exactly as `asit-edge tag` makes them."""
     return clip_scores(decision_scores(classifier, front_end, samples))

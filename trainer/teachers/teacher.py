@@ -20,6 +20,7 @@ from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.model.backends.session import open_session
 from asit_edge.model.classifier import Classifier
+from asit_edge.model.front_ends import AnyFrontEnd
 from asit_edge.model.frontend import FrontEnd, log_mel
 from asit_edge.validation import explain
 from trainer.data.decode import FULL_SCALE, WaveformCache
@@ -60,7 +61,7 @@ class Teacher(Protocol):
 class StreamTeacher:
     """Any `Classifier` of ours as a teacher: a window's score is the highest in a stream that hears just that."""
 
-    def __init__(self, classifier: Classifier, front_end: FrontEnd, labels: list[str]) -> None:
+    def __init__(self, classifier: Classifier, front_end: AnyFrontEnd, labels: list[str]) -> None:
         self.labels, self._classifier, self._front_end = labels, classifier, front_end
         self.rate = front_end.sample_rate
         self.window, self.hop = round(SECONDS * self.rate), round(HOP_SECONDS * self.rate)

@@ -198,12 +198,14 @@ def _release(cuda: Cuda, owned: list[Callable[[], None]]) -> None:
 class DeviceWindows:
     """A window model's engine as a `WindowBackend`."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, source: str) -> None:
+        """`source` is the name of the engine's input."""
         self._runner = runner
+        self._source = source
 
     def score(self, windows: LogMels) -> Scores:
         parts = [
-            self._runner.run({"log_mel": windows[start : start + self._runner.batch]})["scores"]
+            self._runner.run({self._source: windows[start : start + self._runner.batch]})["scores"]
             for start in range(0, len(windows), self._runner.batch)
         ]
         return trusted(np.concatenate(parts))

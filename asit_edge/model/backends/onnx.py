@@ -19,9 +19,10 @@ class OnnxWindows:
     def __init__(self, bundle: Bundle, threads: int = 1, provider: Provider = "cpu") -> None:
         """Raises AsitEdgeError if the model cannot be loaded or is not the one that the manifest describes."""
         self._session = open_session(bundle.model_file, threads, provider)
-        self._input = self._session.get_inputs()[0].name
+        first = self._session.get_inputs()[0]
+        self._input, self._alone = first.name, first.shape[:1] == [1]
         spec = bundle.manifest
-        silence = np.full((1, bundle.window.frames, spec.front_end.mels), spec.front_end.silence, np.float32)
+        silence = np.full((1, bundle.window.frames, spec.front_end.width), spec.front_end.silence, np.float32)
         try:
             scores = self.score(silence)
         except Exception as error:  # ONNX Runtime raises a dozen types without a common base of its own
@@ -33,6 +34,8 @@ class OnnxWindows:
         check_scores(bundle, scores, (1, labels) if steps == 1 else (1, steps, labels))
 
     def score(self, windows: LogMels) -> Scores:
+        if self._alone and len(windows) > 1:
+            return np.concatenate([self.score(window[None]) for window in windows])
         scores: Scores = self._session.run(None, {self._input: windows})[0]
         return scores
 
@@ -49,7 +52,7 @@ class OnnxStream:
         self._caches = list(bundle.stream.caches)
         self._outputs = ["scores", *(f"next_{name}" for name in self._caches)]
         self._initial = read_initial(bundle)
-        silence = np.full((2, self.chunk, spec.front_end.mels), spec.front_end.silence, np.float32)
+        silence = np.full((2, self.chunk, spec.front_end.width), spec.front_end.silence, np.float32)
         try:
             scores = self.step(silence, [self.open(), self.open()])
         except Exception as error:  # ONNX Runtime raises a dozen types without a common base of its own

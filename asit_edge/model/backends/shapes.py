@@ -45,7 +45,7 @@ def open_engine(bundle: Bundle, cuda: Cuda, engine: Engine, batch: int) -> Backe
     """A loaded engine of the bundle's model. Raises AsitEdgeError if its tensors are not as the bundle says."""
     shape = bundle.manifest.model
     if not isinstance(shape, StreamModel):
-        return DeviceWindows(Runner(cuda, engine, {}, batch))
+        return DeviceWindows(Runner(cuda, engine, {}, batch), bundle.manifest.front_end.type)
     runner = Runner(cuda, engine, {name: f"next_{name}" for name in shape.caches}, batch)
     initial = dict(zip(shape.caches, read_initial(bundle), strict=True))
     return DeviceStream(runner, shape, initial)
@@ -69,7 +69,7 @@ def as_classifier(bundle: Bundle, backend: Backend, interval: float | None = Non
     if frames is not None and shape.steps > 1:
         seconds = shape.interval * front_end.hop / front_end.sample_rate
         raise WrongUse(f"events.interval: the model scores every {seconds:g} s in parts, which cannot be changed")
-    silence = np.full(front_end.mels, front_end.silence, np.float32)
+    silence = np.full(front_end.width, front_end.silence, np.float32)
     return SlidingWindow(backend, shape.frames, frames or shape.interval, silence, shape.steps)  # type: ignore[arg-type]
 
 
