@@ -15,7 +15,7 @@ from asit_edge.audio.samples import Samples
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import Bundle
 from asit_edge.model.classifier import Embedding, Embeddings
-from asit_edge.model.frontend import FrontEnd, log_mel
+from asit_edge.model.front_ends import AnyFrontEnd, frames_of
 from asit_edge.teach.space import FULL, Axes, SoundSpace
 from trainer.data.decode import samples_of
 from trainer.data.left_out import collection_of, original
@@ -47,12 +47,12 @@ class Embedded:
     levels: np.ndarray
 
 
-def embed(model: Embedding, spec: FrontEnd, samples: Samples) -> tuple[Embeddings, np.ndarray]:
+def embed(model: Embedding, spec: AnyFrontEnd, samples: Samples) -> tuple[Embeddings, np.ndarray]:
     """Of a stream after silence, at the model's rate: embeddings (chunks, numbers), levels (chunks,)."""
     size = model.chunk * spec.hop
     count = -(-len(samples) // size)
     padded = np.pad(samples, (0, max(spec.samples_for(count * model.chunk) - len(samples), 0)))
-    mels, memories = log_mel(spec, padded), [model.open()]
+    mels, memories = frames_of(spec, padded), [model.open()]
     found = [
         model.step_embedded(mels[None, start : start + model.chunk], memories)[1][0]
         for start in range(0, count * model.chunk, model.chunk)

@@ -8,7 +8,7 @@ import numpy as np
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import Bundle
 from asit_edge.model.classifier import Embedding, Scores
-from asit_edge.model.frontend import log_mel
+from asit_edge.model.front_ends import frames_of
 from asit_edge.teach.lessons.augment import Staged
 from asit_edge.teach.space import Axes, Directions
 
@@ -62,7 +62,9 @@ class Hearing:
         longest = max(len(stream) for stream in streams)
         count = -(-longest // (chunk * self._spec.hop)) + 1
         needed = self._spec.samples_for(count * chunk)
-        mels = np.stack([log_mel(self._spec, np.pad(one, (0, needed - len(one))))[: count * chunk] for one in streams])
+        mels = np.stack(
+            [frames_of(self._spec, np.pad(one, (0, needed - len(one))))[: count * chunk] for one in streams]
+        )
         memories = [self._model.open() for _ in streams]
         places, scores = [], []
         for start in range(0, count * chunk, chunk):
