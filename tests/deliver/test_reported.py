@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from asit_edge.config.root import Config
-from asit_edge.deliver.reported import reported, starting_state
+from asit_edge.deliver.reported import news, reported, starting_state
 from asit_edge.errors import WrongUse
-from asit_edge.model.bundle import Manifest, load_bundle
+from asit_edge.model.bundle import BundleLabel, Manifest, load_bundle
 from asit_edge.mqtt.topics import Topics
 
 SINCE = "2026-01-01T00:00:00.000Z"
@@ -61,3 +61,28 @@ def test_at_the_start_every_source_is_starting_and_every_sound_is_off(manifest: 
         "asit/hall/mic/threshold/high_tone": "0.5",
     }
     assert any(topic.startswith("ha/binary_sensor/") for topic in state) is discovery
+
+
+def test_labels_that_come_and_go_are_told_alone_and_what_is_gone_is_emptied(manifest: Manifest) -> None:
+    config, topics = configured({"name": "mic"}), Topics("asit", "hall")
+    bell = BundleLabel(name="Bell", id="bell", on_threshold=0.5, off_threshold=0.3, taught=True)
+    more = manifest.model_copy(update={"labels": [*manifest.labels, bell]})
+    before, after = reported(config, manifest), reported(config, more)
+    came = dict(news(config, topics, before, after, "tones 1"))
+    assert set(came) == {
+        "asit/hall/mic/sound/bell",
+        "asit/hall/mic/threshold/bell",
+        "homeassistant/binary_sensor/asit_edge_hall/sound-bell-mic/config",
+    }
+    assert came["asit/hall/mic/sound/bell"] == "OFF"
+    assert dict(news(config, topics, after, before, "tones 1")) == dict.fromkeys(came, "")
+    assert list(news(config, topics, after, after, "tones 1")) == []
+
+
+def test_a_taught_label_is_reported_whatever_only_says_until_it_is_gone(manifest: Manifest) -> None:
+    bell = BundleLabel(name="Bell", id="bell", on_threshold=0.5, off_threshold=0.3, taught=True)
+    gone = bell.model_copy(update={"experimental": True})
+    config = configured({"name": "mic"}, events={"only": ["Low tone"]})
+    for label, names in ((bell, {"Low tone", "Bell"}), (gone, {"Low tone"})):
+        more = manifest.model_copy(update={"labels": [*manifest.labels, label]})
+        assert set(reported(config, more).names.values()) == names

@@ -407,3 +407,27 @@ def test_audio_that_was_all_padding_was_an_event_of_no_length() -> None:
     tracker = Tracker([ClassSettings(0.5, 0.3)])
     tracker.step(0, 10, np.float32([0.9]))
     assert spans(tracker.finish(0)) == [(0, 0)]
+
+
+def test_classes_come_and_go_while_it_runs_and_the_others_notice_nothing() -> None:
+    """A taught sound is a class more; one that is forgotten ends what it has begun."""
+    settings = ClassSettings(on=0.5, off=0.3)
+    alone, growing = Tracker([settings]), Tracker([settings])
+    assert growing.know([settings, settings]) == []
+    assert growing.classes == 2
+    for end, (one, two) in enumerate([(0.9, 0.9), (0.9, 0.9), (0.1, 0.9)], 1):
+        expected = alone.step(100 * (end - 1), 100 * end, np.array([one], np.float32))
+        changes = growing.step(100 * (end - 1), 100 * end, np.array([one, two], np.float32))
+        assert [change for change in changes if change.label == 0] == expected
+    gone = growing.know([settings, None, settings])
+    assert [(change.kind, change.label, change.offset) for change in gone] == [(Kind.END, 1, 300)]
+    changes = growing.step(300, 400, np.array([0.1, 0.9, 0.9], np.float32))
+    assert {change.label for change in changes if change.kind is Kind.NEW} == {2}
+
+
+def test_a_threshold_that_was_set_stays_when_classes_come() -> None:
+    settings = ClassSettings(on=0.5, off=0.3)
+    tracker = Tracker([settings])
+    tracker.set_threshold(0, 0.95)
+    tracker.know([settings, settings])
+    assert tracker.step(0, 100, np.array([0.9, 0.1], np.float32)) == []

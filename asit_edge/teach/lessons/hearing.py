@@ -62,9 +62,8 @@ class Hearing:
         longest = max(len(stream) for stream in streams)
         count = -(-longest // (chunk * self._spec.hop)) + 1
         needed = self._spec.samples_for(count * chunk)
-        mels = np.stack(
-            [frames_of(self._spec, np.pad(one, (0, needed - len(one))))[: count * chunk] for one in streams]
-        )
+        padded = [np.pad(one, (0, needed - len(one))) for one in streams]
+        mels = np.stack([frames_of(self._spec, one)[: count * chunk] for one in padded])
         memories = [self._model.open() for _ in streams]
         places, scores = [], []
         for start in range(0, count * chunk, chunk):
