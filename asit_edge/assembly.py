@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from asit_edge.audio.level import rms_of
 from asit_edge.audio.sources.source import Source
+from asit_edge.calibrate.file import with_calibration
 from asit_edge.config.root import Config
 from asit_edge.config.secrets import fill_in, read_secret, with_password
 from asit_edge.config.sources import FileSource, SourceSettings, StdinSource, StreamSource
@@ -46,12 +47,17 @@ class Model:
         return Pipeline(chunker, self.classifier, Tracker(classes or self.classes, self.parents), self.gate)
 
 
-def load_model(config: Config, may_build: bool = False) -> Model:
+def load_model(config: Config, may_build: bool = False, calibrated: bool = True) -> Model:
     """`may_build`: a missing TensorRT engine may be built meanwhile, as only a listener has the time for.
+
+    Thresholds are the configuration's, or else those that were calibrated for the bundle on this device (`calibrated`),
+    or else the bundle's.
 
     Raises AsitEdgeError or WrongUse if the bundle or the settings for its labels cannot be used.
     """
     bundle = load_bundle(find_bundle(config.model))
+    if calibrated:
+        bundle = with_calibration(bundle)
     manifest = bundle.manifest
     classes = class_settings(config.events, manifest)
     parents = class_parents(config.events, manifest)

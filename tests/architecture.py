@@ -22,6 +22,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("model.backends",),
         ("messages",),
         ("detect",),
+        ("calibrate",),
         ("assembly",),
         ("store", "mqtt"),
         ("deliver.sinks",),

@@ -1,4 +1,4 @@
-"""The command line: `asit-edge listen | replay | subscribe | events | refused | tag | model | devices | schema | demo`.
+"""The command line: `asit-edge listen | replay | calibrate | tag | subscribe | events | refused | model | devices ...`.
 
 Each command has a module of its own here. Exit codes: 0 done, 1 it could not be done, 2 it was asked for wrongly.
 Errors are one line on stderr.
@@ -16,7 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: its pr
 import typer
 
 from asit_edge import __version__
-from asit_edge.cli import demo, devices, events, listen, model, refused, replay, schema, subscribe, tag
+from asit_edge.cli import calibrate, demo, devices, events, listen, model, refused, replay, schema, subscribe, tag
 from asit_edge.errors import AsitEdgeError, readable
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ for command in (
     listen.listen,
     replay.replay,
     tag.tag,
+    calibrate.calibrate,
     subscribe.subscribe,
     events.events,
     refused.refused,
