@@ -13,6 +13,7 @@ from asit_edge.calibrate.record import (
     KEPT,
     Calibration,
     Calibrations,
+    brief,
     calibrated,
     for_bundle,
     moved,
@@ -93,7 +94,7 @@ def keep_calibration(
         bundle=for_bundle(manifest),
         when=when,
         hours=round(hours, 6),
-        heard=heard,
+        heard=brief(heard),
         alarms_per_day=wanted,
         labels=moved(changed, newest(before, manifest)),
     )

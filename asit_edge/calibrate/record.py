@@ -11,6 +11,9 @@ from asit_edge.model.bundle import MODEL, BundleLabel, Manifest
 KEPT = 5
 """Calibrations in the file, of all bundles together: as many can be undone."""
 
+NAMED = 10
+"""Of so many sources or files the names are kept."""
+
 Score = Annotated[float, Field(gt=0, lt=1)]
 Thresholds = tuple[Score, Score]
 """On, off."""
@@ -39,6 +42,8 @@ class Moved(_Part):
         for on, off in (self.before, self.after):
             if off > on:
                 raise ValueError(f"off ({off}) must not be above on ({on})")
+        if self.after < self.before:
+            raise ValueError(f"after ({self.after[0]}) must not be below before ({self.before[0]})")
         return self
 
 
@@ -68,6 +73,11 @@ def newest(calibrations: Sequence[Calibration], manifest: Manifest) -> Calibrati
     """The one that counts for this bundle; None if there is none."""
     wanted = for_bundle(manifest)
     return next((one for one in reversed(calibrations) if one.bundle == wanted), None)
+
+
+def brief(heard: Sequence[str]) -> list[str]:
+    """Their names, of many the first ones: a day may be a thousand recordings, and every listener reads this file."""
+    return [*heard] if len(heard) <= NAMED else [*heard[:NAMED], f"and {len(heard) - NAMED} more"]
 
 
 def moved(outcomes: Iterable[Outcome], previous: Calibration | None) -> dict[str, Moved]:
