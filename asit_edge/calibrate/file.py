@@ -119,6 +119,9 @@ def _write(file: Path, calibrations: Sequence[Calibration]) -> None:
     content = Calibrations(calibrations=list(calibrations)).model_dump(mode="json")
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
     write_whole(file, text.encode("utf-8"))
+    if os.geteuid() == 0:  # for a service, whose state directory is its user's: it has to be able to read the file
+        owner = file.parent.stat()
+        os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def with_calibration(bundle: Bundle) -> Bundle:

@@ -36,7 +36,7 @@ GAPS = st.builds(Gap, st.integers(0, 60), st.integers(0, STEP - 1))
 MUTES = st.builds(Mute, st.frozensets(st.integers(0, CLASSES - 1)))
 STORIES: st.SearchStrategy[list[Part]] = st.lists(st.one_of(*[SCORES] * 8, GAPS, MUTES), max_size=80)
 
-DURATIONS = st.builds(
+DURATIONS: st.SearchStrategy[dict[str, int]] = st.builds(
     dict,
     min_duration=st.sampled_from([0, 1, 15, 30]),
     merge_gap=st.sampled_from([0, 10, 25]),
@@ -60,6 +60,6 @@ def tell(story: Sequence[Part], tracker: Tracker) -> list[Change]:
             changes += tracker.finish(position)
             position += part.missed
         else:
-            changes += tracker.step(position, position + STEP, np.float32(part))
+            changes += tracker.step(position, position + STEP, np.array(part, np.float32))
             position += STEP
     return changes + tracker.finish(position)

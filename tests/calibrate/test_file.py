@@ -1,6 +1,7 @@
 """`calibration.yaml`: what is kept, for which bundle it counts, how it is taken back; it never stops anybody."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,9 @@ def test_whatever_becomes_of_the_file_a_bundle_is_loaded(
             assert 0 < off <= on < 1
 
 
-@pytest.mark.parametrize("after", [[0.4, 0.6], [1.5, 0.5], [0.9, 0], [0.4, 0.3], [float("nan"), 0.1], ["high", "low"], [0.9]])
+@pytest.mark.parametrize(
+    "after", [[0.4, 0.6], [1.5, 0.5], [0.9, 0], [0.4, 0.3], [float("nan"), 0.1], ["high", "low"], [0.9]]
+)
 def test_thresholds_that_cannot_be_are_not_used(after: list[object]) -> None:
     keep("A", (0.5, 0.3), (0.9, 0.8))
     file = calibration_file()
@@ -162,6 +165,15 @@ def test_so_many_are_kept_and_of_a_thousand_recordings_the_first_names() -> None
     kept = read_calibrations(calibration_file())
     assert [one.when for one in kept] == [str(number) for number in range(2, KEPT + 2)]
     assert kept[0].heard == [*(f"{one}.wav" for one in range(NAMED)), "and 990 more"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who may give files away")
+def test_what_root_writes_for_a_service_belongs_to_its_user(state: Path) -> None:
+    state.mkdir()
+    os.chown(state, 12_345, 12_346)
+    keep("A", (0.5, 0.3), (0.9, 0.8))
+    written = calibration_file().stat()
+    assert (written.st_uid, written.st_gid) == (12_345, 12_346)
 
 
 def test_no_state_directory_is_no_calibration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def test_with_families_and_a_longest_duration_no_label_has_more_events(
 
 def test_classes_that_are_not_reported_have_no_events() -> None:
     sweep = Sweep([[ClassSettings(0.5, 0.3), None], [ClassSettings(0.9, 0.7), None]])
-    sweep.step(0, 10, np.float32([0.8, 1.0]))
+    sweep.step(0, 10, np.array([0.8, 1.0], np.float32))
     assert sweep.events.tolist() == [[1, 0], [0, 0]]
 
 
@@ -61,6 +61,6 @@ def test_memory_does_not_grow_with_what_is_heard() -> None:
 
     before = held()
     for step in range(5_000):
-        sweep.step(step * STEP, (step + 1) * STEP, np.float32([step % 2]))
+        sweep.step(step * STEP, (step + 1) * STEP, np.array([step % 2], np.float32))
     assert held() == before
     assert sweep.events.tolist() == [[2_500] * 4]
