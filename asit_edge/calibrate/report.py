@@ -14,11 +14,14 @@ COLUMNS = ("label", "on", "off", "events before", "a day then")
 
 @dataclass(frozen=True)
 class Report:
-    """`heard` are sources or files, `hours` how long they were heard in all, `shortest` the one heard shortest."""
+    """Of `kind` "sources" or "recordings"; `heard` are their names."""
 
+    kind: str
     heard: Sequence[str]
     hours: float
+    """Heard, of all of them together."""
     shortest: float
+    """Heard of the source that was heard shortest; of recordings all."""
     wanted: float
     """Alarms a day of each label, at most."""
     outcomes: Sequence[Outcome]
@@ -37,7 +40,7 @@ class Report:
 
     def lines(self) -> list[str]:
         """For people, without a line about what was written."""
-        what = self.heard[0] if len(self.heard) == 1 else f"{len(self.heard)} sources or recordings"
+        what = self.heard[0] if len(self.heard) == 1 else f"{len(self.heard)} {self.kind}"
         heard = f"{self.hours:.1f} h" if self.hours >= 1 else f"{self.hours * 60:.1f} min"
         lines = [f"heard {heard} of {readable(what)}; wanted: at most {self.wanted:g} a day of each label"]
         if self.changed:

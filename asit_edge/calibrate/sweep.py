@@ -1,7 +1,7 @@
 """How many events every class would have had at each of many thresholds, all counted in one pass. Pure.
 
-The same state machine as `detect.hysteresis`, for all classes and thresholds at once. Its memory does not grow with
-what is heard: no scores are kept, only the state of each sound and the number of those that counted.
+The same state machine as `detect.hysteresis`, at all thresholds of a class at once. Its memory does not grow with what
+is heard: no scores are kept, only the state of each sound and the number of those that counted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,63 +13,88 @@ from asit_edge.calibrate.ladder import Rungs
 from asit_edge.detect.hysteresis import ClassSettings
 from asit_edge.detect.tracker import Change, Tracker
 
-NEVER = 2.0
-"""A threshold that no score reaches, for classes that are not reported."""
 
+class ClassSweep:
+    """One class. Arrays are (rungs,), positions in samples."""
 
-class Sweep:
-    """Arrays are (classes, rungs), positions in samples."""
-
-    def __init__(self, rungs: Rungs) -> None:
-        shape = len(rungs[0]), len(rungs)
-        self.events = np.zeros(shape, np.int64)
+    def __init__(self, rungs: Sequence[ClassSettings]) -> None:
+        """From the lowest threshold to the highest; they differ in nothing else."""
+        self.events = np.zeros(len(rungs), np.int64)
         """Sounds that counted so far."""
-        self._on = np.array([[NEVER if one is None else one.on for one in rung] for rung in rungs]).T
-        self._off = np.array([[NEVER if one is None else one.off for one in rung] for rung in rungs]).T
-        self._least = np.maximum(_durations(rungs[0], "min_duration"), 1)
-        self._merge_gap = _durations(rungs[0], "merge_gap")
-        self._cooldown = _durations(rungs[0], "cooldown")
-        self._listening = np.ones((shape[0], 1), bool)
-        self._sounds = np.zeros(shape, bool)
-        self._counts = np.zeros(shape, bool)
-        self._onset = np.zeros(shape, np.int64)
-        self._heard_until = np.zeros(shape, np.int64)
-        self._blocked_until = np.zeros(shape, np.int64)
+        self._settings = rungs[0]
+        self._on = np.array([one.on for one in rungs])
+        self._off = np.array([one.off for one in rungs])
+        self._sounds = np.zeros(len(rungs), bool)
+        self._counts = np.zeros(len(rungs), bool)
+        self._onset = np.zeros(len(rungs), np.int64)
+        self._heard_until = np.zeros(len(rungs), np.int64)
+        self._blocked_until = np.zeros(len(rungs), np.int64)
+        self._idle = True
 
-    def step(self, start: int, end: int, scores: npt.NDArray[np.float32]) -> None:
-        """The scores (classes,) of the audio from `start` to `end`."""
-        score = scores.astype(np.float64)[:, None]
-        loud = (score >= self._on) & self._listening
+    def step(self, start: int, end: int, score: float) -> None:
+        """The score of the audio from `start` to `end`."""
+        if self._idle and score < self._settings.on:
+            return
+        loud = score >= self._on
         goes_on = self._sounds & (self._heard_until == start) & (score >= self._off)
         quiet = np.where(loud | goes_on, start, end) - self._heard_until
-        self._end(self._sounds & (quiet > self._merge_gap) & self._listening, self._heard_until)
+        self._end(self._sounds & (quiet > self._settings.merge_gap), self._heard_until)
         begins = loud & ~self._sounds & (start >= self._blocked_until)
         self._onset[begins] = start
         self._counts[begins] = False
         self._sounds |= begins
         heard = self._sounds & (loud | goes_on)
         self._heard_until[heard] = end
-        now = heard & ~self._counts & (self._heard_until - self._onset >= self._least)
+        now = heard & ~self._counts & (self._heard_until - self._onset >= max(self._settings.min_duration, 1))
         self._counts |= now
         self.events += now
+        self._idle = not self._sounds.any()
 
     def finish(self, position: int) -> None:
         """Ends every sound: the audio stops at `position`."""
-        self._stop(self._sounds.copy(), position)
-
-    def mute(self, labels: Iterable[int], position: int) -> None:
-        """From `position` on these classes, and no others, are passed over."""
-        listening = np.ones_like(self._listening)
-        listening[list(labels)] = False
-        self._stop(self._sounds & ~listening, position)
-        self._listening = listening
-
-    def _stop(self, which: npt.NDArray[np.bool_], position: int) -> None:
-        self._end(which, np.minimum(self._heard_until, np.maximum(position, self._onset)))
+        self._end(self._sounds.copy(), np.minimum(self._heard_until, np.maximum(position, self._onset)))
+        self._idle = True
 
     def _end(self, which: npt.NDArray[np.bool_], offset: npt.NDArray[np.int64]) -> None:
         self._sounds &= ~which
-        self._blocked_until = np.where(which & self._counts, offset + self._cooldown, self._blocked_until)
+        after = which & self._counts
+        self._blocked_until[after] = offset[after] + self._settings.cooldown
+
+
+class Sweep:
+    """All classes of a stream."""
+
+    def __init__(self, rungs: Rungs) -> None:
+        self._size = len(rungs[0]), len(rungs)
+        reported = [[one for one in steps if one] for steps in zip(*rungs, strict=True)]
+        self._classes = {label: ClassSweep(steps) for label, steps in enumerate(reported) if steps}
+        self._muted: frozenset[int] = frozenset()
+
+    @property
+    def events(self) -> npt.NDArray[np.int64]:
+        """Sounds that counted so far, (classes, rungs)."""
+        found = np.zeros(self._size, np.int64)
+        for label, one in self._classes.items():
+            found[label] = one.events
+        return found
+
+    def step(self, start: int, end: int, scores: npt.NDArray[np.float32]) -> None:
+        """The scores (classes,) of the audio from `start` to `end`."""
+        for label, one in self._classes.items():
+            if label not in self._muted:
+                one.step(start, end, float(scores[label]))
+
+    def finish(self, position: int) -> None:
+        """Ends every sound: the audio stops at `position`."""
+        for one in self._classes.values():
+            one.finish(position)
+
+    def mute(self, labels: frozenset[int], position: int) -> None:
+        """From `position` on these classes, and no others, are passed over."""
+        for label in labels - self._muted:
+            if label in self._classes:
+                self._classes[label].finish(position)
+        self._muted = labels
 
 
 class CountingTracker(Tracker):
@@ -92,8 +117,3 @@ class CountingTracker(Tracker):
         muted = frozenset(labels)
         self.sweep.mute(muted, self._position)
         return super().mute(muted)
-
-
-def _durations(classes: Sequence[ClassSettings | None], name: str) -> npt.NDArray[np.int64]:
-    """Of every class, in samples, (classes, 1)."""
-    return np.array([[0 if one is None else getattr(one, name)] for one in classes], np.int64)

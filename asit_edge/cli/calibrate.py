@@ -73,7 +73,9 @@ def _calibrate(settings: Config, files: list[Path], hours: float, wanted: float,
     heard, tallies = _count(settings, loaded, steps, files, hours)
     total, shortest = sum(one.hours for one in tallies), min(one.hours for one in tallies)
     found = outcomes(steps, tallies, wanted)
-    report = Report(heard, total, shortest, wanted, found, configured_labels(settings))
+    report = Report(
+        "recordings" if files else "sources", heard, total, shortest, wanted, found, configured_labels(settings)
+    )
     written = keep and bool(report.changed)
     if written:
         keep_calibration(file, loaded.manifest, iso(time.time()), heard, total, wanted, report.changed)

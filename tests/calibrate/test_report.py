@@ -14,7 +14,7 @@ SET = Outcome("Bell", (0.5, 0.3), (0.5, 0.3), events=20, a_day=20.0)
 
 
 def report(*outcomes: Outcome, hours: float = 24.0, configured: tuple[str, ...] = ()) -> Report:
-    return Report(["hall"], hours, hours, 1.0, outcomes, configured)
+    return Report("sources", ["hall"], hours, hours, 1.0, outcomes, configured)
 
 
 def test_labels_that_changed_the_loudest_first() -> None:
@@ -75,5 +75,5 @@ def test_the_same_as_json() -> None:
 
 
 def test_a_short_time_is_told_in_minutes_and_many_recordings_by_their_number() -> None:
-    [first, *_] = Report(["a.wav", "b.wav"], 0.025, 0.025, 2.0, [SAME]).lines()
-    assert first == "heard 1.5 min of 2 sources or recordings; wanted: at most 2 a day of each label"
+    [first, *_] = Report("recordings", ["a.wav", "b.wav"], 0.025, 0.025, 2.0, [SAME]).lines()
+    assert first == "heard 1.5 min of 2 recordings; wanted: at most 2 a day of each label"

@@ -169,7 +169,16 @@ def piped(tmp_path: Path) -> Path:
 def test_live_a_source_is_heard_to_its_end(tone_bundle: Path, day: Path, tmp_path: Path, state: Path) -> None:
     samples, _ = soundfile.read(day, dtype="float32")
     pcm = (samples[2 * RATE : 6 * RATE] * 32767).astype("<i2").tobytes()
-    command = [sys.executable, "-m", "asit_edge", "calibrate", "--model", tone_bundle, "--config", piped(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "asit_edge",
+        "calibrate",
+        "--model",
+        str(tone_bundle),
+        "--config",
+        str(piped(tmp_path)),
+    ]
     done = subprocess.run([*command, "--hours", "0.01"], input=pcm, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert b"of pipe; wanted: at most 1 a day" in done.stdout
@@ -181,7 +190,16 @@ def test_live_a_source_is_heard_to_its_end(tone_bundle: Path, day: Path, tmp_pat
 
 
 def test_live_after_an_interrupt_what_was_heard_so_far_is_used(tone_bundle: Path, tmp_path: Path, state: Path) -> None:
-    command = [sys.executable, "-m", "asit_edge", "calibrate", "--model", tone_bundle, "--config", piped(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "asit_edge",
+        "calibrate",
+        "--model",
+        str(tone_bundle),
+        "--config",
+        str(piped(tmp_path)),
+    ]
     with subprocess.Popen(
         [*command, "--hours", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
