@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 HOURS, LONGEST = 24.0, 31 * 24.0
 """How long is listened where nothing else is said, and at most."""
 
-NEXT_START = "a listener that runs takes them at its next start"
+NEXT_START = "a running listener uses them from its next start"
 
 
 def calibrate(
@@ -84,7 +84,7 @@ def _calibrate(settings: Config, files: list[Path], hours: float, wanted: float,
         return
     print("\n".join(report.lines()))
     if written:
-        print(f"written to {readable(file)}; {NEXT_START} (asit-edge calibrate --undo takes it back)")
+        print(f"thresholds written to {readable(file)}; {NEXT_START}, asit-edge calibrate --undo takes them back")
 
 
 def _count(

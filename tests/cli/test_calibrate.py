@@ -52,7 +52,7 @@ def test_a_day_that_alarmed_no_longer_does_until_it_is_undone(
     done = run("calibrate", day, "--model", tone_bundle)
     assert done.returncode == 0, done.stderr
     assert "Low tone  0.500 -> 0." in done.stdout
-    assert f"written to {state}; a listener that runs takes them at its next start" in done.stdout
+    assert f"thresholds written to {state}; a running listener uses them from its next start" in done.stdout
     assert labels(day, tone_bundle) == []
     assert labels(tone_file, tone_bundle) == ["Low tone", "High tone", "Low tone"], "louder ones are still heard"
     said = run("replay", day, "--model", tone_bundle).stderr
