@@ -45,7 +45,7 @@ class ClassSweep:
         self._sounds |= begins
         heard = self._sounds & (loud | goes_on)
         self._heard_until[heard] = end
-        now = heard & ~self._counts & (self._heard_until - self._onset >= max(self._settings.min_duration, 1))
+        now = heard & ~self._counts & (self._heard_until - self._onset >= self._settings.min_duration)
         self._counts |= now
         self.events += now
         self._idle = not self._sounds.any()
@@ -91,9 +91,8 @@ class Sweep:
 
     def mute(self, labels: frozenset[int], position: int) -> None:
         """From `position` on these classes, and no others, are passed over."""
-        for label in labels - self._muted:
-            if label in self._classes:
-                self._classes[label].finish(position)
+        for label in labels & self._classes.keys():
+            self._classes[label].finish(position)
         self._muted = labels
 
 

@@ -32,9 +32,9 @@ Part = Sequence[float] | Mute | Gap
 SCORES = st.lists(
     st.sampled_from([0.0, 0.2, 0.35, 0.5, 0.62, 0.8, 0.9, 0.97, 0.9995]), min_size=CLASSES, max_size=CLASSES
 )
-GAPS = st.builds(Gap, st.integers(0, 60), st.integers(0, STEP - 1))
+GAPS = st.builds(Gap, st.integers(0, 60), st.integers(0, 3 * STEP))
 MUTES = st.builds(Mute, st.frozensets(st.integers(0, CLASSES - 1)))
-STORIES: st.SearchStrategy[list[Part]] = st.lists(st.one_of(*[SCORES] * 8, GAPS, MUTES), max_size=80)
+STORIES: st.SearchStrategy[list[Part]] = st.lists(st.one_of(*[SCORES] * 8, GAPS, MUTES), min_size=20, max_size=80)
 
 DURATIONS: st.SearchStrategy[dict[str, int]] = st.builds(
     dict,

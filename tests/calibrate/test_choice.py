@@ -81,9 +81,10 @@ def test_what_several_sources_hear_adds_up() -> None:
 
 
 def test_a_day_of_which_a_little_was_lost_is_a_day() -> None:
-    [outcome] = outcomes(STEPS[:1], [Tally("day", 23.5, np.array([[1], [0], [0]]))], 1)[:1]
-    assert (outcome.events, outcome.changed) == (1, False)
-    assert choose(events_a_day([Tally("day", 12, np.array([[1, 0]]))]), 1 + SLACK).tolist() == [1]
+    once = np.zeros((CLASSES, len(STEPS)), np.int64)
+    once[:, :10] = 1
+    assert [one.changed for one in outcomes(STEPS, [Tally("day", 23.5, once)], 1)] == [False] * CLASSES
+    assert [one.changed for one in outcomes(STEPS, [Tally("day", 20.0, once)], 1)] == [True] * CLASSES
 
 
 def test_a_label_that_no_threshold_quiets_gets_the_lowest_with_the_fewest() -> None:

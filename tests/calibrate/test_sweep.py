@@ -9,7 +9,7 @@ from hypothesis import given
 from asit_edge.calibrate.sweep import ClassSweep, CountingTracker, Sweep
 from asit_edge.detect.hysteresis import ClassSettings
 from asit_edge.detect.tracker import Change, Kind, Tracker
-from tests.calibrate.stories import CLASSES, DURATIONS, STEP, STORIES, Part, settings, tell
+from tests.calibrate.stories import CLASSES, DURATIONS, STEP, STORIES, Gap, Part, settings, tell
 
 LADDER = [(0.3, 0.15), (0.5, 0.3), (0.6, 0.5), (0.85, 0.6), (0.96, 0.96), (0.999, 0.9)]
 
@@ -46,6 +46,21 @@ def test_with_families_and_a_longest_duration_no_label_has_more_events(
     tell(story, counting)
     for rung, counted in zip(rungs, counting.sweep.events.T, strict=True):
         assert (begun(tell(story, Tracker(rung, {0: 1}))) <= counted).all()
+
+
+def test_what_was_too_short_to_count_keeps_nothing_back() -> None:
+    story: list[Part] = [[0.9] * CLASSES, *[[0.0] * CLASSES] * 2, *[[0.9] * CLASSES] * 3]
+    durations = {"min_duration": 3 * STEP, "cooldown": 20 * STEP}
+    counting = CountingTracker([[settings(0.5, 0.3, durations)] * CLASSES])
+    assert begun(tell(story, counting)) == [1] * CLASSES
+    assert counting.sweep.events.tolist() == [[1]] * CLASSES
+
+
+def test_a_sound_that_began_in_what_was_padding_keeps_others_back_from_its_onset() -> None:
+    story: list[Part] = [[0.0] * CLASSES, [0.9] * CLASSES, Gap(3 * STEP, 2 * STEP), [0.9] * CLASSES]
+    counting = CountingTracker([[settings(0.5, 0.3, {"cooldown": 25})] * CLASSES])
+    assert begun(tell(story, counting)) == [1] * CLASSES
+    assert counting.sweep.events.tolist() == [[1]] * CLASSES
 
 
 def test_classes_that_are_not_reported_have_no_events() -> None:
