@@ -3,7 +3,7 @@
 import io
 import logging
 import queue
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +141,7 @@ def count_sources(
         else:
             log.warning("%s: nothing was heard of it (%s); it is left out", name, why)
     if not tallies:
-        raise AsitEdgeError(f"nothing was heard of {_listed(one.source.name for one in loop.supervisors)}")
+        raise AsitEdgeError(f"nothing was heard of {', '.join(one.name for one in sources)}")
     return tallies
 
 
@@ -149,10 +149,6 @@ def _what_is_wrong(supervisor: SourceSupervisor) -> str:
     if supervisor.account.intake.silent:
         return "its device is silent: every sample is the same; is it switched off, or muted?"
     return f"{supervisor.state}, {supervisor.detail}" if supervisor.detail else supervisor.state
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
 
 
 class Silence:
