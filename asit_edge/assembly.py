@@ -1,12 +1,14 @@
 """Puts the parts together as the configuration says: which model, which thresholds, which pipeline."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
 from asit_edge.audio.level import rms_of
 from asit_edge.audio.sources.source import Source
+from asit_edge.calibrate.file import calibration_for
+from asit_edge.calibrate.record import calibrated as with_thresholds
 from asit_edge.config.root import Config
 from asit_edge.config.secrets import fill_in, read_secret, with_password
 from asit_edge.config.sources import FileSource, SourceSettings, StdinSource, StreamSource
@@ -56,14 +58,23 @@ class Model:
         return Pipeline(chunker, self.classifier, Tracker(classes or self.classes, self.parents), self.gate)
 
 
-def load_model(config: Config, may_build: bool = False) -> Model:
+def load_model(config: Config, may_build: bool = False, calibrated: bool = True) -> Model:
     """`may_build`: a missing TensorRT engine may be built meanwhile, as only a listener has the time for.
+
+    Thresholds are the configuration's, or else those that were calibrated for the bundle on this device (`calibrated`),
+    or else the bundle's.
 
     Raises AsitEdgeError or WrongUse if the bundle or the settings for its labels cannot be used.
     """
     bundle = load_bundle(find_bundle(config.model))
+    calibration = calibration_for(bundle.manifest) if calibrated else None
+
+    def adjusted(manifest: Manifest) -> Manifest:
+        return manifest if calibration is None else with_thresholds(manifest, calibration)
+
+    bundle = Bundle(bundle.path, adjusted(bundle.manifest), bundle.model_file)
     classifier = as_classifier(bundle, open_backend(bundle, config, may_build), config.events.interval)
-    vocabulary = open_vocabulary(bundle, classifier)
+    vocabulary = open_vocabulary(bundle, classifier, adjusted)
     manifest = vocabulary.manifest if vocabulary else bundle.manifest
     classes = class_settings(config.events, manifest)
     parents = class_parents(config.events, manifest)
@@ -74,12 +85,14 @@ def load_model(config: Config, may_build: bool = False) -> Model:
     return Model(bundle, vocabulary.classifier if vocabulary else classifier, classes, parents, gate, vocabulary)
 
 
-def open_vocabulary(bundle: Bundle, classifier: Classifier) -> Vocabulary | None:
+def open_vocabulary(
+    bundle: Bundle, classifier: Classifier, adjusted: Callable[[Manifest], Manifest]
+) -> Vocabulary | None:
     """What was taught to this bundle's model on this device; None where it cannot be taught, or nothing be kept."""
     if not can_be_taught(bundle):
         return None
     try:
-        return Vocabulary(bundle, cast(Embedding, classifier), Shelf())
+        return Vocabulary(bundle, cast(Embedding, classifier), Shelf(), adjusted)
     except WrongUse as error:
         log.info("no sounds can be taught: %s", error)
         return None

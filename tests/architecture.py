@@ -22,7 +22,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("model.backends",),
         ("messages",),
         ("detect",),
-        ("teach",),
+        ("teach", "calibrate"),
         ("teach.lessons",),
         ("assembly",),
         ("store", "mqtt"),

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,15 @@ def require(available: bool, what: str) -> None:
 def require_programs(*names: str) -> None:
     for name in names:
         require(shutil.which(name) is not None, f"the program {name}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_calibration_of_ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What whoever runs the tests has calibrated, or kept, is nothing to them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.delenv("STATE_DIRECTORY", raising=False)
+        yield
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
-"""The command line: `asit-edge listen | replay | subscribe | events | refused | tag | teach | taught | wrong |
-missed | model | devices | schema | demo`.
+"""The command line: `asit-edge listen | replay | tag | teach | taught | wrong | missed | calibrate | subscribe | ...`.
 
 Each command has a module of its own here. Exit codes: 0 done, 1 it could not be done, 2 it was asked for wrongly.
 Errors are one line on stderr.
@@ -18,7 +17,7 @@ import typer
 
 from asit_edge import __version__
 from asit_edge.cli import demo, devices, events, listen, model, refused, replay, schema, subscribe, tag
-from asit_edge.cli.teaching import corrections, taught, teach
+from asit_edge.cli.teaching import calibrate, corrections, taught, teach
 from asit_edge.errors import AsitEdgeError, readable
 
 app = typer.Typer(
@@ -37,6 +36,7 @@ for command in (
     teach.teach,
     corrections.wrong,
     corrections.missed,
+    calibrate.calibrate,
     subscribe.subscribe,
     events.events,
     refused.refused,

@@ -21,13 +21,13 @@ def recording() -> Path:
 def demo() -> None:
     """Hear the bundled recording and receive its events from an embedded MQTT broker."""
     from asit_edge.assembly import load_model
-    from asit_edge.cli.publishing import published
+    from asit_edge.deliver.publishing import published
     from asit_edge.listen.replay import replay
     from asit_edge.mqtt.embedded_broker import HOST, embedded_broker, free_port
 
     logging.getLogger("asit_edge").setLevel(logging.WARNING)
     port = free_port()
-    model = load_model(Config())
+    model = load_model(Config(), calibrated=False)
     manifest = model.manifest
     known = "; ".join(label.name for label in manifest.labels[:10]) + ("; ..." if len(manifest.labels) > 10 else "")
     print(f"model      {manifest.name} {manifest.version}, {len(manifest.labels)} sounds: {known}")

@@ -49,7 +49,7 @@ def replay(
     with ExitStack() as stack:
         store, sent = Store(None), None
         if publish:
-            from asit_edge.cli.publishing import published
+            from asit_edge.deliver.publishing import published
 
             store, sent = stack.enter_context(published(settings.mqtt, settings.device_name))
         for event in run(file, loaded, settings.device_name, store, began, settings.events.quiet_hours):

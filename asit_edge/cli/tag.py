@@ -29,7 +29,7 @@ def tag(
     """Score whole clips: which labels fit, the best first. Files that cannot be read are named; the rest are scored."""
     from asit_edge.assembly import load_model
 
-    loaded = load_model(load_settings(config, model))
+    loaded = load_model(load_settings(config, model), calibrated=False)
     names = [label.name for label in loaded.manifest.labels]
     worst = 0
     for file in files:

@@ -7,7 +7,7 @@ process runs; of a sound that is gone it scores nothing and is reported no more.
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from asit_edge.errors import AsitEdgeError
 from asit_edge.model.bundle import Bundle, BundleLabel, Manifest
@@ -26,10 +26,16 @@ LOOK_EVERY = 1.0
 class Vocabulary:
     """Of one bundle that can be taught."""
 
-    def __init__(self, bundle: Bundle, model: Embedding, shelf: Shelf) -> None:
-        """Reads what is taught now."""
+    def __init__(
+        self,
+        bundle: Bundle,
+        model: Embedding,
+        shelf: Shelf,
+        adjusted: Callable[[Manifest], Manifest] = lambda manifest: manifest,
+    ) -> None:
+        """Reads what is taught now; `adjusted` puts thresholds that were calibrated in place of a manifest's own."""
         self.classifier = TaughtClassifier(model)
-        self._bundle, self._shelf = bundle, shelf
+        self._bundle, self._shelf, self._adjusted = bundle, shelf, adjusted
         self._axes: Axes | None = None
         self._labels: list[BundleLabel] = []
         self._stamp = shelf.stamp()
@@ -60,9 +66,8 @@ class Vocabulary:
         prototypes = [by_id[label.id].prototype if label.id in by_id else None for label in self._labels]
         if self._axes is not None:
             self.classifier.know(prototypes, self._axes, list(self._correctors(found)))
-        self.manifest = self._bundle.manifest.model_copy(
-            update={"labels": [*self._bundle.manifest.labels, *self._labels]}
-        )
+        labels = [*self._bundle.manifest.labels, *self._labels]
+        self.manifest = self._adjusted(self._bundle.manifest.model_copy(update={"labels": labels}))
         if found:
             log.info("taught sounds: %s", ", ".join(overlay.sound.name for overlay in found))
         return True

@@ -1,1 +1,1 @@
-"""Commands by which a device learns from its owner: `asit-edge teach | taught | wrong | missed`."""
+"""Commands by which a device learns from its owner: `asit-edge teach | taught | wrong | missed | calibrate`."""

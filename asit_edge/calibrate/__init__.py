@@ -1,0 +1,1 @@
+"""Thresholds fitted to a place: counted, chosen, kept, and given to whoever loads a bundle."""
