@@ -21,7 +21,7 @@ from asit_edge.calibrate.record import (
 )
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.host.directories import state_directory
-from asit_edge.host.files import make_folder, write_whole
+from asit_edge.host.files import hand_over, make_folder, write_whole
 from asit_edge.model.bundle import Manifest
 from asit_edge.validation import explain
 from asit_edge.yaml_text import Unreadable, read_yaml
@@ -118,9 +118,7 @@ def _write(file: Path, calibrations: Sequence[Calibration]) -> None:
     content = Calibrations(calibrations=list(calibrations)).model_dump(mode="json")
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
     write_whole(file, text.encode("utf-8"))
-    if os.geteuid() == 0:  # for a service, whose state directory is its user's: it has to be able to read the file
-        owner = file.parent.stat()
-        os.chown(file, owner.st_uid, owner.st_gid)
+    hand_over(file, file.parent)
 
 
 def calibration_for(manifest: Manifest) -> Calibration | None:

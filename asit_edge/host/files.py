@@ -55,3 +55,16 @@ def write_whole(file: Path, content: bytes) -> None:
                 raise
     except OSError as error:
         raise AsitEdgeError(f"{file}: cannot be written ({error.strerror})") from None
+
+
+def hand_over(file: Path, folder: Path) -> None:
+    """What root has written for a service belongs to whom the folder belongs: the service has to be able to read it.
+
+    Raises AsitEdgeError.
+    """
+    if os.geteuid() == 0:
+        try:
+            owner = folder.stat()
+            os.chown(file, owner.st_uid, owner.st_gid)
+        except OSError as error:
+            raise AsitEdgeError(f"{file}: cannot be given to the owner of {folder} ({error.strerror})") from None

@@ -26,6 +26,7 @@ from asit_edge.listen.supervision.facts import Changed, Missed
 from asit_edge.listen.supervision.opening import Attempt
 from asit_edge.listen.supervision.supervisor import SourceSupervisor, Watch
 from asit_edge.teach.memory import Memory
+from asit_edge.teach.taught import Following
 
 NOTED_EVERY = 10.0
 """Seconds between notes of until when sources were heard; after a crash a gap is told too long by up to this."""
@@ -236,7 +237,7 @@ class ListeningLoop:
 
     def _remember(self, supervisor: SourceSupervisor, memory: Memory) -> None:
         """What the newest chunk of a source sounded like."""
-        pipeline, vocabulary = supervisor.pipeline, self._model.vocabulary
-        direction = vocabulary.classifier.latest(pipeline.memory) if vocabulary else None
-        if direction is not None and supervisor.clock is not None:
-            memory.note(supervisor.source.name, supervisor.clock.epoch(pipeline.tracker.position), direction)
+        pipeline, following = supervisor.pipeline, supervisor.pipeline.memory
+        if isinstance(following, Following) and following.latest is not None and supervisor.clock is not None:
+            time = supervisor.clock.epoch(pipeline.tracker.position)
+            memory.note(supervisor.source.name, time, following.latest)

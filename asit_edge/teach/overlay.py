@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from asit_edge.errors import AsitEdgeError
-from asit_edge.host.files import write_whole
+from asit_edge.host.files import hand_over, write_whole
 from asit_edge.labels import slug
 from asit_edge.model.bundle import MODEL, BundleLabel, Manifest
 from asit_edge.teach.prototype import Prototype
@@ -125,8 +125,10 @@ def arrays_of(direction: Directions, parts: Mapping[str, Sequence[Directions]]) 
 
 def write_overlay(folder: Path, sound: TaughtSound, arrays: bytes) -> None:
     """Both files, the one that refers to the other last. Raises AsitEdgeError where they cannot be written."""
-    write_whole(folder / f"{sound.slug}.safetensors", arrays)
-    write_whole(folder / f"{sound.slug}.yaml", as_yaml(sound))
+    for suffix, content in ((".safetensors", arrays), (".yaml", as_yaml(sound))):
+        write_whole(folder / f"{sound.slug}{suffix}", content)
+        hand_over(folder / f"{sound.slug}{suffix}", folder.parent)
+    hand_over(folder, folder.parent)
 
 
 def as_yaml(sound: TaughtSound) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.host.directories import state_directory
-from asit_edge.host.files import write_whole
+from asit_edge.host.files import hand_over, write_whole
 from asit_edge.labels import slug
 from asit_edge.model.bundle import Manifest
 from asit_edge.teach.overlay import (
@@ -104,6 +104,7 @@ class Shelf:
     def change(self, sound: TaughtSound) -> None:
         """Writes what is said of a sound, whose arrays stay."""
         write_whole(self.file(sound.name), as_yaml(sound))
+        hand_over(self.file(sound.name), self.folder.parent)
 
     def rename(self, name: str, new: str) -> TaughtSound:
         """Raises WrongUse where there is no such sound, or another has that name."""

@@ -42,11 +42,15 @@ class Axes:
     def __len__(self) -> int:
         return self.basis.shape[1]
 
+    @cached_property
+    def _middle(self) -> npt.NDArray[np.float32]:
+        return self.mean @ self.basis
+
     def place(self, embeddings: Embeddings) -> Directions:
-        """Embeddings (n, numbers) to directions (n, axes)."""
-        moved = (embeddings - self.mean) @ self.basis
-        lengths = np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9)
-        directions: Directions = (moved / lengths).astype(np.float32)
+        """Embeddings (..., numbers) to directions (..., axes)."""
+        moved = embeddings @ self.basis - self._middle
+        lengths = np.sqrt((moved * moved).sum(axis=-1, keepdims=True))
+        directions: Directions = moved / np.maximum(lengths, np.float32(1e-9))
         return directions
 
 

@@ -26,8 +26,8 @@ def main(
     bundle: Annotated[Path, typer.Argument(help="Directory of a bundle whose model gives embeddings.")],
     data: Annotated[list[Path] | None, typer.Option(help="Collection (manifest.csv, ESC-50 layout); repeat.")] = None,
     test_fold: Annotated[int | None, typer.Option(help="Fold (ESC-50 layout) that is left out.")] = None,
-    axes: Annotated[int, typer.Option(min=16, max=1024, help="Numbers of a direction.")] = 192,
-    clips: Annotated[int, typer.Option(min=100, help="Examples at most, one of each recording.")] = 3000,
+    axes: Annotated[int, typer.Option(min=16, max=1024, help="Numbers of a direction.")] = 128,
+    clips: Annotated[int, typer.Option(min=100, help="Examples at most, one of each recording.")] = 3500,
     sharealike: Annotated[bool, typer.Option("--sharealike", help="Use share-alike recordings too.")] = False,
 ) -> None:
     """Give a bundle the negatives that teaching on the device needs."""

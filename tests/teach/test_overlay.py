@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from asit_edge.teach.overlay import (
     read_overlay,
 )
 from asit_edge.teach.shelf import Shelf
+from tests.conftest import require
 from tests.teach.teachable import AXES
 
 rng = np.random.default_rng(0)
@@ -169,3 +171,14 @@ def test_an_archive_cannot_write_outside_nor_fill_the_memory(teachable: Path, tm
         shelf.bring_in(teachable / "model.onnx", AXES, manifest, lambda name: None)
     with pytest.raises(WrongUse, match="no such file"):
         shelf.bring_in(tmp_path / "none", AXES, manifest, lambda name: None)
+
+
+def test_what_root_teaches_belongs_to_the_service(state: Path) -> None:
+    require(os.geteuid() == 0, "root, to give files away")
+    state.mkdir(parents=True)
+    os.chown(state, 4321, 4321)
+    content = arrays()
+    Shelf().put(sound("Bell", content), content)
+    Shelf().change(sound("Bell", content).model_copy(update={"enabled": False}))
+    owners = {one.stat().st_uid for one in [state / "taught", *(state / "taught").iterdir()]}
+    assert owners == {4321}

@@ -12,8 +12,8 @@ from asit_edge.model.front_ends import frames_of
 from asit_edge.teach.lessons.augment import Staged
 from asit_edge.teach.space import Axes, Directions
 
-BATCH = 16
-"""Streams in one step: more take memory and no less time."""
+BATCH = 4
+"""Streams in one step: more take memory and hardly less time."""
 
 REACH = 0.1
 """Seconds of a sound that a chunk must have heard to count as having it."""
