@@ -108,7 +108,7 @@ class YamNetEar:
         for chunk in range(count):
             self._net.set_tensor(self._input, padded[chunk * HOP : chunk * HOP + WINDOW].astype(np.float32))
             self._net.invoke()
-            found.append(self._net.get_tensor(self._layer).reshape(-1).copy())
+            found.append(self._net.get_tensor(self._layer).reshape(-1).astype(np.float32))
         return np.stack(found)
 
     def directions(self, samples: Samples) -> Directions:

@@ -19,6 +19,7 @@ from asit_edge.errors import WrongUse
 from asit_edge.labels import Label
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import (
+    EMBEDDING,
     INITIAL,
     MANIFEST,
     MODEL,
@@ -32,7 +33,7 @@ from asit_edge.model.bundle import (
 )
 from asit_edge.model.front_ends import AnyFrontEnd, frames_of
 from asit_edge.model.frontend import FrontEnd
-from asit_edge.model.golden import GOLDEN, golden_scores
+from asit_edge.model.golden import GOLDEN, golden_answers
 from asit_edge.validation import explain
 from export.audio import Audio
 from export.card import CARD, NOTICE, model_card
@@ -251,7 +252,9 @@ def _write_stream(model: StreamingModel, spec: AnyFrontEnd, work: Path) -> None:
     silence = [cache[0].numpy() for cache in model.silent_memory()]
     initial: dict[str, Any] = dict(zip(device.cache_names, silence, strict=True))
     np.savez_compressed(work / INITIAL, **initial)
-    np.savez_compressed(work / GOLDEN, log_mel=streams, scores=golden_scores(TorchStream(model), streams)[:, -1])
+    scores, embedded = golden_answers(TorchStream(model), streams)
+    golden: dict[str, Any] = {"log_mel": streams, "scores": scores[:, -1], EMBEDDING: embedded}
+    np.savez_compressed(work / GOLDEN, **golden)
 
 
 def golden_windows(spec: AnyFrontEnd, frames: int) -> np.ndarray:

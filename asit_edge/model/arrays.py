@@ -16,3 +16,12 @@ def read_arrays(file: Path, names: Iterable[str], otherwise: str) -> list[npt.ND
             return [stored[name] for name in names]
     except Exception as error:  # of damaged files NumPy raises what zip, zlib, its parser and its memory do
         raise AsitEdgeError(f"{file}: {otherwise} ({one_line(error)})") from None
+
+
+def array_names(file: Path) -> list[str]:
+    """Of the arrays in an npz file; none where it cannot be read."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return list(stored.files)
+    except Exception:  # as above
+        return []

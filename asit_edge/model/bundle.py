@@ -31,7 +31,7 @@ MOST_FRAMES = 20_000
 MOST_CACHED = 1 << 26
 """Numbers in all caches of a stream."""
 NAME_BYTES = 255
-DEFAULT = "asit-stream-tiny"
+DEFAULT = "asit-warm-tiny"
 """Name of the bundle that is used where none is named."""
 EMBEDDING = "embedding"
 INITIAL = "initial.npz"

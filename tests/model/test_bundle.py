@@ -17,7 +17,7 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.backends.onnx import OnnxWindows
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import DEFAULT, bundled, find_bundle, load_bundle, sha256
-from asit_edge.model.golden import golden_error
+from asit_edge.model.golden import GOLDEN, golden_error
 
 
 @pytest.fixture
@@ -157,3 +157,17 @@ def test_a_bundle_is_found_by_directory_then_by_name(
 def test_the_interval_can_be_configured(tone_bundle: Path) -> None:
     assert load_model(Config(model=tone_bundle)).classifier.chunk == 16
     assert load_model(Config(model=tone_bundle, events=Events(interval=0.5))).classifier.chunk == 50
+
+
+def test_golden_embeddings_are_checked_as_scores_are(tmp_path: Path) -> None:
+    """A model whose scores are right and whose embeddings are not would be taught nonsense."""
+    path = tmp_path / "bundle"
+    shutil.copytree(bundled()["asit-warm-tiny"], path)
+    bundle = load_bundle(path)
+    with np.load(path / GOLDEN) as stored:
+        arrays = dict(stored)
+    assert arrays["embedding"].shape == (len(arrays["scores"]), bundle.stream.embedding)
+    assert golden_error(bundle, open_classifier(bundle)) < 1e-3
+    arrays["embedding"] = arrays["embedding"][:, ::-1]
+    np.savez_compressed(path / GOLDEN, **arrays)
+    assert golden_error(bundle, open_classifier(bundle)) > 0.1

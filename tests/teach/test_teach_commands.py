@@ -180,3 +180,24 @@ def test_takes_are_found_in_stereo_at_another_rate_and_in_the_middle_of_minutes(
     soundfile.write(tmp_path / "long.flac", np.stack([long, long], axis=1), RATE)
     said = run("teach", "Bell", *takes[1:4], tmp_path / "long.flac", "--model", teachable)
     assert "takes that the others find: 4 of 4" in said
+
+
+def test_corrections_without_a_memory_a_stored_event_or_a_label_say_what_is_missing(
+    taught: Path, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, taught)
+    for arguments, code, said in (
+        (("missed", "Frnt doorbell", "--at", "5m"), 2, "did you mean 'Front doorbell'"),
+        (("missed", "Low tne", "--at", "5m"), 2, "did you mean 'Low tone'"),
+        (("missed", "Front doorbell", "--at", "5m"), 1, "remember_hours: 24"),
+        (("missed", "Front doorbell", "--at", "yesterday"), 2, "--at 'yesterday'"),
+        (("wrong", "abcdef"), 1, "has asit-edge listen run"),
+    ):
+        found, text = refused(*arguments, "--config", config)
+        assert (found, said in text) == (code, True), text
+
+
+def write_config(folder: Path, model: Path) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(f"model: {model}\nstore: {{path: {folder / 'events.db'}}}\n")
+    return path

@@ -120,17 +120,21 @@ class TorchStream:
 
     def __init__(self, model: StreamingModel) -> None:
         self._device = StreamStep(model).eval()
-        self.chunk, self.steps = model.config.frames, model.config.chunk
+        self.chunk, self.steps, self.embedding = model.config.frames, model.config.chunk, model.embedding
         self._initial = model.silent_memory()
 
     def open(self) -> Memory:
         return list(self._initial)
 
     def step(self, chunks: npt.NDArray[np.float32], memories: Sequence[Memory]) -> npt.NDArray[np.float32]:
+        return self.step_embedded(chunks, memories)[0]
+
+    def step_embedded(
+        self, chunks: npt.NDArray[np.float32], memories: Sequence[Memory]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         caches = [torch.cat(tensors) for tensors in zip(*memories, strict=True)]
         with torch.inference_mode():
-            scores, _, *following = self._device(torch.from_numpy(chunks).to(self._initial[-1].device), *caches)
+            scores, embedded, *following = self._device(torch.from_numpy(chunks).to(self._initial[-1].device), *caches)
         for row, memory in enumerate(memories):
             memory[:] = [cache[row : row + 1] for cache in following]
-        result: npt.NDArray[np.float32] = scores.cpu().numpy()
-        return result
+        return scores.cpu().numpy(), embedded.cpu().numpy()

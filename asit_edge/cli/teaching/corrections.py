@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from asit_edge.cli.shared.moments import parse_since
 from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings
 from asit_edge.errors import WrongUse, readable
+from asit_edge.validation import nearest
 
 if TYPE_CHECKING:
     from asit_edge.config.root import Config
@@ -68,15 +68,28 @@ def _correct(
 ) -> None:
     from asit_edge.model.bundle import find_bundle, load_bundle
     from asit_edge.teach.lessons.correction import correction, is_label_of, moment
+    from asit_edge.teach.lessons.teaching import examples_of, taught_from
     from asit_edge.teach.memory import memory_folder
     from asit_edge.teach.shelf import Shelf
     from asit_edge.teach.space import load_space
 
     bundle = load_bundle(find_bundle(settings.model))
     space, shelf = load_space(bundle), Shelf()
+    own = is_label_of(bundle.manifest, label)
+    if own is None and not shelf.knows(label):
+        known = [*(one.name for one in shelf.sounds()), *(one.name for one in bundle.manifest.labels)]
+        raise WrongUse(
+            f"{label!r}: neither a taught sound nor a label of {bundle.manifest.name}{nearest(label, known)}"
+        )
     found = moment(memory_folder(), source, bundle.manifest, begin, end)
-    if (own := is_label_of(bundle.manifest, label)) is None:
-        _improve(shelf.find(label).name, settings, lambda examples: _add(examples, kind, what, found))
+    if own is None:
+        overlay = shelf.overlay(label, bundle.manifest, len(space.axes))
+        examples = examples_of(overlay)
+        _add(examples, kind, what, found)
+        improved = taught_from(overlay.sound.name, examples, overlay.sound.alarms_per_day, bundle.manifest, space)
+        shelf.put(improved.sound, improved.arrays)
+        heard = f"{improved.quality.heard} of {len(improved.quality.takes)} takes are found by the others"
+        print(f"{readable(overlay.sound.name)!r} is corrected: {heard}; {LISTENS}", file=sys.stderr)
         return
     sound, arrays = correction(bundle.manifest, space, own, "wrong" if kind == "wrong" else "missed", found, what)
     shelf.put(sound, arrays)
@@ -91,21 +104,3 @@ def _add(examples: "Examples", kind: str, what: str, found: "Remembered") -> Non
         examples.wrong.append(found.directions)
     else:
         remembered_take(examples, what, found.directions)
-
-
-def _improve(name: str, settings: "Config", change: "Callable[[Examples], None]") -> None:
-    """Teaches a sound anew from what it was made of and something more."""
-    from asit_edge.model.bundle import find_bundle, load_bundle
-    from asit_edge.teach.lessons.teaching import examples_of, taught_from
-    from asit_edge.teach.shelf import Shelf
-    from asit_edge.teach.space import load_space
-
-    bundle = load_bundle(find_bundle(settings.model))
-    space, shelf = load_space(bundle), Shelf()
-    overlay = shelf.overlay(name, bundle.manifest, len(space.axes))
-    examples = examples_of(overlay)
-    change(examples)
-    taught = taught_from(name, examples, overlay.sound.alarms_per_day, bundle.manifest, space)
-    shelf.put(taught.sound, taught.arrays)
-    heard = f"{taught.quality.heard} of {len(taught.quality.takes)} takes are found by the others"
-    print(f"{readable(name)!r} is corrected: {heard}; {LISTENS}", file=sys.stderr)
