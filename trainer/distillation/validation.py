@@ -62,6 +62,7 @@ def pool_scores(
     stream = stream_of(network)
     classifier = None if stream is not None else device_classifier(network, spec)
     features = BatchedLogMel(spec)
+    silence = stream.silent_memory() if stream is not None else None
     scores, targets = [], []
     for number in range(min(len(pool), most)):
         waveform, target = pool.scene(number)
@@ -70,7 +71,7 @@ def pool_scores(
         elif stream is not None:
             heard = torch.from_numpy(np.pad(waveform, (0, spec.window - spec.hop)))[None]
             with torch.inference_mode():
-                logits, _ = stream(features(heard), stream.silent_memory())
+                logits, _ = stream(features(heard), silence)
                 scores.append(logits.frames[0].sigmoid().numpy())
         targets.append(heard_lately(target, held))
     return np.stack(scores), np.stack(targets)
