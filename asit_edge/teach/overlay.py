@@ -56,8 +56,9 @@ class QualityNote(_Part):
     """How good it was found to be when it was taught."""
 
     average_precision: float = Field(ge=0, le=1)
-    alarms_per_day: float = Field(ge=0)
-    hours: float = Field(ge=0, description="of other sounds that this rests on")
+    taken_for_it: int = Field(ge=0, description="of the negatives, how many would be an alarm")
+    negatives: int = Field(ge=0, description="other sounds that it was held against")
+    background_hours: float = Field(0.0, ge=0, description="of the place's own sounds that it was held against")
     confused_with: list[str] = Field(default_factory=list)
 
 

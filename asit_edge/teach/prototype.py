@@ -28,6 +28,12 @@ LIKELY = 2.2
 STEEPEST = 0.015
 """The least difference of likeness for which the logit changes by one."""
 
+HIGHEST = 0.99
+"""No threshold is above it."""
+
+CLIPS_A_DAY = 3000
+"""Different sounds that a day is taken to have: so many negative clips stand for a day."""
+
 Likeness = npt.NDArray[np.float32]
 
 
@@ -81,31 +87,33 @@ def negative_peaks(space: SoundSpace, direction: Directions) -> Likeness:
 
 @dataclass(frozen=True)
 class Tail:
-    """How often negatives are how like: beyond `beyond` they come `per_hour` times, ever more seldom."""
+    """How often negatives are how like: beyond `beyond` they come so often a day, and ever more seldom."""
 
     beyond: float
     excess: float
-    """How much further they are on average: the tail is taken to be exponential."""
-    per_hour: float
+    """How much further they are on average, by the inverse hyperbolic tangent of likeness (Fisher's z, which ends
+    nowhere): there the tail is taken to be exponential."""
+    often: float
+    """A day."""
 
     def threshold(self, per_day: float) -> float:
-        """The likeness that they reach so often."""
-        return self.beyond + self.excess * max(log(24 * self.per_hour / per_day), 0.0)
+        """The likeness that they reach so often; below 1."""
+        z = np.arctanh(self.beyond) + self.excess * max(log(self.often / per_day), 0.0)
+        return float(np.tanh(z))
 
     def per_day(self, threshold: float) -> float:
         """How often they reach it; never less than the tail's own words."""
         if threshold <= self.beyond:
-            return 24 * self.per_hour
-        return float(24 * self.per_hour * np.exp(-(threshold - self.beyond) / self.excess))
+            return self.often
+        return float(self.often * np.exp(-(np.arctanh(threshold) - np.arctanh(self.beyond)) / self.excess))
 
 
-def tail_of(peaks: Likeness, hours: float) -> Tail:
-    """Of the peaks of so many clips in so many hours."""
+def tail_of(peaks: Likeness, days: float) -> Tail:
+    """Of the peaks of so many sounds in so many days."""
     count = min(max(round(TAIL * len(peaks)), FEWEST_TAIL), len(peaks))
-    highest = np.sort(peaks)[-count:]
-    beyond = float(highest[0])
-    excess = float(max((highest - beyond).mean(), 1e-4))
-    return Tail(beyond, excess, count / hours)
+    highest = np.clip(np.sort(peaks)[-count:].astype(np.float64), -0.999, 0.999)
+    z = np.arctanh(highest)
+    return Tail(float(highest[0]), float(max((z - z[0]).mean(), 1e-4)), count / days)
 
 
 def fitted(
@@ -113,7 +121,7 @@ def fitted(
 ) -> Prototype:
     """The prototype whose threshold each of the tails allows so often a day, and which is above what is `wrong` unless
     the takes are no liker; `takes` are how like the takes are."""
-    threshold = max(tail.threshold(per_day) for tail in tails)
+    threshold = min(max(tail.threshold(per_day) for tail in tails), HIGHEST)
     usual = float(np.median(takes))
     if wrong and threshold < max(wrong) < usual:
         threshold = (max(wrong) + usual) / 2

@@ -53,7 +53,7 @@ def sound(name: str, content: bytes, key: ModelKey | None = None) -> TaughtSound
         softness=0.05,
         takes=[note] * 3,
         wrong=1,
-        quality=QualityNote(average_precision=1.0, alarms_per_day=1.0, hours=2.0),
+        quality=QualityNote(average_precision=1.0, taken_for_it=1, negatives=200),
         sha256=hashlib.sha256(content).hexdigest(),
     )
 

@@ -42,7 +42,7 @@ def show(
             quality, heard = sound.quality, sum(take.heard for take in sound.takes)
             print(
                 f"{readable(sound.name):<28} {state:<18} {len(sound.takes):>3} takes, {heard} heard by the others, "
-                f"AP {quality.average_precision:.2f}, {quality.alarms_per_day:.2g} false alarms a day"
+                f"AP {quality.average_precision:.2f}, {quality.taken_for_it} of {quality.negatives} others taken for it"
             )
     if not count and not as_json:
         print('nothing is taught; begin with asit-edge teach "Front doorbell" FILE FILE FILE', file=sys.stderr)

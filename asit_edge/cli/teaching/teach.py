@@ -129,9 +129,11 @@ def _tell(taught: "Taught", dry_run: bool, as_json: bool) -> None:
     print(f"{readable(sound.name)!r} {done}, with {len(sound.takes)} takes")
     print(
         f"  takes that the others find: {quality.heard} of {len(quality.takes)} "
-        f"(average precision {quality.average_precision:.2f} among {quality.hours:.1f} h of other sounds)"
+        f"(average precision {quality.average_precision:.2f} among {quality.negatives:,} other sounds)"
     )
-    print(f"  false alarms: {quality.alarms_per_day:.2g} a day expected of sounds like those")
+    print(f"  false alarms: {quality.taken_for_it} of those other sounds would be taken for it")
+    if sound.quality.background_hours:
+        print(f"  and of {sound.quality.background_hours:.1f} h of this place at most {sound.alarms_per_day:g} a day")
     if quality.confused_with:
         print(f"  most like it: {', '.join(quality.confused_with)}")
     for sentence in said:

@@ -15,7 +15,7 @@ from asit_edge.labels import slug
 from asit_edge.model.bundle import Manifest
 from asit_edge.teach.memory import Remembered, recall, sources_remembered
 from asit_edge.teach.overlay import Correction, QualityNote, TakeNote, TaughtSound, arrays_of, model_key
-from asit_edge.teach.prototype import direction_of, fitted, likeness, negative_peaks, tail_of
+from asit_edge.teach.prototype import CLIPS_A_DAY, direction_of, fitted, likeness, negative_peaks, tail_of
 from asit_edge.teach.space import SoundSpace
 
 VETOES_PER_DAY = 24.0
@@ -58,7 +58,7 @@ def correction(
     own = np.array([space.names[one] == label for one in space.labels])
     peak = float(likeness(span, direction).max())
     per_day = VETOES_PER_DAY if kind == "wrong" else 1.0
-    tail = tail_of(peaks[~own], space.hours)
+    tail = tail_of(peaks[~own], len(peaks) / CLIPS_A_DAY)
     prototype = fitted(direction, [peak], [tail], per_day)
     threshold = prototype.threshold
     if kind == "wrong" and own.any():
@@ -81,8 +81,8 @@ def correction(
         corrects=Correction(label=label, kind=kind),
         quality=QualityNote(
             average_precision=1 / (1 + int((peaks[~own] >= peak).sum())),
-            alarms_per_day=round(tail.per_day(threshold), 3),
-            hours=round(space.hours, 2),
+            taken_for_it=int((peaks[~own] >= threshold).sum()),
+            negatives=len(peaks),
         ),
         sha256=hashlib.sha256(arrays).hexdigest(),
     )

@@ -35,10 +35,10 @@ class Quality:
     takes: list[TakeHeard]
     average_precision: float
     """Of the takes, each judged by the others, among all negative clips: 1 if each is liker than all of them."""
-    alarms_per_day: float
-    """Expected of sounds like the negatives."""
-    hours: float
-    """Of negatives that this rests on."""
+    taken_for_it: int
+    """How many negative clips would be an alarm."""
+    negatives: int
+    """Of how many."""
     confused_with: list[str]
     """Labels of the likest negatives, the likest first."""
     alike: float
@@ -71,8 +71,8 @@ def judge(
     return Quality(
         heard,
         float(np.mean(precisions)),
-        whole.tail.per_day(whole.prototype.threshold),
-        space.hours,
+        len(whole.taken_for_it),
+        len(whole.negatives),
         confusions(space, whole.negatives),
         _least_alike(spans),
     )

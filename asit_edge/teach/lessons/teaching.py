@@ -128,8 +128,9 @@ def taught_from(
         wrong=len(examples.wrong),
         quality=QualityNote(
             average_precision=round(quality.average_precision, 4),
-            alarms_per_day=round(quality.alarms_per_day, 3),
-            hours=round(quality.hours + (background.hours if background else 0.0), 2),
+            taken_for_it=quality.taken_for_it,
+            negatives=quality.negatives,
+            background_hours=round(background.hours if background else 0.0, 2),
             confused_with=quality.confused_with,
         ),
         sha256=hashlib.sha256(arrays).hexdigest(),
