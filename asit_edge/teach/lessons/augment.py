@@ -73,7 +73,7 @@ def staged(sound: Samples, rate: int, above: float | None, rng: np.random.Genera
     """The sound with noise before, during and after it, which it is `above` so many decibels (None: any usual)."""
     above = float(rng.uniform(*NOISES)) if above is None else above
     before, after = round(float(rng.uniform(*LEAD)) * rate), round(TRAIL * rate)
-    noise = coloured(before + len(sound) + after, float(rng.uniform(0.5, 2.0)), rng)
+    noise = coloured(before + len(sound) + after, float(rng.uniform(0.0, 2.0)), rng)
     noise *= np.float32(loudest(sound, rate) * 10 ** (-above / 20))
     noise[before : before + len(sound)] += sound
     return Staged(np.clip(noise, -1, 1), before, before + len(sound))
