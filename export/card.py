@@ -10,6 +10,7 @@ import yaml
 
 from asit_edge.model.bundle import MODEL, Manifest, StreamModel
 from asit_edge.model.front_ends import AnyFrontEnd, Waveform
+from asit_edge.teach.space import NEGATIVES
 
 CARD = "README.md"
 NOTICE = "NOTICE"
@@ -163,6 +164,7 @@ def _files(manifest: Manifest) -> str:
         MODEL: "the model, float32, ONNX" + ("" if ADOPTED in manifest.training else " opset 18"),
         "initial.npz": "what its caches hold after silence",
         "golden.npz": "inputs and the scores that they must give",
+        NEGATIVES: "directions of other sounds, against which sounds are taught; embeddings only, no audio",
         NOTICE: "licences and attributions of what it begins with and has learnt from",
         **{
             variant.file: f"the same in {name}, {'passed' if variant.gate.passed else 'FAILED'} its gate"

@@ -49,9 +49,8 @@ def main(
             "training": {**loaded.manifest.training, "negatives": sources},
         }
     )
-    if CARD in manifest.files:
+    if (bundle / CARD).is_file():
         (bundle / CARD).write_text(model_card(manifest), encoding="utf-8")
-        manifest = manifest.model_copy(update={"files": {**manifest.files, CARD: sha256(bundle / CARD)}})
     write_manifest(bundle, manifest)
     space = load_space(load_bundle(bundle))
     size = (bundle / NEGATIVES).stat().st_size / 1e6

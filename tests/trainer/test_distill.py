@@ -276,9 +276,9 @@ def test_labels_are_drawn_by_the_root_of_their_length_and_those_that_matter_more
     assert sum(weights[:4]) == pytest.approx(2 * once)
     assert weights[4:] == pytest.approx([once, once, 40.0])
     assert drawn(labels, [50] * 7, ["Rain", "Dog"])[4:] == pytest.approx([once, once / 4, 40.0])
-    # Of one label a recording four times as long is drawn twice as often.
+    # Of one label a recording is drawn by the root of its length too; a shorter one counts as 5 s.
     short, long = drawn([("Dog",), ("Dog",)], [15, 60], [])
-    assert long == pytest.approx(2 * short)
+    assert long == pytest.approx((9.6 / 5.0) ** 0.5 * short)
     # Another collection's recordings of it, however few, count for themselves.
     cries: list[tuple[str, ...]] = [("Dog",)] * 5
     apart = drawn(cries, [50] * 5, [], ["a/", "a/", "a/", "a/", "b/"])
