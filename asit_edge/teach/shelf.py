@@ -91,7 +91,7 @@ class Shelf:
         """Raises WrongUse, with the nearest name, if there is none."""
         if not self.file(name).is_file():
             known = [sound.name for sound in self.sounds()]
-            raise WrongUse(f"no taught sound {name!r}{nearest(name, known)}")
+            raise WrongUse(f"no taught sound {name!r}{nearest(name, known) if known else ': nothing is taught'}")
         return read_sound(self.file(name))
 
     def knows(self, name: str) -> bool:

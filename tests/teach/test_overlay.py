@@ -124,6 +124,8 @@ def test_renaming_and_removing_leave_nothing_behind(state: Path) -> None:
     assert {one.name for one in shelf.sounds()} == {"Chime", "Gong"}
     shelf.remove("Chime")
     shelf.remove("Gong")
+    with pytest.raises(WrongUse, match="'Gong': nothing is taught"):
+        shelf.remove("Gong")
     assert list((state / "taught").iterdir()) == []
 
 
