@@ -14,7 +14,6 @@ from asit_edge.calibrate.record import (
     Calibration,
     Calibrations,
     brief,
-    for_bundle,
     moved,
     newest,
     without_newest,
@@ -23,6 +22,7 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.host.directories import state_directory
 from asit_edge.host.files import hand_over, make_folder, write_whole
 from asit_edge.model.bundle import Manifest
+from asit_edge.model.key import model_key
 from asit_edge.validation import explain
 from asit_edge.yaml_text import Unreadable, read_yaml
 
@@ -90,7 +90,7 @@ def keep_calibration(
     except AsitEdgeError:  # said when the bundle was loaded
         before = []
     new = Calibration(
-        bundle=for_bundle(manifest),
+        bundle=model_key(manifest),
         when=when,
         hours=round(hours, 6),
         heard=brief(heard),

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asit_edge.calibrate.choice import Outcome
-from asit_edge.model.bundle import MODEL, BundleLabel, Manifest
+from asit_edge.model.bundle import BundleLabel, Manifest
+from asit_edge.model.key import ModelKey, model_key
 
 KEPT = 5
 """Calibrations in the file, of all bundles together: as many can be undone."""
@@ -21,14 +22,6 @@ Thresholds = tuple[Score, Score]
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ForBundle(_Part):
-    """The bundle that scores came from: another model's mean something else."""
-
-    name: str
-    version: str
-    model: str = Field(description="SHA-256 of its model.onnx")
 
 
 class Moved(_Part):
@@ -50,7 +43,7 @@ class Moved(_Part):
 class Calibration(_Part):
     """`labels` has every label whose thresholds are not the bundle's, also where the calibration before set them."""
 
-    bundle: ForBundle
+    bundle: ModelKey
     when: str = Field(description="ISO 8601, UTC")
     hours: float = Field(gt=0, description="heard, of all sources together")
     heard: list[str] = Field(description="sources or files")
@@ -65,13 +58,9 @@ class Calibrations(_Part):
     calibrations: list[Calibration] = Field(default_factory=list)
 
 
-def for_bundle(manifest: Manifest) -> ForBundle:
-    return ForBundle(name=manifest.name, version=manifest.version, model=manifest.files[MODEL])
-
-
 def newest(calibrations: Sequence[Calibration], manifest: Manifest) -> Calibration | None:
     """The one that counts for this bundle; None if there is none."""
-    wanted = for_bundle(manifest)
+    wanted = model_key(manifest)
     return next((one for one in reversed(calibrations) if one.bundle == wanted), None)
 
 

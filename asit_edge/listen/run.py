@@ -16,8 +16,8 @@ from asit_edge.listen.loop import ListeningLoop
 from asit_edge.listen.reporter import Output
 from asit_edge.listen.unfinished import end_unfinished
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
+from asit_edge.model.key import model_key
 from asit_edge.teach.memory import Memory, memory_folder
-from asit_edge.teach.overlay import model_key
 
 log = logging.getLogger(__name__)
 

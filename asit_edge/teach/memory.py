@@ -20,7 +20,7 @@ from asit_edge.errors import AsitEdgeError, one_line
 from asit_edge.host.directories import state_directory
 from asit_edge.host.errands import Errands
 from asit_edge.host.files import make_folder, owner_only
-from asit_edge.teach.overlay import ModelKey
+from asit_edge.model.key import ModelKey
 from asit_edge.teach.space import FULL, Directions
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from safetensors.numpy import load, save
 from asit_edge.errors import AsitEdgeError
 from asit_edge.host.files import hand_over, write_whole
 from asit_edge.labels import slug
-from asit_edge.model.bundle import MODEL, BundleLabel, Manifest
+from asit_edge.model.bundle import BundleLabel
+from asit_edge.model.key import ModelKey
 from asit_edge.teach.prototype import Prototype
 from asit_edge.teach.space import Directions
 from asit_edge.validation import explain
@@ -33,14 +34,6 @@ MOST_BYTES = 1 << 24
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelKey(_Part):
-    """The model that an overlay belongs to."""
-
-    name: str
-    version: str
-    sha256: str = Field(description="of its model.onnx")
 
 
 class TakeNote(_Part):
@@ -110,10 +103,6 @@ class Overlay(BaseModel):
     @property
     def prototype(self) -> Prototype:
         return Prototype(self.direction, self.sound.threshold, self.sound.softness)
-
-
-def model_key(manifest: Manifest) -> ModelKey:
-    return ModelKey(name=manifest.name, version=manifest.version, sha256=manifest.files[MODEL])
 
 
 def arrays_of(direction: Directions, parts: Mapping[str, Sequence[Directions]]) -> bytes:

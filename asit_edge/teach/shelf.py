@@ -14,12 +14,12 @@ from asit_edge.host.directories import state_directory
 from asit_edge.host.files import hand_over, write_whole
 from asit_edge.labels import slug
 from asit_edge.model.bundle import Manifest
+from asit_edge.model.key import model_key
 from asit_edge.teach.overlay import (
     MOST_BYTES,
     Overlay,
     TaughtSound,
     as_yaml,
-    model_key,
     parse_overlay,
     parse_sound,
     read_overlay,

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from asit_edge.calibrate.choice import SLACK, Outcome, Tally, choose, events_a_day, known_below, outcomes
 from asit_edge.calibrate.ladder import HIGHEST, ladder, rungs
-from asit_edge.calibrate.record import Calibration, calibrated, for_bundle, moved
+from asit_edge.calibrate.record import Calibration, calibrated, moved
 from asit_edge.calibrate.sweep import CountingTracker
 from asit_edge.config.events import Events
 from asit_edge.detect.class_settings import class_settings
 from asit_edge.detect.tracker import Kind, Tracker
+from asit_edge.model.key import model_key
 from tests.calibrate.stories import CLASSES, STORIES, Part, tell
 from tests.calibrate.test_ladder import manifest_of
 
@@ -26,7 +27,7 @@ HOURS = st.floats(0.1, 100)
 def events_at(story: list[Part], found: list[Outcome]) -> list[int]:
     """Of each label, how many events the tracker makes of the story at the thresholds that a calibration set."""
     record = Calibration(
-        bundle=for_bundle(MANIFEST),
+        bundle=model_key(MANIFEST),
         when="2026-05-01T00:00:00.000Z",
         hours=1,
         heard=["day"],

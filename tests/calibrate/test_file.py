@@ -56,7 +56,7 @@ def test_what_is_kept_is_in_force_and_said_once(state: Path, caplog: pytest.LogC
     assert caplog.messages == ["thresholds of 1 labels calibrated on 2026-05-01T00:00:00.000Z"]
     assert (state / "calibration.yaml").stat().st_mode & 0o777 == 0o600
     [kept] = read_calibrations(calibration_file())
-    assert (kept.bundle.name, kept.bundle.version, kept.bundle.model) == ("letters", "1.0", "0" * 64)
+    assert (kept.bundle.name, kept.bundle.version, kept.bundle.sha256) == ("letters", "1.0", "0" * 64)
     assert (kept.hours, kept.heard, kept.alarms_per_day) == (24.0, ["microphone"], 1.0)
     assert (kept.labels["A"].before, kept.labels["A"].after) == ((0.5, 0.3), (0.9, 0.8))
 

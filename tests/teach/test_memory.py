@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from asit_edge.errors import AsitEdgeError
+from asit_edge.model.key import ModelKey
 from asit_edge.teach.memory import HEADER, TOGETHER, Memory, recall, record_type, sources_remembered
-from asit_edge.teach.overlay import ModelKey
 
 KEY = ModelKey(name="m", version="1", sha256="a" * 64)
 AXES = 8

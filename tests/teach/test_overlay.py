@@ -14,16 +14,8 @@ from safetensors.numpy import save
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.bundle import load_bundle
-from asit_edge.teach.overlay import (
-    ModelKey,
-    QualityNote,
-    TakeNote,
-    TaughtSound,
-    arrays_of,
-    as_yaml,
-    model_key,
-    read_overlay,
-)
+from asit_edge.model.key import ModelKey, model_key
+from asit_edge.teach.overlay import QualityNote, TakeNote, TaughtSound, arrays_of, as_yaml, read_overlay
 from asit_edge.teach.shelf import Shelf
 from tests.conftest import require
 from tests.teach.teachable import AXES

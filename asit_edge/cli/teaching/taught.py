@@ -118,7 +118,7 @@ def _bundle(config: Path | None, model: Path | None) -> "Bundle":
 
 
 def _state(sound: "TaughtSound", bundle: "Bundle") -> str:
-    from asit_edge.teach.overlay import model_key
+    from asit_edge.model.key import model_key
 
     if sound.model.sha256 != model_key(bundle.manifest).sha256:
         return "of another model"

@@ -1,9 +1,9 @@
 """The place's own background, out of the memory of a listener: what a taught sound must not be taken for."""
 
 from asit_edge.model.bundle import Manifest
+from asit_edge.model.key import model_key
 from asit_edge.teach.lessons.fitting import Background
 from asit_edge.teach.memory import memory_folder, recall, sources_remembered
-from asit_edge.teach.overlay import model_key
 
 STRETCH = 10.0
 """Seconds of which the highest likeness counts once."""

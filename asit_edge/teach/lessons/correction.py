@@ -13,8 +13,9 @@ from asit_edge.audio.clock import iso
 from asit_edge.errors import AsitEdgeError
 from asit_edge.labels import slug
 from asit_edge.model.bundle import Manifest
+from asit_edge.model.key import model_key
 from asit_edge.teach.memory import Remembered, recall, sources_remembered
-from asit_edge.teach.overlay import Correction, QualityNote, TakeNote, TaughtSound, arrays_of, model_key
+from asit_edge.teach.overlay import Correction, QualityNote, TakeNote, TaughtSound, arrays_of
 from asit_edge.teach.prototype import CLIPS_A_DAY, direction_of, fitted, likeness, negative_peaks, tail_of
 from asit_edge.teach.space import SoundSpace
 

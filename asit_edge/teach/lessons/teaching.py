@@ -11,12 +11,13 @@ from asit_edge.audio.clock import iso
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.labels import slug
 from asit_edge.model.bundle import Bundle, Manifest
+from asit_edge.model.key import model_key
 from asit_edge.teach.lessons.augment import Staged, staged, variants
 from asit_edge.teach.lessons.fitting import Background, fit
 from asit_edge.teach.lessons.hearing import Heard, Hearing
 from asit_edge.teach.lessons.quality import Quality, judge
 from asit_edge.teach.lessons.takes import Take
-from asit_edge.teach.overlay import Overlay, QualityNote, TakeNote, TaughtSound, arrays_of, model_key
+from asit_edge.teach.overlay import Overlay, QualityNote, TakeNote, TaughtSound, arrays_of
 from asit_edge.teach.space import Axes, Directions, SoundSpace
 
 FEWEST = 3

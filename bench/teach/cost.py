@@ -1,4 +1,4 @@
-"""What teaching costs: `python -m bench.teach_cost [BUNDLE]`.
+"""What teaching costs: `python -m bench.teach.cost [BUNDLE]`.
 
 Processor time and memory of `asit-edge teach` with five takes, beside `asit-edge tag` of the same files (which loads
 the same model); and of a step with ten taught sounds, beside one without, in turn.
@@ -88,4 +88,4 @@ def main(bundle: Annotated[Path, typer.Argument()] = Path("asit-warm-tiny")) -> 
 
 
 if __name__ == "__main__":
-    run("bench.teach_cost", main)
+    run("bench.teach.cost", main)
