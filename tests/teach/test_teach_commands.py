@@ -103,8 +103,12 @@ def test_more_takes_are_added_and_the_same_ones_count_once(taught: Path, takes: 
     new = write(tmp_path / "another.wav", beep(9))
     said = run("teach", "Front doorbell", new, takes[0], "--more", "--model", taught)
     assert "with 6 takes" in said
+    run("taught", "off", "Front doorbell")
+    run("teach", "Front doorbell", write(tmp_path / "one_more.wav", beep(10)), "--more", "--model", taught)
+    assert "switched off" in run("taught", "list", "--model", taught)
+    run("teach", "Front doorbell", new, "--more", "--model", taught)
     listed = json.loads(run("taught", "list", "--json", "--model", taught))
-    assert [Path(take["name"]).name for take in listed["takes"]][-1] == "another.wav"
+    assert [Path(take["name"]).name for take in listed["takes"]][-2:] == ["another.wav", "one_more.wav"]
 
 
 def test_what_it_is_not_is_told_apart_afterwards(teachable: Path, takes: list[Path], tmp_path: Path) -> None:

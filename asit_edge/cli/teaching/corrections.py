@@ -87,7 +87,7 @@ def _correct(
         examples = examples_of(overlay)
         _add(examples, kind, what, found)
         improved = taught_from(overlay.sound.name, examples, overlay.sound.alarms_per_day, bundle.manifest, space)
-        shelf.put(improved.sound, improved.arrays)
+        shelf.put(improved.sound.model_copy(update={"enabled": overlay.sound.enabled}), improved.arrays)
         heard = f"{improved.quality.heard} of {len(improved.quality.takes)} takes are found by the others"
         print(f"{readable(overlay.sound.name)!r} is corrected: {heard}; {LISTENS}", file=sys.stderr)
         return

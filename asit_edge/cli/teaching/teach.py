@@ -56,10 +56,10 @@ def teach(
     if not files and not record and not from_events and not (more and wrong):
         raise WrongUse("name files with the sound, or --record 3 to record it now")
     space = load_space(bundle)
-    examples, allowed = Examples(), per_day or 1.0
+    examples, allowed, enabled = Examples(), per_day or 1.0, True
     if more:
         known = shelf.overlay(name, bundle.manifest, len(space.axes))
-        examples, allowed = examples_of(known), per_day or known.sound.alarms_per_day
+        examples, allowed, enabled = examples_of(known), per_day or known.sound.alarms_per_day, known.sound.enabled
     teacher = Teacher(bundle, space.axes, settings.threads)
     takes = _read(files or [], teacher.rate)
     takes += [_recorded(settings, teacher.rate, seconds, number, record) for number in range(1, record + 1)]
@@ -69,7 +69,7 @@ def teach(
     background = place_background(bundle.manifest)
     taught = taught_from(name, examples, allowed, bundle.manifest, space, background)
     if not dry_run:
-        shelf.put(taught.sound, taught.arrays)
+        shelf.put(taught.sound.model_copy(update={"enabled": enabled}), taught.arrays)
     _tell(taught, dry_run, as_json)
 
 

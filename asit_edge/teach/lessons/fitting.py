@@ -65,15 +65,9 @@ def fit(
     background: Background | None = None,
 ) -> Fitted:
     """Of takes: `spans` are the chunks with the sound, `streams` the takes as a whole; `wrong` is what it is not."""
-    return max((_fit(spans, streams, wrong, space, per_day, background, away) for away in _ways(wrong)), key=_margin)
-
-
-def _margin(made: Fitted) -> float:
-    return made.margin
-
-
-def _ways(wrong: Sequence[Directions]) -> Sequence[float]:
-    return AWAY if wrong else AWAY[:1]
+    ways = AWAY if wrong else AWAY[:1]
+    made = [_fit(spans, streams, wrong, space, per_day, background, away) for away in ways]
+    return max(made, key=lambda one: one.margin)
 
 
 def _fit(
