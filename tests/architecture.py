@@ -21,7 +21,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("model",),
         ("model.backends",),
         ("messages",),
-        ("detect",),
+        ("detect", "observe"),
         ("teach", "calibrate"),
         ("teach.lessons",),
         ("assembly",),

@@ -55,6 +55,8 @@ class Pipeline:
         """Chunks for which the silence gate was closed."""
         self.skimmed = 0
         """Chunks that the model took in without a decision of their own, because it could not keep up."""
+        self.scores: Scores | None = None
+        """Of the newest chunk that was decided on, (steps, classes); None where it has none."""
         self._chunker = chunker
         self._classifier = classifier
         self._memory = classifier.open()
@@ -144,6 +146,7 @@ class Pipeline:
     def pass_over(self, chunk: Chunk) -> list[Change]:
         """Nothing in it: the model begins anew, from silence, when there is something again."""
         self.gated += 1
+        self.scores = None
         self._memory = self._classifier.open()
         return self._track(chunk, np.zeros((1, self.tracker.classes), np.float32))
 
@@ -152,6 +155,7 @@ class Pipeline:
         if self._skimmed + 1 >= every:
             return False
         self.skimmed += 1
+        self.scores = None
         self._skimmed += 1
         self._since = chunk.start if self._since is None else self._since
         return True
@@ -159,7 +163,9 @@ class Pipeline:
     def track(self, chunk: Chunk, scores: Scores) -> list[Change]:
         """The chunk's scores (steps, classes), and what was skimmed before it, to what they change."""
         if not np.isfinite(scores).all():
+            self.scores = None
             return self._fail(chunk)
+        self.scores = scores
         self._close_unscored()
         self.decided += len(scores)
         return self._track(chunk, scores)

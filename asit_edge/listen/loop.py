@@ -6,6 +6,7 @@ no longer overlap; then the oldest audio, as a gap with cause `overload`. Memory
 rings only.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from asit_edge.listen.reporter import Output, Reporter
 from asit_edge.listen.supervision.facts import Changed, Missed
 from asit_edge.listen.supervision.opening import Attempt
 from asit_edge.listen.supervision.supervisor import SourceSupervisor, Watch
+from asit_edge.observe.observer import Observer
 from asit_edge.teach.memory import Memory
 from asit_edge.teach.taught import Following
 
@@ -71,15 +73,16 @@ class ListeningLoop:
         attempt: Callable[[Source], Attempt] = Attempt,
         last_heard: Notes | None = None,
         memory: Memory | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """`sources` in the order of `config.sources`; `last_heard` is what the run before has left; `memory` takes what
-        is to be remembered of them.
+        is to be remembered of them; `observer` looks on.
 
         Raises WrongUse where settings do not fit the model.
         """
         manifest, rate = model.manifest, model.manifest.front_end.sample_rate
         self._model = model
-        self._announcer, self._memory = announcer, memory
+        self._announcer, self._memory, self._observer = announcer, memory, observer or Observer()
         self._time = clock
         self._last_heard, self._noted_at = last_heard, clock.steady()
         skims = isinstance(model.classifier, Skimming) and model.classifier.most_skimmed > 0
@@ -98,6 +101,7 @@ class ListeningLoop:
             if not isinstance(entry, FileSource):
                 watch = Watch(entry.stall_after, entry.reopen_after, entry.silent_after)
             supervisor = SourceSupervisor(source, watch, pipeline, rate, clock, attempt)
+            supervisor.account.observer = self._observer
             self._sources[source.name] = Listened(supervisor, self._quiet_times(source.name))
 
     def _settings(self, position: int) -> list[ClassSettings | None]:
@@ -228,11 +232,19 @@ class ListeningLoop:
         waiting = [supervisor for supervisor in self.supervisors if supervisor.pipeline.due]
         owners: dict[int, SourceSupervisor] = {id(supervisor.pipeline): supervisor for supervisor in waiting}
         pipelines: list[Pipeline] = [supervisor.pipeline for supervisor in waiting]
+        began = time.perf_counter()
         for pipeline, changes in decide(self._model.classifier, pipelines, self._load.every):
+            supervisor = owners[id(pipeline)]
             if self._memory:
-                self._remember(owners[id(pipeline)], self._memory)
+                self._remember(supervisor, self._memory)
+            if pipeline.scores is not None and supervisor.clock is not None:
+                self._observer.scored(
+                    supervisor.source.name, supervisor.clock.epoch(pipeline.tracker.position), pipeline.scores
+                )
             if changes:
-                self._reporter.report(owners[id(pipeline)], [Changed(changes)])
+                self._reporter.report(supervisor, [Changed(changes)])
+        if waiting:
+            self._observer.decided(len(waiting), time.perf_counter() - began)
         return bool(waiting)
 
     def _remember(self, supervisor: SourceSupervisor, memory: Memory) -> None:

@@ -11,8 +11,10 @@ from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery, Remains
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.host.systemd import Systemd
+from asit_edge.listen.companions import open_companions
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
+from asit_edge.listen.observed import ObservedAnnouncer
 from asit_edge.listen.reporter import Output
 from asit_edge.listen.unfinished import end_unfinished
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
@@ -26,6 +28,9 @@ IDLE = 0.02
 
 DRAIN_SECONDS = 5.0
 """How long the broker gets, when listening ends, to take what is still waiting."""
+
+COMPANIONS_SECONDS = 2.0
+"""How long each of what runs beside the listening gets for its end."""
 
 LONGEST_STOP = 18.0
 """After so many seconds the listener ends, whatever does not; the unit for systemd gives it 20."""
@@ -44,10 +49,23 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     delivery = Delivery(config, model.manifest)
     systemd = Systemd()
     last_heard = LastHeard(config.store.effective_path.with_name("heard.json"))
-    announcer, notes = UnhurriedAnnouncer(delivery, out), UnhurriedNotes(last_heard)
+    companions = open_companions(config, model, delivery)
+    announcer = UnhurriedAnnouncer(ObservedAnnouncer(delivery, companions.observer), out)
+    notes = UnhurriedNotes(last_heard)
     memory = open_memory(config, model)
-    loop = ListeningLoop(config, model, sources, announcer, out, SystemClock(), last_heard=notes, memory=memory)
+    loop = ListeningLoop(
+        config,
+        model,
+        sources,
+        announcer,
+        out,
+        SystemClock(),
+        last_heard=notes,
+        memory=memory,
+        observer=companions.observer,
+    )
     delivery.start()
+    companions.start()
     end_unfinished(delivery, last_heard.last, time.time(), out)
     loop.start()
     if model.vocabulary:
@@ -66,6 +84,7 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
             model.vocabulary.stop()
         loop.stop()
         announcer.stop(DRAIN_SECONDS)
+        companions.stop(COMPANIONS_SECONDS)
         notes.stop(1.0)
         if memory:
             memory.stop(1.0)

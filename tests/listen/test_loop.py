@@ -24,6 +24,7 @@ from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
+from asit_edge.observe.observer import Observer
 from tests.conftest import RATE, tones
 from tests.detect.test_pipeline import Poisoned
 from tests.listen.virtual import Instantly, VirtualClock
@@ -101,6 +102,26 @@ class Notes:
         self.thresholds.append((source, label, on))
 
 
+class Onlooker(Observer):
+    """Keeps what an observer sees of the loop."""
+
+    def __init__(self) -> None:
+        self.blocks: list[tuple[float, np.ndarray]] = []
+        self.scores: list[tuple[float, np.ndarray]] = []
+        self.streams = 0
+
+    def heard(self, source: str, epoch: float, samples: np.ndarray, rate: int) -> None:
+        assert rate == RATE
+        self.blocks.append((epoch, samples))
+
+    def scored(self, source: str, epoch: float, scores: np.ndarray) -> None:
+        self.scores.append((epoch, scores))
+
+    def decided(self, streams: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.streams += streams
+
+
 class Scene:
     """Sources, a listener, and time that passes when the test says so."""
 
@@ -113,11 +134,12 @@ class Scene:
         self.notes = Notes()
         self.began = self.clock.wall()
         self.out = io.StringIO()
+        self.observer = Onlooker()
         self.make()
 
     def make(self, heard: LastHeard | None = None) -> None:
         arguments = (self.config, self.model, self.sources, self.notes, self.out, self.clock, Instantly, heard)
-        self.loop = ListeningLoop(*arguments)  # type: ignore[arg-type]
+        self.loop = ListeningLoop(*arguments, observer=self.observer)  # type: ignore[arg-type]
         self.loop.start()
 
     @property
@@ -193,6 +215,35 @@ def test_what_sounds_becomes_an_event(scene: Callable[..., Scene]) -> None:
     assert story.notes.gaps == []
     assert story.states()[-1] == "stopped"
     assert story.notes.statuses[-1].heard == pytest.approx(5, abs=0.05)
+
+
+def test_an_observer_sees_what_is_heard_with_its_times_and_every_score(scene: Callable[..., Scene]) -> None:
+    story = scene()
+    sound = tones((0, 1), (500, 1), (0, 1))
+    story.play(sound)
+    story.stop()
+    heard = np.concatenate([samples for _, samples in story.observer.blocks])
+    assert len(heard) >= len(sound) - BLOCK  # the source is opened during the first block
+    np.testing.assert_array_equal(heard, np.float32(sound[-len(heard) :]))
+    times = [epoch for epoch, _ in story.observer.blocks]
+    ends = [epoch + len(samples) / RATE for epoch, samples in story.observer.blocks]
+    assert times[0] == pytest.approx(story.began, abs=0.045)
+    assert times[1:] == pytest.approx(ends[:-1], abs=0.002)
+    assert story.observer.streams == len(story.observer.scores)
+    loud = [epoch - story.began for epoch, scores in story.observer.scores if scores[:, 0].max() > 0.5]
+    assert (min(loud), max(loud)) == (pytest.approx(1.1, abs=0.2), pytest.approx(2.1, abs=0.2))
+
+
+def test_after_a_gap_the_observer_is_told_the_time_that_it_was_heard_at(scene: Callable[..., Scene]) -> None:
+    story = scene()
+    story.noise(2)
+    assert story.mic.capture is not None
+    story.mic.capture.ended = "unplugged"
+    story.wait(3)
+    before = len(story.observer.blocks)
+    story.noise(2)
+    epoch, _ = story.observer.blocks[before]
+    assert epoch - story.began == pytest.approx(5, abs=0.3)
 
 
 def test_a_lost_device_ends_events_is_opened_again_and_leaves_a_gap(scene: Callable[..., Scene]) -> None:

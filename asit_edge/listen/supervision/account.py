@@ -15,6 +15,7 @@ from asit_edge.detect.tracker import Change
 from asit_edge.listen.supervision.facts import Changed, Fact, Missed
 from asit_edge.listen.supervision.intake import Intake, checked
 from asit_edge.listen.supervision.timeline import Timeline
+from asit_edge.observe.observer import Observer
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ class Account:
         """What happened to the source's clock, in words for the user."""
         self.facts: list[Fact] = []
         """What became of the source since somebody asked last."""
+        self.observer = Observer()
+        """Sees what is heard."""
         self.timeline = Timeline(model_rate, clock.steady(), clock.asleep())
         self.intake = Intake(silent_after)
         self._downmix = Downmix(model_rate)
@@ -85,6 +88,9 @@ class Account:
         if self.timeline.gap is not None:
             self._resume(index + taken.skipped, rate)
         self.totals.heard += len(taken.samples) / rate
+        if self.timeline.clock is not None:
+            epoch = self.timeline.clock.epoch(self._pipeline.position)
+            self.observer.heard(self._name, epoch, taken.samples, rate)
         self._pipeline.take(taken.samples)
         if taken.flat_seconds:
             self.interrupt("digital silence", taken.flat_seconds)

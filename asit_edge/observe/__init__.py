@@ -1,0 +1,1 @@
+"""Who looks on while a device listens, without being in the way."""
