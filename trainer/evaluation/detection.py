@@ -4,7 +4,7 @@ Times are in seconds of the recording. A detected event is *right* if, between i
 really active, or had been no longer than `PATIENCE` before: a window model decides by what it has heard until now.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,12 +103,23 @@ class Outcome:
         return float(np.percentile(self.delays, percent)) if self.delays else float("nan")
 
 
-def outcomes(detected: Detections, truth: Truth, classes: int, patience: float = PATIENCE) -> list[Outcome]:
-    """One outcome a class, over recordings."""
+def outcomes(
+    detected: Detections,
+    truth: Truth,
+    classes: int,
+    patience: float = PATIENCE,
+    wider: Sequence[Collection[int]] | None = None,
+) -> list[Outcome]:
+    """One outcome a class, over recordings.
+
+    `wider`, a class: those that it is a kind of. Who hears "Bleat" where only "Goat" was named is neither right nor
+    raises a false alarm; such an event counts as not detected.
+    """
     return [
         _outcome(
             [[event for event in events if event.label == label] for events in detected],
             [[event for event in events if event.label == label] for events in truth],
+            [[event for event in events if wider and event.label in wider[label]] for events in truth],
             [not events for events in truth],
             patience,
         )
@@ -129,18 +140,16 @@ def together(parts: Sequence[Outcome]) -> Outcome:
     )
 
 
-def _outcome(detected: Detections, truth: Truth, quiet: Sequence[bool], patience: float) -> Outcome:
-    missed = alarms = quiet_alarms = pieces = 0
+def _outcome(detected: Detections, truth: Truth, wider: Truth, quiet: Sequence[bool], patience: float) -> Outcome:
+    missed = alarms = quiet_alarms = pieces = found = 0
     delays: list[float] = []
-    for events, true, silent in zip(detected, truth, quiet, strict=True):
-        wrong = [
-            event
-            for event in events
-            if not any(event.onset < other.offset + patience and other.onset < event.offset for other in true)
-        ]
+    for events, true, kinds, silent in zip(detected, truth, wider, quiet, strict=True):
+        right = [event for event in events if _during(event, true, patience)]
+        wrong = [event for event in events if not _during(event, [*true, *kinds], patience)]
         alarms += len(wrong)
         quiet_alarms += len(wrong) if silent else 0
-        pieces += len(events) - len(wrong)
+        pieces += len(right)
+        found += len(right) + len(wrong)
         for event in true:
             answers = [
                 other for other in events if other.onset < event.offset + patience and event.onset < other.offset
@@ -149,8 +158,11 @@ def _outcome(detected: Detections, truth: Truth, quiet: Sequence[bool], patience
                 missed += 1
             elif (first := min(answers, key=lambda other: other.reported)).reported >= event.onset:
                 delays.append(first.reported - event.onset)
-    counts = sum(map(len, truth)), sum(map(len, detected))
-    return Outcome(counts[0], missed, alarms, quiet_alarms, counts[1], tuple(delays), pieces)
+    return Outcome(sum(map(len, truth)), missed, alarms, quiet_alarms, found, tuple(delays), pieces)
+
+
+def _during(event: DetectedEvent, true: Sequence[TrueEvent], patience: float) -> bool:
+    return any(event.onset < other.offset + patience and other.onset < event.offset for other in true)
 
 
 def collar_f1(
@@ -227,8 +239,10 @@ def operating_points(
     classes: Sequence[ClassSettings | None],
     rate: int,
     thresholds: Sequence[float] = tuple(np.arange(1, 100) / 100),
+    wider: Sequence[Collection[int]] | None = None,
 ) -> list[OperatingPoint]:
-    """False alarms and misses by the threshold at which events start; they end at 0.6 of it."""
+    """False alarms and misses by the threshold at which events start; they end at 0.6 of it. `wider` as of
+    `outcomes`."""
     hours = sum(line.seconds for line in timelines) / 3600
     points = []
     for threshold in thresholds:
@@ -240,7 +254,7 @@ def operating_points(
             for entry in classes
         ]
         detected = [track(line, settings, rate) for line in timelines]
-        outcome = together(outcomes(detected, truth, len(classes)))
+        outcome = together(outcomes(detected, truth, len(classes), wider=wider))
         points.append(OperatingPoint(float(threshold), outcome.alarms / hours, outcome.miss_rate))
     return points
 

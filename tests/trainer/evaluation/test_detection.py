@@ -75,6 +75,19 @@ def test_false_alarms_in_quiet_recordings_are_told_apart() -> None:
     assert everything.precision == 0.0
 
 
+def test_a_kind_of_what_was_named_is_neither_right_nor_a_false_alarm() -> None:
+    """0 is a bleat, 1 a goat: a goat was named, at two other times nothing was."""
+    reported = [[detected(1.0, 2.0), detected(5.0, 6.0), detected(1.0, 2.0, label=1)], [detected(0.0, 1.0)]]
+    truth = [[TrueEvent(1.0, 2.0, 1)], []]
+    bleat, goat = outcomes(reported, truth, 2, wider=[{1}, set()])
+    assert (bleat.events, bleat.missed, bleat.alarms, bleat.quiet_alarms, bleat.detected) == (0, 0, 2, 1, 2)
+    assert (goat.events, goat.missed, goat.alarms, goat.detected) == (1, 0, 0, 1)
+    strict, _ = outcomes(reported, truth, 2)
+    assert (strict.alarms, strict.detected) == (3, 3)
+    (_, wrong) = outcomes([[detected(1.0, 2.0, label=1)]], [[TrueEvent(1.0, 2.0, 0)]], 2, wider=[{1}, set()])
+    assert wrong.alarms == 1, "a bleat that was named is no goat"
+
+
 def test_an_event_in_pieces_is_found_once_and_counted_in_pieces() -> None:
     (outcome,) = outcomes([[detected(1, 2), detected(3, 4)]], [[TrueEvent(1, 4, 0)]], 1)
     assert (outcome.missed, outcome.pieces, outcome.delays) == (0, 2, (0.5,))

@@ -72,6 +72,7 @@ def test_at_its_own_thresholds_a_model_is_judged_as_it_would_be_heard(scenes: Sc
     assert everything["own"]["alarms_per_hour"] == pytest.approx(alarms / everything["hours"])
     ear.classes = [None, None, ear.classes[2]]  # only doorbells are reported
     doorbells = scene_quality(ear, scenes)
+    assert doorbells["missed_at"] == everything["missed_at"], "one threshold for all: also what is not reported"
     kept = doorbells["by_label"]["Doorbell"]
     assert kept["missed"] == 0
     assert doorbells["own"]["missed"] == pytest.approx(1 - kept["events"] / doorbells["events"])
