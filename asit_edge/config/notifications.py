@@ -160,7 +160,4 @@ class AppriseSink(Notification):
 
 NotificationSettings = NtfySink | PushoverSink | TelegramSink | AppriseSink
 
-SinkSettings = Annotated[
-    WebhookSink | CommandSink | FileSink | NtfySink | PushoverSink | TelegramSink | AppriseSink,
-    Field(discriminator="type"),
-]
+SinkSettings = Annotated[WebhookSink | CommandSink | FileSink | NotificationSettings, Field(discriminator="type")]

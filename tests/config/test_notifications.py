@@ -10,7 +10,9 @@ import yaml
 from asit_edge.config.file import load_config
 from asit_edge.config.notifications import AppriseSink, NtfySink, PushoverSink, SinkSettings, TelegramSink
 from asit_edge.config.root import Config
+from asit_edge.deliver.routes import unheard
 from asit_edge.errors import WrongUse
+from asit_edge.model.bundle import find_bundle, load_bundle
 from tests.conftest import ROOT
 
 KINDS = {"ntfy": NtfySink, "pushover": PushoverSink, "telegram": TelegramSink, "apprise": AppriseSink}
@@ -51,7 +53,10 @@ def test_config_yaml_shows_every_kind_and_every_key_with_its_default(tmp_path: P
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0])
 def test_a_recipe_works_when_it_is_pasted(tmp_path: Path, block: str) -> None:
-    assert load(tmp_path, block).sinks
+    config = load(tmp_path, block)
+    assert config.sinks
+    labels = [label.name for label in load_bundle(find_bundle(None)).manifest.labels]
+    assert list(unheard(config, labels)) == [], "the bundled model knows them"
 
 
 def test_there_is_a_recipe_for_every_kind() -> None:

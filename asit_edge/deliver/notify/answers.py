@@ -42,7 +42,7 @@ def judge(
     if 300 <= answer.status < 400:
         raise Unavailable(f"{told} (redirections are not followed: set the final address)")
     if (check := hint(answer.status, words)) is not None:
-        raise Unavailable(f"{told}; {check}", _wait(answer))
+        raise Unavailable(f"{told}; {check}", max(wait, _wait(answer)))
     if answer.status in REFUSED_FOR_GOOD:
         raise Refused(told)
     raise Unavailable(told, max(wait, _wait(answer)))

@@ -44,9 +44,12 @@ class ByApprise:
         """Raises Unavailable; whether a service will ever take it cannot be told apart here."""
         text = f"{note.text}\n{note.link}" if note.link else note.text
         with _listened_to() as heard:
-            taken = self._apprise.notify(
-                body=text, title=note.title, notify_type=KINDS[note.priority], body_format="text"
-            )
+            try:
+                taken = self._apprise.notify(
+                    body=text, title=note.title, notify_type=KINDS[note.priority], body_format="text"
+                )
+            except Exception as error:  # of whichever of its plugins; its text may have the address in it
+                raise Unavailable(f"{self.name}: fails with {type(error).__name__}") from None
         if not taken:
             why = without_parts(one_line("; ".join(heard)), self._url)[:MOST_TOLD]
             raise Unavailable(f"{self.name}: {why or 'the service has not taken it'}")

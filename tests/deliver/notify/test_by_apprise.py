@@ -97,6 +97,18 @@ def test_what_is_not_taken_waits_and_nothing_of_the_address_is_told(
     assert not [name for name in root.names if name.startswith("apprise")], "its log goes nowhere else"
 
 
+def test_a_plugin_that_fails_in_an_unforeseen_way_tells_nothing_either(
+    server: Anything, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> bool:
+        raise RuntimeError(f"no {' '.join(SECRETS)}")
+
+    notifier = open_notifier(sink(tmp_path, "127.0.0.1"))
+    monkeypatch.setattr(apprise.Apprise, "notify", fails)
+    with pytest.raises(Unavailable, match=r"^Apprise \(json\): fails with RuntimeError$"):
+        notifier.tell(event())
+
+
 def test_what_is_no_address_of_a_service_is_refused_and_not_repeated(
     server: Anything, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
