@@ -7,7 +7,10 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-_PRIVATE = {"url", "host", "password_file", "token_file", "options", "run"}
+_PRIVATE = {
+    *("url", "host", "password_file", "token_file", "options", "run"),
+    *("server", "topic", "topic_file", "token", "user", "user_file", "chat", "url_file"),
+}
 """Keys whose values may have a secret in them, or be one: they are not repeated."""
 
 
@@ -15,6 +18,18 @@ _PATTERNS = {
     r"^[A-Za-z0-9_-]{1,64}$": "must be 1 to 64 letters, digits, _ and -",
     r"^([01]\d|2[0-3]):[0-5]\d$": "must be a time of day from 00:00 to 23:59",
     r"^[^+#/\s]+(/[^+#/\s]+)*$": "must be a topic without +, #, spaces and empty parts",
+    r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$": (
+        "must be ${NAME}, of a variable in the environment: a secret does not stand in the configuration"
+    ),
+    r"^(https?://[^/\s]+/?|\$\{[A-Za-z_][A-Za-z0-9_]*\})$": (
+        "must be http:// or https:// and a host, such as https://ntfy.example.org; nothing comes after it"
+    ),
+    r"^([A-Za-z0-9_-]{1,64}|\$\{[A-Za-z_][A-Za-z0-9_]*\})$": (
+        "must be 1 to 64 letters, digits, _ and -, or ${NAME} of a variable in the environment"
+    ),
+    r"^(-?\d{1,20}|@[A-Za-z0-9_]{1,64}|\$\{[A-Za-z_][A-Za-z0-9_]*\})$": (
+        "must be the number of a chat, @ and the name of a channel, or ${NAME} of a variable in the environment"
+    ),
 }
 """Of texts that must look like something: in words what the pattern says."""
 

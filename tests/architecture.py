@@ -27,6 +27,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("assembly",),
         ("store", "mqtt"),
         ("deliver.sinks",),
+        ("deliver.notify",),
         ("deliver",),
         ("listen.supervision", "detector"),
         ("listen",),

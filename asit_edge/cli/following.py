@@ -22,10 +22,15 @@ class Filter:
 
     labels: frozenset[str] = frozenset()
     min_score: float = 0.0
+    types: frozenset[str] = frozenset()
 
     def wants(self, event: Event) -> bool:
-        """By name of the label, in any case, and by the highest score."""
-        return (not self.labels or event.label.casefold() in self.labels) and event.peak >= self.min_score
+        """By name of the label, in any case, by the highest score so far, and by the type of the message."""
+        return (
+            (not self.labels or event.label.casefold() in self.labels)
+            and event.peak >= self.min_score
+            and (not self.types or event.type in self.types)
+        )
 
 
 class Follower:

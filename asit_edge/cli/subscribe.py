@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import sys
+from enum import Enum
 from typing import Annotated
 
 import typer
@@ -23,6 +24,12 @@ LAST_RUN = 1.0
 """Seconds that the program gets when this is to end."""
 
 
+class MessageType(str, Enum):
+    new = "new"
+    update = "update"
+    end = "end"
+
+
 def subscribe(
     config: ConfigOption = None,
     host: Annotated[str | None, typer.Option(help="The broker; without it, that of the configuration.")] = None,
@@ -30,6 +37,9 @@ def subscribe(
     device: Annotated[str, typer.Option(help="Only this device.")] = "+",
     source: Annotated[str, typer.Option(help="Only this source.")] = "+",
     label: Annotated[list[str] | None, typer.Option(help="Only this label; may be repeated.")] = None,
+    kind: Annotated[
+        list[MessageType] | None, typer.Option("--type", help="Only such messages; may be repeated.")
+    ] = None,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Only events whose peak reaches this.")] = 0.0,
     command: Annotated[
         str | None, typer.Option("--exec", help="Run this for every event, with its JSON on standard input.")
@@ -59,7 +69,7 @@ def subscribe(
     if arguments and shutil.which(arguments[0]) is None:
         raise WrongUse(f"--exec: no program {arguments[0]!r} that can be executed")
     stopping = stop_on_signals()
-    wanted = Filter(frozenset(one.casefold() for one in label or []), min_score)
+    wanted = Filter(frozenset(map(str.casefold, label or [])), min_score, frozenset(one.value for one in kind or []))
     errands = Errands("--exec", MOST_WAITING, "the program is slower than events come")
     follower = Follower(wanted, sys.stdout, command=arguments, as_json=as_json, count=count, soon=errands.do)
     client = Client(

@@ -1,9 +1,12 @@
-"""`mqtt`, `home_assistant`, `sinks` and `store` in config.yaml: where events go, and where they wait."""
+"""`mqtt`, `home_assistant`, `sinks` and `store` in config.yaml: where events go, and where they wait.
+
+Sinks whose messages people read are in `notifications`.
+"""
 
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -89,14 +92,14 @@ class HomeAssistant(Section):
     prefix: str = Field("homeassistant", max_length=1_000, pattern=TOPIC, description="as set in Home Assistant")
 
 
-class _Filtered(Section):
+class Filtered(Section):
     """A sink beside MQTT, and which events it gets."""
 
     types: list[Literal["new", "update", "end"]] = Field(default=["new", "end"], min_length=1)
     labels: list[str] | None = Field(None, description="null: all")
 
 
-class WebhookSink(_Filtered):
+class WebhookSink(Filtered):
     """An HTTP server that gets every event as a POST request of its JSON."""
 
     type: Literal["webhook"]
@@ -109,7 +112,7 @@ class WebhookSink(_Filtered):
     timeout: float = Field(10.0, gt=0, le=300, description="seconds")
 
 
-class CommandSink(_Filtered):
+class CommandSink(Filtered):
     """A program that is run for every event, with its JSON on standard input."""
 
     type: Literal["command"]
@@ -118,16 +121,13 @@ class CommandSink(_Filtered):
     timeout: float = Field(30.0, gt=0, le=3_600, description="seconds after which it is killed")
 
 
-class FileSink(_Filtered):
+class FileSink(Filtered):
     """A file of JSON lines."""
 
     type: Literal["file"]
     name: Name = "file"
     path: NewFile
     max_mb: float = Field(100.0, gt=0, description="then it becomes <path>.1 and a new one begins")
-
-
-SinkSettings = Annotated[WebhookSink | CommandSink | FileSink, Field(discriminator="type")]
 
 
 class StoreSettings(Section):

@@ -5,8 +5,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from asit_edge.config.delivery import HomeAssistant, Mqtt, SinkSettings, StoreSettings
+from asit_edge.config.delivery import HomeAssistant, Mqtt, StoreSettings
 from asit_edge.config.events import Events
+from asit_edge.config.notifications import Notification, SinkSettings
 from asit_edge.config.section import File, Name, Section
 from asit_edge.config.sources import MicrophoneSource, SourceSettings
 from asit_edge.config.teaching import TeachSettings
@@ -59,10 +60,15 @@ class Config(Section):
         names = [source.name for source in self.sources]
         rooms = [name for room in self.events.same_room for name in room]
         hours = [name for entry in self.events.quiet_hours for name in entry.sources or []]
-        for key, wanted in (("same_room", rooms), ("quiet_hours", hours)):
+        asked = [("events.same_room", rooms), ("events.quiet_hours", hours)]
+        for sink in self.sinks:
+            if isinstance(sink, Notification):
+                hours = [name for entry in sink.quiet_hours for name in entry.sources or []]
+                asked.append((f"sinks.{sink.name}.quiet_hours", hours))
+        for key, wanted in asked:
             for name in wanted:
                 if name not in names:
-                    raise ValueError(f"events.{key}: there is no source {name!r}{nearest(name, names)}")
+                    raise ValueError(f"{key}: there is no source {name!r}{nearest(name, names)}")
         if twice := sorted({name for name in rooms if rooms.count(name) > 1}):
             raise ValueError(f"events.same_room: source {twice[0]!r} can be in one room only")
         return self

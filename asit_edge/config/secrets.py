@@ -44,6 +44,22 @@ def read_secret(file: Path, key: str) -> str:
     return secret
 
 
+def secret_of(text: str | None, file: Path | None, key: str) -> str | None:
+    """A secret as the configuration says it: `text` is itself or `${NAME}`, or it is the first line of `file`.
+
+    None where neither is given. Raises WrongUse, naming `key`.
+    """
+    if file is not None:
+        return read_secret(file, f"{key}_file")
+    found = _VARIABLE.fullmatch(text or "")
+    if found is None:
+        return text
+    secret = os.environ.get(found[1], "").strip()
+    if not secret:
+        raise WrongUse(f"{key}: there is nothing in the environment under the name {found[1]}")
+    return secret
+
+
 def fill_in(url: str, key: str) -> str:
     """An address with every `${NAME}` taken from the environment, encoded as a part of an address has to be.
 

@@ -15,11 +15,11 @@ from asit_edge.audio.clock import iso
 from asit_edge.config.root import Config
 from asit_edge.deliver.incoming import Incoming
 from asit_edge.deliver.namesakes import Namesakes
+from asit_edge.deliver.opening import open_worker
 from asit_edge.deliver.reported import news, reported, starting_state
-from asit_edge.deliver.routes import routes
+from asit_edge.deliver.routes import routes, unheard
 from asit_edge.deliver.sinks.base import MQTT
 from asit_edge.deliver.sinks.mqtt import MqttSink
-from asit_edge.deliver.sinks.opening import open_worker
 from asit_edge.deliver.sinks.worker import Worker
 from asit_edge.host.identity import identify
 from asit_edge.messages.event import Event
@@ -59,6 +59,8 @@ class Delivery:
         bounds = config.store
         self._store = Store(bounds.effective_path, bounds.keep, bounds.max_days, bounds.max_mb, sinks=routes(config))
         self._workers: list[Worker] = [open_worker(sink, self._store) for sink in config.sinks]
+        for warning in unheard(config, (label.name for label in manifest.labels)):
+            log.warning("%s", warning)
         self._birth_topic = f"{config.home_assistant.prefix}/status"
         self._namesakes: Namesakes | None = None
         self._mqtt: MqttSink | None = None

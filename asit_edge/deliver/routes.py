@@ -1,11 +1,17 @@
 """Which sink gets which messages, as the configuration says."""
 
-from asit_edge.config.delivery import SinkSettings
+from collections.abc import Iterable, Iterator
+
+from asit_edge.config.notifications import Notification, SinkSettings
 from asit_edge.config.root import Config
 from asit_edge.deliver.sinks.base import MQTT
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap
 from asit_edge.store.rows import Wants
+from asit_edge.validation import nearest
+
+LONGEST_HINT = 100
+"""Characters; beyond it a hint is the list of all labels."""
 
 
 def routes(config: Config) -> dict[str, Wants]:
@@ -14,10 +20,31 @@ def routes(config: Config) -> dict[str, Wants]:
     return broker | {sink.name: _filter(sink) for sink in config.sinks}
 
 
+def unheard(config: Config, labels: Iterable[str]) -> Iterator[str]:
+    """What sinks are to get or to tell in another way, and no label of the model or taught sound is called so."""
+    known = sorted(labels)
+    for sink in config.sinks:
+        named = {"labels": sink.labels or []}
+        if isinstance(sink, Notification):
+            hours = [label for entry in sink.quiet_hours for label in entry.labels or []]
+            named |= {"priorities": list(sink.priorities), "quiet_hours": hours}
+        for key, wanted in named.items():
+            for label in wanted:
+                if label not in known:
+                    close = hint if len(hint := nearest(label, known)) < LONGEST_HINT else ""
+                    yield f"sinks.{sink.name}.{key}: nothing that is listened for is called {label!r}{close}"
+
+
 def _filter(sink: SinkSettings) -> Wants:
+    if isinstance(sink, Notification):
+        types = {"new", "update", "end"} if sink.min_score and "new" in sink.types else set(sink.types)
+        score = sink.min_score
+    else:
+        types, score = set(sink.types), 0.0
+
     def wants(message: Event | Gap) -> bool:
         if isinstance(message, Gap):
             return False
-        return message.type in sink.types and (sink.labels is None or message.label in sink.labels)
+        return message.type in types and message.peak >= score and (sink.labels is None or message.label in sink.labels)
 
     return wants

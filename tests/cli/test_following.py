@@ -61,3 +61,12 @@ def test_a_command_that_fails_is_said_and_the_following_goes_on(
     follower.on_event(event(1))
     assert (tmp_path / "ran").read_text() == f"{event(0).to_json()}\n{event(1).to_json()}\n"
     assert capsys.readouterr().err == 2 * "asit-edge: sh ended with 3\n"
+
+
+def test_only_messages_of_the_wanted_types_are_printed() -> None:
+    out = io.StringIO()
+    follower = Follower(Filter(types=frozenset({"new", "end"})), out, as_json=True)
+    messages = [event(number).model_copy(update={"type": kind}) for number, kind in enumerate(("new", "update", "end"))]
+    for one in messages:
+        follower.on_event(one)
+    assert out.getvalue().splitlines() == [messages[0].to_json(), messages[2].to_json()]

@@ -15,10 +15,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 from asit_edge.assembly import open_source
 from asit_edge.config.delivery import FileSink, WebhookSink
 from asit_edge.config.file import load_config
+from asit_edge.config.notifications import NtfySink, PushoverSink, TelegramSink
 from asit_edge.config.root import Config
 from asit_edge.config.secrets import without_secrets
 from asit_edge.config.sources import MicrophoneSource, StreamSource
 from asit_edge.deliver.delivery import Delivery
+from asit_edge.deliver.notify.notifier import open_notifier
 from asit_edge.deliver.reported import reported, starting_state
 from asit_edge.deliver.sinks.base import Refused, Unavailable
 from asit_edge.deliver.sinks.file import open_file
@@ -124,6 +126,8 @@ def use_sinks(config: Config, manifest: Manifest) -> None:
                 open_webhook(sink)(payload)
             elif isinstance(sink, FileSink) and inside(sink.path):
                 open_file(sink)(payload)
+            elif isinstance(sink, NtfySink | PushoverSink | TelegramSink):
+                open_notifier(sink).tell(event())
 
 
 def use_store(config: Config, manifest: Manifest) -> None:

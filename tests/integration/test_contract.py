@@ -375,6 +375,24 @@ def test_the_commands_subscribe_and_events(tmp_path: Path, model: Manifest, brok
     delivery.stop(5)
 
 
+def test_the_command_subscribe_gives_only_messages_of_the_types_that_are_asked_for(broker: Mosquitto) -> None:
+    options = ["--host", "127.0.0.1", "--port", str(broker.port), "--json", "--type", "new", "--type", "end"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "asit_edge", "subscribe", *options, "--count", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "connected" in process.stderr.readline()
+    time.sleep(0.2)
+    for number, kind in enumerate(("new", "update", "end")):
+        publish(broker, "asit/hall/mic/event", heard(number, "mic").model_copy(update={"type": kind}).to_json())
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert [json.loads(line)["type"] for line in out.splitlines()] == ["new", "end"]
+
+
 def test_a_client_certificate_is_shown_where_the_broker_wants_one(tmp_path: Path, model: Manifest) -> None:
     broker = Mosquitto(tmp_path / "secured", tls=True)
     broker.configure("require_certificate true", f"cafile {broker.ca_file}")

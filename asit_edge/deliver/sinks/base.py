@@ -8,9 +8,18 @@ from asit_edge.errors import AsitEdgeError
 class Unavailable(AsitEdgeError):
     """Not now."""
 
+    def __init__(self, problem: str, wait: float = 0.0) -> None:
+        """`wait`: for so many seconds the sink asks to be left in peace."""
+        super().__init__(problem)
+        self.wait = wait
+
 
 class Refused(AsitEdgeError):
     """Never."""
+
+
+class NotWanted(AsitEdgeError):
+    """Nothing is wrong: the event need not be told there, and leaves the queue. Says nothing about the sink."""
 
 
 Send = Callable[[str], None]

@@ -1,7 +1,8 @@
 """Sinks that take one event after the other: each with a thread and a queue of its own, so that none delays another.
 
 A sink is a function: it returns when it has the message, raises `Unavailable` if it may have it later (the queue waits,
-with growing pauses) and `Refused` if it never will (the message is kept with the reason, the queue goes on).
+with growing pauses, and at least for as long as the sink asks), `Refused` if it never will (the message is kept with
+the reason, the queue goes on) and `NotWanted` for what need not be told there.
 """
 
 import logging
@@ -9,7 +10,7 @@ import threading
 import time
 
 from asit_edge.backoff import Backoff
-from asit_edge.deliver.sinks.base import LATE_SECONDS, Refused, Send, Unavailable
+from asit_edge.deliver.sinks.base import LATE_SECONDS, NotWanted, Refused, Send, Unavailable
 from asit_edge.errors import one_line
 from asit_edge.messages.event import late
 from asit_edge.store.rows import Outgoing
@@ -22,6 +23,8 @@ AT_ONCE = 100
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
+LONGEST_WAIT = 86_400.0
+"""Seconds that a sink may ask for; nobody is left in peace for longer."""
 
 
 class Worker:
@@ -71,16 +74,16 @@ class Worker:
                     self._news.wait(1.0)
                 self._backoff.reset()
             except Unavailable as problem:
-                self._rest(str(problem))
+                self._rest(str(problem), problem.wait)
             except Exception as error:
                 # Whatever it is, the queue must not stand still for good, nor the others know of it.
                 log.debug("%s", self._name, exc_info=True)
                 self._rest(f"{type(error).__name__}: {one_line(error)}")
 
-    def _rest(self, problem: str) -> None:
-        """Says so, and waits before the next attempt."""
+    def _rest(self, problem: str, wait: float = 0.0) -> None:
+        """Says so, and waits before the next attempt, at least for `wait` seconds."""
         self._report(problem)
-        self._stopping.wait(self._backoff.pause())
+        self._stopping.wait(max(self._backoff.pause(), min(wait, LONGEST_WAIT)))
 
     def _deliver(self) -> bool:
         """Takes over what waits now. False if that was nothing. Raises Unavailable."""
@@ -95,6 +98,9 @@ class Worker:
         overdue = time.time() - outgoing.queued > LATE_SECONDS
         try:
             self._send(late(outgoing.payload) if overdue else outgoing.payload)
+        except NotWanted as reason:
+            log.debug("%s: an event is not told there: %s", self._name, reason)
+            self._store.delivered([outgoing.row])
         except Refused as reason:
             log.error("%s: refuses an event for good: %s", self._name, reason)
             self._store.refuse(outgoing.row, str(reason))

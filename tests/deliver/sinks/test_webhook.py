@@ -94,7 +94,7 @@ def test_one_way_to_say_who_we_are_is_enough(server: Server, tmp_path: Path) -> 
 def test_an_idle_connection_that_the_server_has_closed_is_renewed(server: Server) -> None:
     send = open_webhook(WebhookSink(type="webhook", url=server.url))
     send(EVENT)
-    send.__self__._connection.sock.shutdown(2)  # type: ignore[attr-defined]
+    send.__self__._server._connection.sock.shutdown(2)  # type: ignore[attr-defined]
     send(EVENT)
     assert len(server.requests) == 2
 

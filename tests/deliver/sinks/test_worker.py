@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from asit_edge.config.delivery import CommandSink, FileSink, WebhookSink
+from asit_edge.deliver.opening import open_worker
 from asit_edge.deliver.sinks.base import Refused, Unavailable
-from asit_edge.deliver.sinks.opening import open_worker
 from asit_edge.deliver.sinks.worker import Worker
 from asit_edge.store.rows import Outgoing
 from asit_edge.store.store import Store

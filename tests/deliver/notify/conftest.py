@@ -1,0 +1,73 @@
+"""One server of each service for one test, and sinks that are configured for it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asit_edge.config.notifications import NtfySink, PushoverSink, TelegramSink
+from tests.deliver.notify.services import (
+    CHAT,
+    TOKEN,
+    TOPIC,
+    USER,
+    NtfyServer,
+    PushoverServer,
+    TelegramServer,
+    secret_file,
+)
+
+
+@pytest.fixture
+def ntfy() -> Iterator[NtfyServer]:
+    server = NtfyServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def pushover() -> Iterator[PushoverServer]:
+    server = PushoverServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def telegram() -> Iterator[TelegramServer]:
+    server = TelegramServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def to_ntfy(ntfy: NtfyServer, tmp_path: Path) -> Callable[..., NtfySink]:
+    token, topic = secret_file(tmp_path, "ntfy", TOKEN["ntfy"]), secret_file(tmp_path, "topic", TOPIC)
+
+    def settings(**more: Any) -> NtfySink:
+        base = {"type": "ntfy", "server": ntfy.url, "topic_file": topic, "token_file": token}
+        return NtfySink.model_validate(base | more)
+
+    return settings
+
+
+@pytest.fixture
+def to_pushover(pushover: PushoverServer, tmp_path: Path) -> Callable[..., PushoverSink]:
+    token, user = secret_file(tmp_path, "pushover", TOKEN["pushover"]), secret_file(tmp_path, "user", USER)
+
+    def settings(**more: Any) -> PushoverSink:
+        base = {"type": "pushover", "server": pushover.url, "token_file": token, "user_file": user}
+        return PushoverSink.model_validate(base | more)
+
+    return settings
+
+
+@pytest.fixture
+def to_telegram(telegram: TelegramServer, tmp_path: Path) -> Callable[..., TelegramSink]:
+    token = secret_file(tmp_path, "telegram", TOKEN["telegram"])
+
+    def settings(**more: Any) -> TelegramSink:
+        base = {"type": "telegram", "server": telegram.url, "token_file": token, "chat": CHAT}
+        return TelegramSink.model_validate(base | more)
+
+    return settings
