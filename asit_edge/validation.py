@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-_PRIVATE = {"url", "host", "password_file", "token_file", "options", "run"}
+_PRIVATE = {"url", "host", "base_url", "password_file", "token_file", "options", "run"}
 """Keys whose values may have a secret in them, or be one: they are not repeated."""
 
 

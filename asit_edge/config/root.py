@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from asit_edge.config.clips import Clips
 from asit_edge.config.delivery import HomeAssistant, Mqtt, SinkSettings, StoreSettings
 from asit_edge.config.events import Events
 from asit_edge.config.section import File, Name, Section
@@ -42,6 +43,7 @@ class Config(Section):
     sinks: list[SinkSettings] = Field(default_factory=list)
     store: StoreSettings = StoreSettings()
     teach: TeachSettings = TeachSettings()
+    clips: Clips = Clips()
 
     @model_validator(mode="after")
     def _distinct_sources(self) -> "Config":

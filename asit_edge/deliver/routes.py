@@ -4,8 +4,7 @@ from asit_edge.config.delivery import SinkSettings
 from asit_edge.config.root import Config
 from asit_edge.deliver.sinks.base import MQTT
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap
-from asit_edge.store.rows import Wants
+from asit_edge.store.rows import Post, Wants
 
 
 def routes(config: Config) -> dict[str, Wants]:
@@ -15,9 +14,9 @@ def routes(config: Config) -> dict[str, Wants]:
 
 
 def _filter(sink: SinkSettings) -> Wants:
-    def wants(message: Event | Gap) -> bool:
-        if isinstance(message, Gap):
-            return False
-        return message.type in sink.types and (sink.labels is None or message.label in sink.labels)
+    def wants(message: Post) -> bool:
+        return isinstance(message, Event) and (
+            message.type in sink.types and (sink.labels is None or message.label in sink.labels)
+        )
 
     return wants
