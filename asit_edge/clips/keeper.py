@@ -1,6 +1,7 @@
 """Writes clips, keeps them within their bounds, and says what became of each; all of it in threads of its own."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -21,6 +22,9 @@ MOST_WAITING = 8
 """Clips that wait for a slow disk."""
 
 MOST_REPORTS = 1_000
+
+TIDY_EVERY = 600.0
+"""Seconds between looks at the age of clips."""
 
 STEPPED = 60.0
 """Seconds by which the system clock may have moved since it was looked at last, if clips are to be too old by it."""
@@ -56,11 +60,13 @@ class Keeper:
         self._offset: float | None = None
         self._writing = Errands("clips", MOST_WAITING, "the disk of the clips hangs")
         self._telling = Errands("reports of clips", MOST_REPORTS, "the disk of the event store hangs")
+        self._stopping = threading.Event()
+        self._tidying = threading.Thread(target=self._tidy_now_and_then, name="old clips", daemon=True)
 
     def start(self) -> None:
-        """Removes what a run before has left unfinished."""
+        """Removes what a run before has left unfinished, and from now on what is too old."""
         self._writing.do(self._sweep)
-        self.tidy()
+        self._tidying.start()
 
     def keep(self, event: Event, cut: Cut) -> None:
         """Writes it soon."""
@@ -69,16 +75,18 @@ class Keeper:
 
     def refuse(self, event: Event, reason: Reason) -> None:
         """Says soon that there will be none."""
-        log.info("%s: no clip of %s (%s): %s", event.source, event.label, event.id, _WHY[reason])
+        level = logging.DEBUG if reason == "disk" else logging.INFO  # a disk is said once, as a problem
+        log.log(level, "%s: no clip of %s (%s): %s", event.source, event.label, event.id, _WHY[reason])
         self._report(Kept(event, 0.0, reason))
 
     def tidy(self) -> None:
-        """Removes soon what is too old, or too much. To be called now and then."""
+        """Removes soon what is too old, or too much."""
         self._writing.do(self._tidy)
 
     def stop(self, seconds: float) -> None:
         """Writes what waits, within so many seconds."""
         deadline = time.monotonic() + seconds
+        self._stopping.set()
         self._writing.stop(seconds)
         self._telling.stop(max(deadline - time.monotonic(), 0.2))
 
@@ -140,6 +148,11 @@ class Keeper:
         swept = self._shelf.sweep()
         if swept:
             log.warning("clips: %d file(s) removed that a run before had not finished", swept)
+
+    def _tidy_now_and_then(self) -> None:
+        self.tidy()
+        while not self._stopping.wait(TIDY_EVERY):
+            self.tidy()
 
     def _tidy(self) -> None:
         now = time.time()

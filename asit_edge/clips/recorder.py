@@ -23,9 +23,6 @@ from asit_edge.messages.report import Status
 from asit_edge.model.classifier import Scores
 from asit_edge.observe.observer import Observer
 
-TIDY_EVERY = 600.0
-"""Seconds between looks at the age of clips."""
-
 REMEMBERED = 1_000
 """Events whose clip was cut before they ended, and that are not forgotten."""
 
@@ -46,7 +43,6 @@ class Recorder(Observer):
         self._promised: deque[str] = deque(maxlen=REMEMBERED)
         """Ids of events that sound on while their clip is written."""
         self._interrupted: set[str] = set()
-        self._tidied_at = steady()
 
     @staticmethod
     def seconds(settings: Clips, margin: float) -> float:
@@ -80,9 +76,6 @@ class Recorder(Observer):
                 self._tapes[source] = Tape(self.seconds(self._settings, self.margin))
             self._tapes[source].hear(epoch, samples, rate)
             self._cut_what_is_due()
-        if self._steady() - self._tidied_at >= TIDY_EVERY:
-            self._tidied_at = self._steady()
-            self._keeper.tidy()
 
     def scored(self, source: str, epoch: float, scores: Scores) -> None:
         if self._ears is not None:

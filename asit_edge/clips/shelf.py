@@ -108,7 +108,9 @@ class ClipShelf:
         """
         clips = self.clips()
         left, free = sum(clip.size for clip in clips) + room, self._free() - room if bounds.free else 0.0
-        least = bounds.free if free + left >= bounds.free else 0.0  # what others have filled, no clip can make good
+        least = (
+            bounds.free if free + left - room >= bounds.free else 0.0
+        )  # what others have filled, no clip can make good
         gone: list[Clip] = []
         for clip in reversed(clips):
             old = now is not None and bounds.days is not None and now - clip.begin > bounds.days * DAY_SECONDS
