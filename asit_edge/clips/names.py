@@ -4,9 +4,9 @@
 first digits of the event's id. A name that is not exactly like that is no clip's, and nothing here touches such a file.
 """
 
-import calendar
 import re
 import time
+from datetime import datetime
 from typing import NamedTuple
 
 from asit_edge.labels import slug
@@ -59,7 +59,7 @@ def read_name(name: str) -> Clip | None:
         return None
     day, source, moment, label, event, _ = found.groups()
     try:
-        begin = calendar.timegm(time.strptime(f"{day} {moment}", "%Y-%m-%d %H%M%S"))
+        begin = datetime.fromisoformat(f"{day}T{moment[:2]}:{moment[2:4]}:{moment[4:]}+00:00").timestamp()
     except ValueError:  # no such day, no such hour
         return None
-    return Clip(name, source, label, float(begin), event)
+    return Clip(name, source, label, begin, event)

@@ -18,6 +18,9 @@ from asit_edge.host.files import put_whole
 
 DAY_SECONDS = 86_400.0
 
+SPARE = 0.02
+"""Of the bytes that all clips may have: so much more is removed than has to be, so that not every clip has to look."""
+
 _EVENT = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}((-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})?")
 _LEFT_OVER = re.compile(rf"\.{FILE}\.[A-Za-z0-9_]{{1,32}}")
 
@@ -39,13 +42,15 @@ class ClipShelf:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._size: float | None = None
+        """Bytes of all clips, as far as this shelf knows: others may have removed some."""
 
-    def clips(self) -> list[Clip]:
-        """All, the newest first."""
+    def clips(self, event: str = "") -> list[Clip]:
+        """All, or those whose event's id begins so; the newest first."""
         found = []
         for name, entry in self._files():
-            clip = read_name(name)
-            if clip is not None:
+            clip = read_name(name) if event in name else None
+            if clip is not None and clip.event.startswith(event):
                 with contextlib.suppress(OSError):  # removed meanwhile
                     found.append(clip._replace(size=entry.stat(follow_symlinks=False).st_size))
         return sorted(found, key=lambda clip: (clip.begin, clip.name), reverse=True)
@@ -73,7 +78,7 @@ class ClipShelf:
         """The clips of an event, by its id or the first eight digits of that, which several events may have."""
         if _EVENT.fullmatch(event_id) is None:
             return []
-        alike = [clip for clip in self.clips() if clip.event == event_id[:ID_DIGITS]]
+        alike = self.clips(event_id[:ID_DIGITS])
         if len(event_id) == ID_DIGITS:
             return alike
         return [clip for clip in alike if comment_of(str(self.folder / clip.name)) == event_id]
@@ -84,10 +89,14 @@ class ClipShelf:
             raise ValueError(f"{name!r} is no clip's name")
         if len(content) > bounds.size:
             raise NoRoom
-        gone = self.prune(bounds._replace(days=None), room=len(content))
-        if bounds.free and self._free() < bounds.free + len(content):
+        gone = []
+        full = self._size is None or self._size + len(content) > bounds.size
+        if full or not self._fits(content, bounds):
+            gone = self.prune(Bounds(None, (1 - SPARE) * bounds.size, bounds.free), room=len(content))
+        if not self._fits(content, bounds):
             raise NoRoom
         put_whole(self.folder / name, content)
+        self._size = (self._size or 0.0) + len(content)
         return gone
 
     def remove(self, clip: Clip) -> bool:
@@ -107,10 +116,10 @@ class ClipShelf:
         `now` is in seconds since the epoch; without it, none is too old. Raises OSError where one cannot be removed.
         """
         clips = self.clips()
-        left, free = sum(clip.size for clip in clips) + room, self._free() - room if bounds.free else 0.0
-        least = (
-            bounds.free if free + left - room >= bounds.free else 0.0
-        )  # what others have filled, no clip can make good
+        size, free = sum(clip.size for clip in clips), self._free()
+        # What others have filled, the going of clips cannot make good.
+        least = bounds.free + room if free + size >= bounds.free + room else 0.0
+        left = size + room
         gone: list[Clip] = []
         for clip in reversed(clips):
             old = now is not None and bounds.days is not None and now - clip.begin > bounds.days * DAY_SECONDS
@@ -118,8 +127,9 @@ class ClipShelf:
                 break
             if self.remove(clip):
                 gone.append(clip)
-                free = self._free() - room if least else 0.0
+                free = self._free()
             left -= clip.size
+        self._size = left - room
         return gone
 
     def sweep(self) -> int:
@@ -136,8 +146,12 @@ class ClipShelf:
         """Files in folders that are a day's and a source's, by their path below ours."""
         for day in _entries(self.folder, DAY):
             for source in _entries(day, SOURCE):
-                for entry in _entries(source, ".*", folders=False):
+                for entry in _entries(source, None):
                     yield f"{day.name}/{source.name}/{entry.name}", entry
+
+    def _fits(self, content: bytes, bounds: Bounds) -> bool:
+        """There is as much room on the disk as is to stay free, and as the content takes."""
+        return not bounds.free or self._free() >= bounds.free + len(content)
 
     def _free(self) -> float:
         """Bytes on the disk on which the folder is, or will be."""
@@ -145,15 +159,12 @@ class ClipShelf:
         return float(shutil.disk_usage(there).free)
 
 
-def _entries(folder: "Path | os.DirEntry[str]", pattern: str, *, folders: bool = True) -> list["os.DirEntry[str]"]:
-    """What a folder has of that name; nothing where it cannot be read."""
+def _entries(folder: "Path | os.DirEntry[str]", pattern: str | None) -> list["os.DirEntry[str]"]:
+    """Folders in it whose name is like that, or (None) its files; nothing where it cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            return [
-                one
-                for one in entries
-                if re.fullmatch(pattern, one.name)
-                and (one.is_dir(follow_symlinks=False) if folders else one.is_file(follow_symlinks=False))
-            ]
+            if pattern is None:
+                return [one for one in entries if one.is_file(follow_symlinks=False)]
+            return [one for one in entries if re.fullmatch(pattern, one.name) and one.is_dir(follow_symlinks=False)]
     except OSError:
         return []
