@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 _PRIVATE = {
     *("url", "host", "password_file", "token_file", "options", "run"),
-    *("server", "topic", "topic_file", "token", "user", "user_file", "chat", "url_file"),
+    *("server", "topic", "topic_file", "token", "user", "user_file", "chat", "url_file", "base_url"),
 }
 """Keys whose values may have a secret in them, or be one: they are not repeated."""
 

@@ -22,7 +22,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("model.backends",),
         ("messages",),
         ("detect", "observe"),
-        ("teach", "calibrate"),
+        ("teach", "calibrate", "clips"),
         ("teach.lessons",),
         ("assembly",),
         ("store", "mqtt"),

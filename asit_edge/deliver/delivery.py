@@ -9,6 +9,7 @@ import random
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from asit_edge.audio.clock import iso
@@ -23,7 +24,7 @@ from asit_edge.deliver.sinks.mqtt import MqttSink
 from asit_edge.deliver.sinks.worker import Worker
 from asit_edge.host.identity import identify
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Health, Level, Status
+from asit_edge.messages.report import ClipReport, Gap, Health, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from asit_edge.mqtt.connection import Message
@@ -77,6 +78,7 @@ class Delivery:
                 on_message=self._on_message,
             )
         self._health = ""
+        self._others: list[Callable[[], str | None]] = []
         self._stopping = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="delivery", daemon=True)
 
@@ -119,6 +121,15 @@ class Delivery:
         """Audio was lost: stored and sent like an event."""
         self._store.post(f"{gap.source}/gap", gap)
         self._wake()
+
+    def clip(self, clip: ClipReport) -> None:
+        """What became of the recording of an event: stored and sent like one. Waits for the store's disk."""
+        self._store.post(f"{clip.source}/clip", clip)
+        self._wake()
+
+    def tells(self, problem: Callable[[], str | None]) -> None:
+        """Somebody else has a word in `health`: what is wrong with it at the moment, in words for the user."""
+        self._others.append(problem)
 
     def status(self, status: Status) -> None:
         """A source's state changed."""
@@ -189,7 +200,8 @@ class Delivery:
     def _show_health(self) -> None:
         denied = self._mqtt.refusal if self._mqtt else None
         namesake = self._namesakes.problem(time.monotonic()) if self._namesakes else None
-        problems = [self._store.problem, denied, namesake, *(worker.problem for worker in self._workers)]
+        others = [problem() for problem in self._others]
+        problems = [self._store.problem, denied, namesake, *(worker.problem for worker in self._workers), *others]
         health = Health(
             schema=1,
             device=self._topics.device,

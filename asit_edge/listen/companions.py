@@ -43,4 +43,9 @@ class Companions:
 
 def open_companions(config: Config, model: Model, delivery: Delivery) -> Companions:
     """Those that the configuration asks for. Raises WrongUse where one cannot be as it says."""
-    return Companions()
+    companions: list[Companion] = []
+    if config.clips.enabled:
+        from asit_edge.clips.opening import open_clips
+
+        companions.append(open_clips(config, model.manifest, delivery.clip, delivery.tells))
+    return Companions(companions)

@@ -57,6 +57,9 @@ class Topics:
     def gap(self, source: str) -> str:
         return f"{self.root}/{source}/gap"
 
+    def clip(self, source: str) -> str:
+        return f"{self.root}/{source}/clip"
+
     def level(self, source: str) -> str:
         return f"{self.root}/{source}/level"
 

@@ -37,6 +37,10 @@ class Observer:
 
     # In the thread that announces, in order.
 
+    def clip(self, event: Event) -> str | None:
+        """What `clip` of an event that ends is to say, before it is committed: where its recording will be, if it is to
+        have one."""
+
     def events(self, source: str, events: Sequence[Event]) -> None:
         """As they were committed, numbered; the broker may not have them yet."""
 
