@@ -4,7 +4,7 @@ import queue
 
 from asit_edge.listen.announcer import Announcer
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from asit_edge.observe.observer import Observer
@@ -42,3 +42,7 @@ class ObservedAnnouncer:
     def threshold(self, source: str, label: str, on: float) -> None:
         self._announcer.threshold(source, label, on)
         self._observer.threshold(source, label, on)
+
+    def adjusted(self, adjusted: Adjusted) -> None:
+        self._announcer.adjusted(adjusted)
+        self._observer.adjusted(adjusted)

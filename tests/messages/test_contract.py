@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asit_edge.messages.event import Event, ModelName, late
-from asit_edge.messages.report import CommandError, DeviceIdentity, Gap, Health, Level, Status
+from asit_edge.messages.report import Adjusted, CommandError, DeviceIdentity, Gap, Health, Level, Status
 from asit_edge.messages.schema import MODELS, schema
 from tests.conftest import ROOT
 
@@ -17,6 +17,7 @@ PAYLOADS = {
     "gap": Gap,
     "status": Status,
     "level": Level,
+    "adjusted": Adjusted,
     "health": Health,
     "error": CommandError,
     "identity": DeviceIdentity,
