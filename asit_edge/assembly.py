@@ -1,5 +1,6 @@
 """Puts the parts together as the configuration says: which model, which thresholds, which pipeline."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -83,6 +84,21 @@ def load_model(config: Config, may_build: bool = False, calibrated: bool = True)
         rate = manifest.front_end.sample_rate
         gate = SilenceGate(rms_of(config.events.silence_gate), round(GATE_HOLD * rate))
     return Model(bundle, vocabulary.classifier if vocabulary else classifier, classes, parents, gate, vocabulary)
+
+
+def known_manifest(config: Config) -> Manifest:
+    """What `load_model` would know, without what computes: the bundle's labels as they are calibrated, and taught ones.
+
+    Raises AsitEdgeError or WrongUse if the bundle cannot be used.
+    """
+    bundle = load_bundle(find_bundle(config.model))
+    calibration = calibration_for(bundle.manifest)
+    labels = list(bundle.manifest.labels)
+    if can_be_taught(bundle):
+        with contextlib.suppress(WrongUse):  # nothing can be kept, so nothing is taught
+            labels += Shelf().labels(bundle.manifest)
+    manifest = bundle.manifest.model_copy(update={"labels": labels})
+    return manifest if calibration is None else with_thresholds(manifest, calibration)
 
 
 def open_vocabulary(

@@ -26,6 +26,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("teach.lessons",),
         ("assembly",),
         ("store", "mqtt"),
+        ("adjust",),
         ("deliver.sinks",),
         ("deliver.notify",),
         ("deliver",),

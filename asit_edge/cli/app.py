@@ -17,6 +17,7 @@ import typer
 
 from asit_edge import __version__
 from asit_edge.cli import demo, devices, events, listen, model, refused, replay, schema, subscribe, tag
+from asit_edge.cli.adjusting import set as adjusting
 from asit_edge.cli.notifying import notify
 from asit_edge.cli.recordings import clips
 from asit_edge.cli.teaching import calibrate, corrections, taught, teach
@@ -51,6 +52,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(taught.app, name="taught")
 app.add_typer(notify.app, name="notify")
 app.add_typer(clips.app, name="clips")
+app.add_typer(adjusting.app, name="set")
 
 
 def _version(wanted: bool) -> None:

@@ -24,7 +24,7 @@ from asit_edge.deliver.sinks.mqtt import MqttSink
 from asit_edge.deliver.sinks.worker import Worker
 from asit_edge.host.identity import identify
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import ClipReport, Gap, Health, Level, Status
+from asit_edge.messages.report import Adjusted, ClipReport, Gap, Health, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from asit_edge.mqtt.connection import Message
@@ -139,8 +139,13 @@ class Delivery:
     def threshold(self, source: str, label: str, on: float) -> None:
         """Events of this label begin at another score from now on."""
         slug = self._reported.slug_of(label)
-        if self._mqtt and slug is not None:
+        if self._mqtt and slug is not None and slug in self._reported.thresholds[source]:
             self._mqtt.set_state(self._topics.threshold(source, slug), f"{on:g}")
+
+    def adjusted(self, adjusted: Adjusted) -> None:
+        """What differs from the configuration of a source."""
+        if self._mqtt:
+            self._mqtt.set_state(self._topics.adjusted(adjusted.source), adjusted.to_json())
 
     def know(self, manifest: Manifest) -> None:
         """Other labels can be reported from now on: what is new appears, what is gone disappears."""

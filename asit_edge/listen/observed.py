@@ -4,7 +4,7 @@ import queue
 
 from asit_edge.listen.announcer import Announcer
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from asit_edge.observe.observer import Observer
@@ -46,3 +46,7 @@ class ObservedAnnouncer:
     def _with_clip(self, event: Event) -> Event:
         clip = self._observer.clip(event) if event.type == "end" else None
         return event if clip is None else event.model_copy(update={"clip": clip})
+
+    def adjusted(self, adjusted: Adjusted) -> None:
+        self._announcer.adjusted(adjusted)
+        self._observer.adjusted(adjusted)

@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from asit_edge.adjust.file import adjustments_file
+from asit_edge.adjust.keeper import Keeper
 from asit_edge.assembly import Model, load_model, open_source
 from asit_edge.audio.clock import SystemClock
 from asit_edge.config.root import Config
@@ -53,6 +55,7 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     announcer = UnhurriedAnnouncer(ObservedAnnouncer(delivery, companions.observer), out)
     notes = UnhurriedNotes(last_heard)
     memory = open_memory(config, model)
+    keeper = Keeper(adjustments_file(config))
     loop = ListeningLoop(
         config,
         model,
@@ -63,11 +66,13 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         last_heard=notes,
         memory=memory,
         observer=companions.observer,
+        in_force=keeper.in_force,
     )
     delivery.start()
     companions.start()
     end_unfinished(delivery, last_heard.last, time.time(), out)
     loop.start()
+    keeper.start()
     if model.vocabulary:
         model.vocabulary.watch()
     systemd.ready()
@@ -86,6 +91,7 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         announcer.stop(DRAIN_SECONDS)
         companions.stop(COMPANIONS_SECONDS)
         notes.stop(1.0)
+        keeper.stop(1.0)
         if memory:
             memory.stop(1.0)
         remains = _stopped(delivery, latest)

@@ -10,7 +10,7 @@ from asit_edge.host.errands import Errands
 from asit_edge.listen.announcer import Announcer, Notes
 from asit_edge.listen.reporter import Output
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 
@@ -47,6 +47,9 @@ class UnhurriedAnnouncer:
 
     def threshold(self, source: str, label: str, on: float) -> None:
         self._errands.do(lambda: self._announcer.threshold(source, label, on))
+
+    def adjusted(self, adjusted: Adjusted) -> None:
+        self._errands.do(lambda: self._announcer.adjusted(adjusted))
 
     def stop(self, seconds: float) -> None:
         """What waits is announced, within so many seconds."""

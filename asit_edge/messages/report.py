@@ -67,6 +67,24 @@ class ClipReport(_Report):
     )
 
 
+class AdjustedLabel(BaseModel):
+    """What differs of a label."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threshold: float | None = Field(description="score at which its events start; null: as configured")
+    report: bool = Field(description="false: it is not reported until that is switched on again")
+    snoozed_until: str | None = Field(description="ISO 8601 with milliseconds and Z; null: not snoozed")
+
+
+class Adjusted(_Report):
+    """What was adjusted of a source and differs from its configuration, told whenever that changes."""
+
+    listen: bool = Field(description="false: switched off")
+    snoozed_until: str | None = Field(description="the whole source, ISO 8601 with milliseconds and Z; null: not")
+    labels: dict[str, AdjustedLabel] = Field(description="by display name; labels that are as configured are not here")
+
+
 class CommandError(_Report):
     """The answer to a command that makes no sense. Nothing was changed."""
 

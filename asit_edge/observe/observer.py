@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from asit_edge.audio.samples import Samples
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.model.classifier import Scores
 
@@ -53,3 +53,6 @@ class Observer:
 
     def threshold(self, source: str, label: str, on: float) -> None:
         """From now on events of this label (its display name) begin at that score."""
+
+    def adjusted(self, adjusted: Adjusted) -> None:
+        """What differs from now on from the configuration of a source: all of it. The first comes at the start."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from asit_edge.audio.samples import Samples
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.model.classifier import Scores
 from asit_edge.observe.observer import Observer
@@ -50,6 +50,9 @@ class Observers(Observer):
 
     def threshold(self, source: str, label: str, on: float) -> None:
         self._all(lambda one: one.threshold(source, label, on))
+
+    def adjusted(self, adjusted: Adjusted) -> None:
+        self._all(lambda one: one.adjusted(adjusted))
 
     def _all(self, tell: Callable[[Observer], object]) -> None:
         for one in self._observers:

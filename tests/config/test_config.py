@@ -155,6 +155,7 @@ def test_a_tilde_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("device: hall\nmqqt:\n  host: x\n", 2, "unknown key 'mqqt' (did you mean 'mqtt'?)"),
         ("mqtt:\n  hots: broker\n", 2, "unknown key 'mqtt.hots' (did you mean 'host'?)"),
         ("mqtt:\n  tls:\n    cafile: x\n", 3, "(did you mean 'ca_file'?)"),
+        ("events:\n  labels:\n    Dog: {on_treshold: 0.5}\n", 3, "(did you mean 'on_threshold'?)"),
         ("sources:\n  - type: microphone\n    divice: 3\n", 3, "(did you mean 'device'?)"),
         ("sources:\n  - type: file\n    name: x\n    pathh: y\n", 2, "is missing"),
         ("sources:\n  - type: radio\n", 2, "'radio'"),
