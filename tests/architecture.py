@@ -28,8 +28,8 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("store", "mqtt"),
         ("deliver.sinks",),
         ("deliver",),
-        ("listen.supervision", "detector"),
-        ("listen",),
+        ("listen.supervision", "detector", "metrics"),
+        ("listen", "doctor"),
         ("cli",),
     ],
     "trainer": [
