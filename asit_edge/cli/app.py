@@ -17,6 +17,7 @@ import typer
 
 from asit_edge import __version__
 from asit_edge.cli import demo, devices, events, listen, model, refused, replay, schema, subscribe, tag
+from asit_edge.cli.care import doctor
 from asit_edge.cli.teaching import calibrate, corrections, taught, teach
 from asit_edge.errors import AsitEdgeError, readable
 
@@ -42,6 +43,7 @@ for command in (
     refused.refused,
     schema.schema,
     devices.devices,
+    doctor.doctor,
     demo.demo,
 ):
     app.command()(command)

@@ -14,7 +14,6 @@ from asit_edge.deliver.delivery import Delivery, Standing
 from asit_edge.metrics import health
 from asit_edge.metrics.present import Present, Snapshot, state_of
 from asit_edge.metrics.tallies import Tallies
-from asit_edge.metrics.thermal import temperatures
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `Metrics.exposition` returns."""
@@ -99,7 +98,6 @@ class Metrics:
             side_dropped={name: dropped() for name, dropped in self._side_outputs.items()},
             device={"device": self._config.device_name, "version": __version__},
             model={"model": manifest.name, "version": manifest.version, **serving},
-            temperatures=temperatures(),
         )
 
     def _look(self) -> None:

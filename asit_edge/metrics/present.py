@@ -11,6 +11,7 @@ from asit_edge.deliver.delivery import Standing
 from asit_edge.messages.report import Level, State, Status
 from asit_edge.metrics import names
 from asit_edge.metrics.names import Name
+from asit_edge.metrics.thermal import temperatures
 
 STATES: tuple[str, ...] = get_args(State)
 
@@ -31,8 +32,6 @@ class Snapshot(NamedTuple):
     side_dropped: Mapping[str, int]
     device: Mapping[str, str]
     model: Mapping[str, str]
-    temperatures: Mapping[str, float]
-    """Degrees Celsius by zone."""
 
 
 class Present(Collector):
@@ -64,7 +63,7 @@ class Present(Collector):
         yield side
         yield InfoMetricFamily(names.DEVICE.name, names.DEVICE.help, dict(now.device))
         yield InfoMetricFamily(names.MODEL.name, names.MODEL.help, dict(now.model))
-        yield _gauge(names.TEMPERATURE, [((zone,), degrees) for zone, degrees in now.temperatures.items()])
+        yield _gauge(names.TEMPERATURE, [((zone,), degrees) for zone, degrees in temperatures().items()])
 
 
 def state_of(status: Status | None) -> str:
