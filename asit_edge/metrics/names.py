@@ -11,7 +11,6 @@ LATENCY_BUCKETS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 3
 OTHER = "other"
 """Stands for a label that the model does not have: its number is bounded."""
 
-
 CAUSES = (
     *("lost", "stalled", "overrun", "suspend", "digital silence", "overload", "muted", "absent", "no scores"),
     "restart",

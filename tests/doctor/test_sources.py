@@ -150,6 +150,15 @@ def test_a_microphone_that_a_listener_has_for_itself_is_not_wrong(monkeypatch: p
     assert "hears it and has it for itself" in found.found
 
 
+def test_one_that_neither_it_nor_the_listener_hears_is_worth_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be muted by quiet hours, and the device the listener's all the same."""
+    busy = Opened(AsitEdgeError("microphone 'Yeti' cannot be opened: Device unavailable"))
+    monkeypatch.setattr(sources, "open_source", lambda entry, rate: busy)
+    monkeypatch.setattr(Heard, "heard_recently", lambda self, source: False)
+    [found] = sources.source_findings(entry(type="microphone"), Heard(Config()))
+    assert (found.grade, "fuser -v /dev/snd/*" in found.remedy) == ("warning", True)
+
+
 def test_files_streams_and_standard_input(tmp_path: Path, tone_file: Path) -> None:
     require_programs("ffmpeg")
     patient = Patient(Config())

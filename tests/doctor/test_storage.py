@@ -11,6 +11,7 @@ from asit_edge.config.root import Config
 from asit_edge.doctor.checks import storage
 from asit_edge.doctor.finding import Finding
 from asit_edge.doctor.patient import Patient
+from asit_edge.errors import AsitEdgeError
 from asit_edge.store.store import Store
 from tests.store.samples import TO_MQTT, damaged_store, event
 
@@ -93,17 +94,18 @@ def test_a_damaged_store_is_told_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     damaged_store(path, 400, spoil_at=None)
     before = path.read_bytes()
-    found = of_store(path)[-1]
+    [found] = of_store(path)
     assert found.grade == "wrong"
-    assert str(path) in found.found
+    assert f"{path}: is damaged (" in found.found
+    assert found.remedy.startswith("sudo systemctl restart asit-edge")
     assert path.read_bytes() == before
 
 
 def test_what_is_no_store_is_told(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     path.write_text("my diary")
-    [found] = of_store(path)
-    assert found.grade == "wrong"
+    with pytest.raises(AsitEdgeError, match="not a database"):
+        of_store(path)
 
 
 def test_another_users_store_is_not_called_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

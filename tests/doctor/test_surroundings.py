@@ -147,6 +147,7 @@ def test_systemd_is_asked_for_units_of_the_system_and_of_the_user(
         monkeypatch, tmp_path, f'[ "$1" = --user ] && printf "LoadState=not-found\\n" || printf "{facts}\\n"'
     )
     assert [(one.grade, one.found) for one in found] == [("ok", "the service is active")]
+    assert found[0].remedy.startswith("sudo STATE_DIRECTORY=/var/lib/asit-edge asit-edge doctor")
 
 
 def test_without_a_unit_it_is_said_how_to_install_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

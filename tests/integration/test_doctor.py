@@ -75,7 +75,7 @@ def test_access_rules_that_suffice_and_each_that_is_missing(tmp_path: Path) -> N
             [denied] = [one for one in look(broker.port, tmp_path) if one.grade != "ok"]
             assert denied.grade == grade
             assert "its access rules deny it (Not authorized)" in denied.found
-            assert denied.remedy.startswith(f"{rule}    # a line for user hall")
+            assert denied.remedy.startswith(f"{rule}    # a line for user hall in")
     finally:
         broker.stop()
 
@@ -93,7 +93,10 @@ def test_a_subscription_that_a_broker_refuses_is_told(tmp_path: Path, monkeypatc
         found = look(broker.port, tmp_path)[-1]
     finally:
         broker.stop()
-    assert (found.grade, found.found) == ("warning", "receiving commands: its access rules deny it (Not authorized)")
+    assert (found.grade, found.found) == (
+        "warning",
+        "subscribing to commands: its access rules deny it (Not authorized)",
+    )
     assert found.remedy.startswith("topic read asit/hall/+/set/#")
 
 

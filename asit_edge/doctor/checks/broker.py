@@ -6,11 +6,12 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from paho.mqtt.reasoncodes import ReasonCode
 
 from asit_edge.config.delivery import Mqtt
-from asit_edge.doctor.finding import Finding
+from asit_edge.doctor.finding import Finding, Grade
 from asit_edge.doctor.patient import Patient
 from asit_edge.errors import one_line
 from asit_edge.mqtt.connection import Callbacks, Connection
@@ -20,8 +21,6 @@ CONNECT_SECONDS = 12.0
 ANSWER_SECONDS = 5.0
 EXPIRY = 10
 """Seconds for which the broker may hold back what is published here."""
-
-DENIED = "its access rules deny"
 
 
 def look(patient: Patient) -> Iterator[Finding]:
@@ -76,41 +75,45 @@ def _command(settings: Mqtt) -> str:
 
 
 def _rights(patient: Patient, visit: "_Visit") -> Iterator[Finding]:
-    topics = Topics(patient.config.mqtt.prefix, patient.config.device_name)
-    user = patient.config.mqtt.username or "anonymous"
+    """What the broker lets this device do, tried."""
+    settings = patient.config.mqtt
+    topics = Topics(settings.prefix, patient.config.device_name)
     said = json.dumps({"schema": 1, "device": topics.device, "check": "asit-edge doctor"})
     answer = visit.publish(f"{topics.root}/doctor", said)
-    if answer is None:
-        found = f"{visit.where}: acknowledges nothing within {ANSWER_SECONDS:g} s"
-        yield Finding("broker", "wrong", found, "events wait in the store", _command(patient.config.mqtt))
-        return
-    yield _right(
-        answer,
-        f"publishing under {topics.root}",
-        "no event of this device arrives",
-        f"topic write {topics.root}/#",
-        user,
+    right = _Right(
+        f"publishing under {topics.root}", "wrong", "no event of this device arrives", f"write {topics.root}/#"
     )
+    yield right.judged(answer, settings)
+    if answer is None:
+        return
     if patient.config.home_assistant.discovery:
         prefix, node = patient.config.home_assistant.prefix, HomeAssistantIds(topics.device).identifier
-        answer = visit.publish(f"{prefix}/sensor/{node}/doctor/config", "")
-        means, rule = "nothing of it appears in Home Assistant by itself", f"topic write {prefix}/+/{node}/+/config"
-        yield _right(
-            "no answer" if answer is None else answer, f"discovery under {prefix}", means, rule, user, grade="warning"
-        )
-    refused = visit.subscribe(topics.commands)
-    rule, means = f"topic read {topics.root}/+/set/#", "commands over MQTT do not reach it"
-    yield _right(refused, "receiving commands", means, rule, user, grade="warning")
+        means, rule = "nothing of it appears in Home Assistant by itself", f"write {prefix}/+/{node}/+/config"
+        right = _Right(f"discovery under {prefix}", "warning", means, rule)
+        yield right.judged(visit.publish(f"{prefix}/sensor/{node}/doctor/config", ""), settings)
+    means, rule = "commands over MQTT do not reach it", f"read {topics.root}/+/set/#"
+    right = _Right("subscribing to commands", "warning", means, rule)
+    yield right.judged(visit.subscribe(topics.commands), settings)
 
 
-def _right(answer: str, what: str, means: str, rule: str, user: str, grade: str = "wrong") -> Finding:
-    """`answer` is what the broker said, "" if it agreed."""
-    if not answer:
-        return Finding("broker", "ok", f"{what}: allowed")
-    remedy = f"{rule}    # a line for user {user} in the broker's access rules; docs/security.md has all of them"
-    return Finding(
-        "broker", "wrong" if grade == "wrong" else "warning", f"{what}: {DENIED} it ({answer})", means, remedy
-    )
+class _Right(NamedTuple):
+    """Something that a device wants to do at its broker, and the rule of mosquitto that allows it."""
+
+    what: str
+    grade: Grade
+    means: str
+    rule: str
+
+    def judged(self, answer: str | None, settings: Mqtt) -> Finding:
+        """`answer` is why the broker refuses, in its words; "" if it does not; None if it says nothing."""
+        if answer is None:
+            found = f"{self.what}: the broker does not answer within {ANSWER_SECONDS:g} s"
+            return Finding("broker", self.grade, found, self.means, _command(settings))
+        if not answer:
+            return Finding("broker", "ok", f"{self.what}: allowed")
+        user = f"user {settings.username}" if settings.username else "anonymous clients"
+        remedy = f"topic {self.rule}    # a line for {user} in the broker's access rules; docs/security.md has them all"
+        return Finding("broker", self.grade, f"{self.what}: its access rules deny it ({answer})", self.means, remedy)
 
 
 class _Visit:
@@ -158,10 +161,8 @@ class _Visit:
         except queue.Empty:
             return None
 
-    def subscribe(self, topics: str) -> str:
+    def subscribe(self, topics: str) -> str | None:
         """As `publish`."""
         self._subscribed.clear()
         self._connection.subscribe(topics)
-        if not self._subscribed.wait(ANSWER_SECONDS):
-            return "no answer"
-        return self._connection.refused_subscription
+        return self._connection.refused_subscription if self._subscribed.wait(ANSWER_SECONDS) else None

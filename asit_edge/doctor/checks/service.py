@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from asit_edge.doctor.finding import Finding
@@ -27,6 +28,11 @@ def look(patient: Patient) -> Iterator[Finding]:
         means = "" if patient.listener else "nobody listens unless somebody runs asit-edge listen"
         remedy = "sudo cp systemd/asit-edge.service /etc/systemd/system/ && sudo systemctl enable --now asit-edge"
         found = [Finding("service", "ok", "not installed as a service", means, remedy)]
+    elif found[0].grade == "ok" and patient.listener is None:
+        # It has another user's state directory.
+        found[0] = replace(
+            found[0], remedy="sudo STATE_DIRECTORY=/var/lib/asit-edge asit-edge doctor    # its store, too"
+        )
     yield from found
 
 

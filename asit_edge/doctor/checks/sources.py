@@ -76,6 +76,9 @@ def source_findings(entry: SourceSettings, patient: Patient) -> Iterator[Finding
         yield Finding(
             check, "ok", f"the listener that runs (process {patient.listener}) hears it and has it for itself"
         )
+    elif patient.listener is not None and isinstance(entry, MicrophoneSource):
+        means = "the listener that runs may have it for itself; within the last half minute it has heard nothing of it"
+        yield Finding(check, "warning", str(found), means, _remedy(entry, found))
     else:
         yield Finding(check, "wrong", str(found), "nothing is heard of it", _remedy(entry, found))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asit_edge.doctor.finding import Finding
 from asit_edge.doctor.patient import Patient
-from asit_edge.errors import AsitEdgeError, WrongUse, for_shell
+from asit_edge.errors import AsitEdgeError, WrongUse, for_shell, one_line
 from asit_edge.host.directories import state_directory
 from asit_edge.store.reading import opened
 
@@ -90,10 +90,14 @@ def store(patient: Patient) -> Iterator[Finding]:
         return
     try:
         yield from _inside(patient, path, who)
-    except AsitEdgeError as error:
+    except _Damaged as error:
         means = "a listener saves what can be read of it at its next start, and keeps the damaged file"
         remedy = "sudo systemctl restart asit-edge    # or start asit-edge listen again"
         yield Finding("store", "wrong", str(error), means, remedy)
+
+
+class _Damaged(AsitEdgeError):
+    """What is in the file does not fit together."""
 
 
 def _foreign(path: Path) -> Finding:
@@ -108,13 +112,12 @@ def _inside(patient: Patient, path: Path, who: str) -> Iterator[Finding]:
         database.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
         try:
             whole = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-        except sqlite3.OperationalError:
-            if time.monotonic() <= deadline:
-                raise
-            whole = "ok"  # as far as there was time to look
+        except sqlite3.DatabaseError as error:
+            # Interrupted: whole as far as there was time to look.
+            whole = "ok" if time.monotonic() > deadline else one_line(error)
         database.set_progress_handler(None, 0)
         if whole != "ok":
-            raise AsitEdgeError(f"{path}: is damaged ({whole})")
+            raise _Damaged(f"{path}: is damaged ({whole})")
         [events] = database.execute("SELECT count(*) FROM event").fetchone()
         waiting = database.execute("SELECT sink, count(*), min(queued) FROM outbox GROUP BY sink").fetchall()
         refused = database.execute("SELECT sink, reason, count(*) FROM dead_letter GROUP BY sink, reason").fetchall()
