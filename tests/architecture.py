@@ -30,8 +30,8 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("deliver.sinks",),
         ("deliver.notify",),
         ("deliver",),
-        ("listen.supervision", "detector"),
-        ("listen",),
+        ("listen.supervision", "detector", "metrics"),
+        ("listen", "doctor"),
         ("cli",),
     ],
     "trainer": [

@@ -18,6 +18,7 @@ import typer
 from asit_edge import __version__
 from asit_edge.cli import demo, devices, events, listen, model, refused, replay, schema, subscribe, tag
 from asit_edge.cli.adjusting import set as adjusting
+from asit_edge.cli.care import doctor
 from asit_edge.cli.notifying import notify
 from asit_edge.cli.recordings import clips
 from asit_edge.cli.teaching import calibrate, corrections, taught, teach
@@ -45,6 +46,7 @@ for command in (
     refused.refused,
     schema.schema,
     devices.devices,
+    doctor.doctor,
     demo.demo,
 ):
     app.command()(command)

@@ -45,6 +45,17 @@ class Remains(NamedTuple):
     problem: str | None
 
 
+class Standing(NamedTuple):
+    """How delivery stands."""
+
+    problems: dict[str, str]
+    """By part: `store`, `device` (its name) or a sink's name; in words for the user, "" where nothing is wrong."""
+    waiting: dict[str, int]
+    """Messages by the sink that has not taken them."""
+    dropped: int
+    refused: int
+
+
 class Delivery:
     """Where the listening loop puts what it heard; every method may be called from any thread."""
 
@@ -53,6 +64,10 @@ class Delivery:
         self._config = config
         self._topics = Topics(config.mqtt.prefix, config.device_name)
         self._sources = [source.name for source in config.sources]
+        self._sinks = list(routes(config))
+        self.on_acknowledged: Callable[[str], None] = lambda payload: None
+        """Told the JSON of every event and gap that the broker has just acknowledged, in the thread that sends: must
+        return at once. One that raises is not told again."""
         self._reported = reported(config, manifest)
         self._incoming = Incoming(self._topics, self._sources, self._reported.names)
         self.commands: queue.SimpleQueue[Command] = self._incoming.commands
@@ -76,6 +91,7 @@ class Delivery:
                 self._store,
                 subscriptions=[self._topics.commands, *birth, *self._namesakes.subscriptions],
                 on_message=self._on_message,
+                on_taken=self._taken,
             )
         self._health = ""
         self._others: list[Callable[[], str | None]] = []
@@ -160,6 +176,16 @@ class Delivery:
         if self._mqtt:
             self._mqtt.publish(self._topics.level(level.source), level.to_json(), qos=0)
 
+    def standing(self) -> Standing:
+        """How the store and every sink are doing. Waits for the store's disk."""
+        namesake = self._namesakes.problem(time.monotonic()) if self._namesakes else None
+        problems = {"store": self._store.problem or "", "device": namesake or ""}
+        if self._mqtt:
+            problems[MQTT] = self._mqtt.problem or self._mqtt.refusal
+        problems |= {worker.name: worker.problem or "" for worker in self._workers}
+        waiting = {sink: self._store.count_waiting(sink) for sink in self._sinks}
+        return Standing(problems, waiting, self._store.dropped, self._store.refused)
+
     def stop(self, seconds: float) -> Remains:
         """Delivers what still waits, for at most so long; says `offline`; what is left stays in the store."""
         deadline = time.monotonic() + seconds
@@ -178,6 +204,13 @@ class Delivery:
         remains = Remains(self._store.count_waiting(), problem)
         self._store.close()
         return remains
+
+    def _taken(self, payload: str) -> None:
+        try:
+            self.on_acknowledged(payload)
+        except Exception:
+            log.exception("whoever is told what the broker has taken failed, and is told no more")
+            self.on_acknowledged = lambda payload: None
 
     def _clear_old_topics(self) -> None:
         """Once it is known which are ours."""

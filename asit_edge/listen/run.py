@@ -12,6 +12,7 @@ from asit_edge.audio.clock import SystemClock
 from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery, Remains
 from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.host.lines import Lines
 from asit_edge.host.systemd import Systemd
 from asit_edge.listen.companions import open_companions
 from asit_edge.listen.last_heard import LastHeard
@@ -54,6 +55,10 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     companions = open_companions(config, model, delivery)
     announcer = UnhurriedAnnouncer(ObservedAnnouncer(delivery, companions.observer), out)
     notes = UnhurriedNotes(last_heard)
+    companions.side_output("announcements", lambda: announcer.dropped)
+    companions.side_output("notes", lambda: notes.dropped)
+    if isinstance(out, Lines):
+        companions.side_output("stdout", lambda: out.dropped)
     memory = open_memory(config, model)
     keeper = Keeper(adjustments_file(config))
     loop = ListeningLoop(
@@ -81,7 +86,9 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
             if not loop.tick():
                 rest(IDLE)
             announcer.check()
-            systemd.watch(loop.progress, loop.summary)
+            progress = loop.progress
+            companions.beat(progress)
+            systemd.watch(progress, loop.summary)
     finally:
         latest = time.monotonic() + LONGEST_STOP
         systemd.stopping()

@@ -27,6 +27,11 @@ class UnhurriedAnnouncer:
         self._gone: BrokenPipeError | None = None
         self.commands: queue.SimpleQueue[Command] = announcer.commands
 
+    @property
+    def dropped(self) -> int:
+        """Announcements that were given up since the start."""
+        return self._errands.dropped
+
     def events(self, source: str, events: list[Event]) -> list[Event]:
         """Returns nothing: they are known, and written to `out`, once the store has them."""
         if events:
@@ -75,6 +80,11 @@ class UnhurriedNotes:
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
         self._errands = Errands("notes of what was heard", 2, "the disk hangs")
+
+    @property
+    def dropped(self) -> int:
+        """Notes that were given up since the start."""
+        return self._errands.dropped
 
     def last(self, source: str) -> float | None:
         return self._notes.last(source)
