@@ -19,6 +19,8 @@ from asit_edge.listen.reporter import Output
 from asit_edge.listen.unfinished import end_unfinished
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
 from asit_edge.model.key import model_key
+from asit_edge.observe.observer import Observer
+from asit_edge.observe.observers import Observers
 from asit_edge.teach.memory import Memory, memory_folder
 
 log = logging.getLogger(__name__)
@@ -36,10 +38,17 @@ LONGEST_STOP = 18.0
 """After so many seconds the listener ends, whatever does not; the unit for systemd gives it 20."""
 
 
-def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Callable[[float], object]) -> None:
+def listen(
+    config: Config,
+    out: Output,
+    stopping: Callable[[], bool],
+    rest: Callable[[float], object],
+    observer: Observer | None = None,
+) -> None:
     """Listens until `stopping()`, or until every source has ended; writes events to `out`, one JSON object a line.
 
-    `rest` waits so many seconds, less when it is time to stop. Raises AsitEdgeError if nothing can be listened to, a
+    `rest` waits so many seconds, less when it is time to stop. `observer` looks on; it is told at first what the model
+    knows. Raises AsitEdgeError if nothing can be listened to, a
     source that is not opened again breaks off, or, when sources have come to their end, the broker has not taken every
     message (they stay in the store).
     """
@@ -50,7 +59,11 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     systemd = Systemd()
     last_heard = LastHeard(config.store.effective_path.with_name("heard.json"))
     companions = open_companions(config, model, delivery)
-    announcer = UnhurriedAnnouncer(ObservedAnnouncer(delivery, companions.observer), out)
+    watching = companions.observer
+    if observer is not None:
+        observer.know(model.manifest)
+        watching = Observers([watching, observer])
+    announcer = UnhurriedAnnouncer(ObservedAnnouncer(delivery, watching), out)
     notes = UnhurriedNotes(last_heard)
     memory = open_memory(config, model)
     loop = ListeningLoop(
@@ -62,7 +75,7 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         SystemClock(),
         last_heard=notes,
         memory=memory,
-        observer=companions.observer,
+        observer=watching,
     )
     delivery.start()
     companions.start()
