@@ -5,12 +5,19 @@ from typing import Annotated
 
 import typer
 
+from asit_edge.cli.shared import completion
 from asit_edge.errors import WrongUse
 from asit_edge.validation import nearest
 
 
 def schema(
-    name: Annotated[str, typer.Argument(help="event, bundle, config, gap, status, level, health, error or identity.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="event, bundle, config, gap, status, level, health, error or identity.",
+            autocompletion=completion.schemas,
+        ),
+    ],
 ) -> None:
     """Print the JSON Schema of a payload, of bundle.yaml or of config.yaml."""
     from asit_edge.messages.schema import MODELS
