@@ -81,14 +81,14 @@ def known_labels(
     }
     found = []
     for index, label in enumerate(everything.labels):
-        settings = {name: classes[index] for name, classes in by_source.items()}
-        chosen = usual[index] or next((one for one in settings.values() if one), None)
-        thresholds = (chosen.on, chosen.off) if chosen else (label.on_threshold, label.off_threshold)
-        sound = sounds.get(label.id) if label.taught else None
-        origin, where = _origin(label, config)
-        when = ""
-        if origin != "configured" and calibration is not None and label.name in calibration.labels:
+        pairs = {name: _pair(classes[index]) for name, classes in by_source.items()}
+        thresholds = _in_force(label, _pair(usual[index]), list(pairs.values()))
+        origin, where, when = "taught" if label.taught else "bundle", "", ""
+        if key := _configured_in(label.name, config, [name for name, pair in pairs.items() if pair == thresholds]):
+            origin, where = "configured", key
+        elif calibration is not None and label.name in calibration.labels:
             origin, where, when = "calibrated", calibrated_in, calibration.when
+        sound = sounds.get(label.id) if label.taught else None
         found.append(
             Known(
                 name=label.name,
@@ -97,15 +97,25 @@ def known_labels(
                 origin=origin,
                 where=where,
                 when=when,
-                reported=any(one is not None for one in settings.values()),
+                reported=any(pairs.values()),
                 experimental=label.experimental,
                 taught=label.taught,
                 quality=label.quality,
                 taught_quality=sound.quality if sound else None,
-                sources={name: _pair(one) for name, one in settings.items() if _pair(one) != _pair(usual[index])},
+                sources={name: pair for name, pair in pairs.items() if pair != thresholds}
+                if any(pairs.values())
+                else {},
             )
         )
     return found
+
+
+def _in_force(label: BundleLabel, usual: Thresholds | None, of_sources: Sequence[Thresholds | None]) -> Thresholds:
+    """What all sources that report it agree on; else what holds where a source does not say otherwise."""
+    reporting = {pair for pair in of_sources if pair}
+    if len(reporting) == 1:
+        return reporting.pop()
+    return usual or next((pair for pair in of_sources if pair), (label.on_threshold, label.off_threshold))
 
 
 def chosen_labels(labels: Sequence[Known], text: str, *, everything: bool) -> list[Known]:
@@ -122,14 +132,13 @@ def _calibrated(label: BundleLabel, calibration: Calibration | None) -> BundleLa
     return label.model_copy(update={"on_threshold": on, "off_threshold": off})
 
 
-def _origin(label: BundleLabel, config: Config) -> tuple[str, str]:
-    """Who has set its threshold, and in which key of the configuration."""
-    own = [(f"sources[{index}].events.labels", one.events) for index, one in enumerate(config.sources)]
-    places = [("events.labels", config.events.labels), *((where, one.labels) for where, one in own if one)]
-    for where, labels in places:
-        if label.name in labels and labels[label.name].on_threshold is not None:
-            return "configured", f"{where}.{label.name}.on_threshold"
-    return "taught" if label.taught else "bundle", ""
+def _configured_in(label: str, config: Config, sources: Sequence[str]) -> str:
+    """The key that sets its on-threshold for one of these sources, or for all; "" if none does."""
+    own = [(f"sources[{at}].events.labels", one.events) for at, one in enumerate(config.sources) if one.name in sources]
+    for where, labels in [*((where, one.labels) for where, one in own if one), ("events.labels", config.events.labels)]:
+        if label in labels and labels[label].on_threshold is not None:
+            return f"{where}.{label}.on_threshold"
+    return ""
 
 
 def _pair(settings: ClassSettings | None) -> Thresholds | None:

@@ -58,6 +58,8 @@ def shown_plainly(stream: TextIO | None, out: Lines, config: Config) -> Iterator
     lines = PlainLines(out, Ink(look), Style(clock, sources=len(config.sources) > 1), width)
     yield lines, tally
     if tally.seconds:
+        if terminal:
+            lines.say("")  # behind ^C, which the terminal shows
         lines.say(tally.summary())
 
 

@@ -12,7 +12,8 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from rich.text import Text
 
@@ -39,6 +40,9 @@ SETTLED = 0.25
 MOST = 1_000
 """Lines that wait for the terminal at most."""
 
+HELD_UP = 0.5
+"""Seconds that a picture that is being painted gets, before somebody else has the terminal."""
+
 KEPT = 200
 """Lines that can be written once more."""
 
@@ -57,6 +61,7 @@ class Screen:
         self._kept: deque[Line] = deque(maxlen=KEPT)
         self._rest = ""
         self._changed = threading.Condition()
+        self._painting = threading.Lock()
         self._closing = self._closed = self._gone = self._disturbed = False
         self._rows = 0
         self._last: list[str] = []
@@ -90,6 +95,21 @@ class Screen:
         """Somebody else has written to the terminal: it is begun anew."""
         self._disturbed = True
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Meanwhile the terminal is somebody else's: the foot is away, and nothing is painted."""
+        held = self._painting.acquire(timeout=HELD_UP)  # not for ever: the terminal may hang
+        try:
+            if held and not self._closed:
+                with suppress(OSError):
+                    self._write(self._ink.encode(f"{self._over()}{ERASE_BELOW}"))
+                self._rows, self._last = 0, []
+            yield
+            self.disturbed()
+        finally:
+            if held:
+                self._painting.release()
+
     def close(self, seconds: float) -> bool:
         """Takes the foot away once every line is written, within so many seconds. False if the terminal hangs."""
         with self._changed:
@@ -98,26 +118,30 @@ class Screen:
             return self._changed.wait_for(lambda: self._closed, seconds) and not self._gone
 
     def _run(self) -> None:
+        gone = True
         try:
-            closing = False
-            while not closing:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._waiting or self._closing, EVERY)
-                    lines, closing = list(self._waiting), self._closing
-                    self._waiting.clear()
-                    self._changed.notify_all()
-                self._paint(lines, last=closing)
-                time.sleep(0 if closing else AT_ONCE)
+            self._paint_until_closed()
+            gone = False
         except OSError as error:
             if error.errno != errno.EIO:  # what it says when it has been closed; the signal for that comes, too
                 log.error("the terminal cannot be written (%s); nothing more is shown", error.strerror)
         except Exception:
             log.exception("the picture of the terminal failed; nothing more is shown")
-        finally:
+        with self._changed:
+            self._gone, self._closed = gone, True
+            self._changed.notify_all()
+
+    def _paint_until_closed(self) -> None:
+        closing = False
+        while not closing:
             with self._changed:
-                self._gone = not closing
-                self._closed = True
+                self._changed.wait_for(lambda: self._waiting or self._closing, EVERY)
+                lines, closing = list(self._waiting), self._closing
+                self._waiting.clear()
                 self._changed.notify_all()
+            with self._painting:
+                self._paint(lines, last=closing)
+            time.sleep(0 if closing else AT_ONCE)
 
     def _paint(self, lines: list[Line], *, last: bool) -> None:
         size = size_of(self._descriptor)
@@ -151,7 +175,7 @@ class Screen:
 
     def _over(self) -> str:
         """To where the foot begins."""
-        return f"\x1b[{self._rows - 1}A" if self._rows > 1 else ""
+        return f"\r\x1b[{self._rows - 1}A" if self._rows > 1 else "\r"
 
     def _anew(self, size: os.terminal_size, rows: int) -> str:
         """An empty terminal, and on it as many of the newest lines as there is room for."""

@@ -67,17 +67,34 @@ def live(
         return foot(moment, title(moment), width, most, style, now(moment))
 
     screen = Screen(stream.fileno(), Ink(look_at(stream)), painted, patient=patient)
-    continued = signal.signal(signal.SIGCONT, lambda *_: screen.disturbed())
     try:
-        with _talk_on(screen, stream):
+        with _stopped_in_order(screen), _talk_on(screen, stream):
             yield watch
     finally:
-        signal.signal(signal.SIGCONT, continued)
         if watch.tally.seconds:
             screen.put(lambda width: Text(watch.tally.summary()))
         screen.close(LAST_PICTURE)
         if screen.dropped:
             log.warning("the terminal was too slow: %d line(s) were not shown", screen.dropped)
+
+
+@contextmanager
+def _stopped_in_order(screen: Screen) -> Iterator[None]:
+    """Ctrl+Z leaves the terminal to the shell as the shell likes it; whoever goes on begins a picture anew."""
+
+    def stop(*_: object) -> None:
+        with screen.aside():
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    before = {
+        signal.SIGTSTP: signal.signal(signal.SIGTSTP, stop),
+        signal.SIGCONT: signal.signal(signal.SIGCONT, lambda *_: screen.disturbed()),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def day_of(epoch: float) -> str:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from tests.conftest import ROOT
 
@@ -125,14 +125,16 @@ class Terminal:
         rows: int = 30,
         environment: Mapping[str, str] | None = None,
         error: int | None = None,
+        before: Sequence[str] = (),
     ) -> None:
+        """`before`: a program that runs it."""
         self.grid = Grid(columns, rows)
         self.raw = b""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.master, slave = pty.openpty()
         self._set_size(columns, rows)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "asit_edge", *arguments],
+            [*before, sys.executable, "-m", "asit_edge", *arguments],
             cwd=ROOT,
             stdin=slave,
             stdout=slave,
