@@ -57,12 +57,12 @@ def schemas(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _labels(ctx: typer.Context) -> Iterable[str]:
-    from asit_edge.cli.shared.options import load_settings
+    from asit_edge.config.file import load_config
     from asit_edge.model.bundle import MANIFEST, find_bundle
     from asit_edge.yaml_text import read_yaml
 
-    settings = load_settings(ctx.params.get("config"), ctx.params.get("model"))
-    manifest = find_bundle(settings.model) / MANIFEST
+    model = ctx.params.get("model") or load_config(ctx.params.get("config")).model
+    manifest = find_bundle(model) / MANIFEST
     return [label["name"] for label in read_yaml(manifest.read_text(encoding="utf-8"))[1]["labels"]]
 
 
@@ -73,9 +73,9 @@ def _taught() -> Iterable[str]:
 
 
 def _sources(ctx: typer.Context) -> Iterable[str]:
-    from asit_edge.cli.shared.options import load_settings
+    from asit_edge.config.file import load_config
 
-    return [source.name for source in load_settings(ctx.params.get("config"), None).sources]
+    return [source.name for source in load_config(ctx.params.get("config")).sources]
 
 
 def _schemas() -> Iterable[str]:

@@ -15,8 +15,12 @@ Clock = Callable[[float], str]
 
 Part = str | tuple[str, str] | Text
 
-COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red")
-"""Of labels: a label's colour is the same wherever and whenever it is shown."""
+COLOURS = (
+    *("cyan", "green", "magenta", "yellow"),
+    *("#d7875f", "#5f87d7", "#af5fd7", "#00af87", "#d75f87", "#87af5f", "#5fafd7"),
+)
+"""Of labels: a label's colour is the same wherever and whenever it is shown. Neither too dark nor too light to be read;
+a terminal of few colours shows its own that is nearest."""
 
 WIDE, MIDDLE = 72, 52
 """Columns from which on there is room for a long bar, and for a score in digits."""

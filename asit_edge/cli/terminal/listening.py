@@ -29,17 +29,22 @@ class Nowhere:
     def flush(self) -> None: ...
 
 
+def title_of(moment: Moment, seconds: float) -> str:
+    """What stands over the meter after so many seconds."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    lasted = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+    gaps = f" · {moment.gaps} gap{'s' if moment.gaps > 1 else ''}" if moment.gaps else ""
+    return f"{lasted} · {moment.begun} event{'s' if moment.begun != 1 else ''}{gaps} · Ctrl+C ends"
+
+
 @contextmanager
 def shown_live(stream: TextIO, config: Config) -> Iterator[tuple[Output, Observer]]:
     """What a listener is to be given, so that the terminal shows it."""
     began = time.monotonic()
 
     def title(moment: Moment) -> str:
-        minutes, seconds = divmod(int(time.monotonic() - began), 60)
-        hours, minutes = divmod(minutes, 60)
-        lasted = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-        gaps = f" · {moment.gaps} gap{'s' if moment.gaps > 1 else ''}" if moment.gaps else ""
-        return f"{lasted} · {moment.begun} event{'s' if moment.begun != 1 else ''}{gaps} · Ctrl+C ends"
+        return title_of(moment, time.monotonic() - began)
 
     names = [source.name for source in config.sources]
     style = Style(local_time, sources=len(names) > 1)
