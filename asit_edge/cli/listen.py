@@ -11,6 +11,7 @@ import typer
 
 from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings, stop_on_signals
 from asit_edge.cli.shared.talk import talk_never_waiting
+from asit_edge.cli.terminal.look import is_terminal, look_at
 from asit_edge.config.sources import MicrophoneSource, StdinSource
 from asit_edge.errors import WrongUse
 from asit_edge.host.lines import Lines
@@ -72,13 +73,11 @@ def listen(
 def _told(settings: "Config", as_json: bool | None) -> "Iterator[tuple[Output, Observer | None]]":
     """Where a listener writes its events, and who looks on, for as long as listening must not wait for either."""
     if as_json is None:
-        as_json = not (sys.stdout and sys.stdout.isatty())
+        as_json = not is_terminal(sys.stdout)
     if as_json:
         with _never_waiting() as out:
             yield out, None
         return
-    from asit_edge.cli.terminal.look import look_at
-
     if look_at(sys.stdout).moves:
         from asit_edge.cli.terminal.listening import shown_live
 

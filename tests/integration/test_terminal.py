@@ -17,7 +17,7 @@ from asit_edge.errors import AsitEdgeError
 from asit_edge.messages.event import Event
 from asit_edge.store.history import history
 from tests.cli.terminal.emulator import Grid, Terminal
-from tests.conftest import RATE, ROOT, tones
+from tests.conftest import RATE, ROOT, require_programs, tones
 from tests.integration.mosquitto import wait_for
 
 TONES = [(0, 0.3), (500, 0.4), (0, 0.7), (3000, 0.4), (0, 0.4)] * 30
@@ -48,10 +48,6 @@ def stored(folder: Path) -> list[Event]:
         return list(history(folder / "events.db"))
     except AsitEdgeError:
         return []
-
-
-def stopped(process: int) -> bool:
-    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def test_listen_shows_one_line_an_event_over_a_live_meter(tmp_path: Path, tone_bundle: Path) -> None:
@@ -205,16 +201,26 @@ def test_a_window_that_is_closed_ends_it_in_order_unless_it_is_told_to_go_on(tmp
 
 
 def test_stopped_and_continued_it_is_painted_anew(tmp_path: Path, tone_bundle: Path) -> None:
-    with Terminal("listen", "--config", configured(tmp_path, tone_bundle)) as terminal:
+    require_programs("bash")
+    shell = ["bash", "-m", "-c", '"$@"; echo; echo It is stopped; read -r; fg', "bash"]
+    with Terminal("listen", "--config", configured(tmp_path, tone_bundle), before=shell) as terminal:
         terminal.until(lambda grid: ended(grid, 1))
         terminal.type(b"\x1a")  # Ctrl+Z
-        terminal.until(lambda _: stopped(terminal.process.pid))
-        terminal.read(0.3)
+        terminal.until(lambda grid: "It is stopped" in grid.shown)
         assert not [row for row in terminal.grid.shown if row.startswith("── ")], "the shell gets a clean line"
-        terminal.grid.feed("\r\n[1]+  Stopped\r\n$ fg\r\n")
-        terminal.process.send_signal(signal.SIGCONT)
-        terminal.until(lambda grid: "$ fg" in grid.scrolled and any("Ctrl+C" in row for row in grid.shown))
+        terminal.type(b"\r")
+        terminal.until(lambda grid: "It is stopped" in grid.scrolled and any("Ctrl+C" in row for row in grid.shown))
+        terminal.until(lambda grid: ended(grid, 2))
         assert sum(row.startswith("── ") for row in terminal.grid.shown) == 1
+        terminal.type(b"\x03")
+        assert terminal.end() == 0
+
+
+def test_where_nobody_could_let_it_go_on_it_does_not_stop(tmp_path: Path, tone_bundle: Path) -> None:
+    with Terminal("listen", "--config", configured(tmp_path, tone_bundle)) as terminal:
+        terminal.until(lambda grid: ended(grid, 1))
+        terminal.type(b"\x1a")
+        terminal.until(lambda grid: ended(grid, 3))
         terminal.type(b"\x03")
         assert terminal.end() == 0
 

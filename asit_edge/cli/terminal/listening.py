@@ -7,7 +7,7 @@ from typing import TextIO
 
 from asit_edge.cli.terminal.event_line import Style, local_time
 from asit_edge.cli.terminal.ink import Ink
-from asit_edge.cli.terminal.look import look_at, size_of
+from asit_edge.cli.terminal.look import is_terminal, look_at, size_of
 from asit_edge.cli.terminal.plain import WIDTH, PlainLines, date_and_time
 from asit_edge.cli.terminal.tally import Tally
 from asit_edge.cli.terminal.view import live
@@ -57,7 +57,7 @@ def shown_plainly(stream: TextIO | None, out: Lines, config: Config) -> Iterator
     """What a listener is to be given, so that `out`, which writes to `stream`, has a line when an event begins or ends;
     at the end one more of what it has come to."""
     look, tally = look_at(stream), Tally()
-    terminal = stream is not None and stream.isatty()
+    terminal = is_terminal(stream)
     width = size_of(stream.fileno()).columns - 1 if stream is not None and terminal else WIDTH
     clock = local_time if terminal else date_and_time
     lines = PlainLines(out, Ink(look), Style(clock, sources=len(config.sources) > 1), width)

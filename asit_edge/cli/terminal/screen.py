@@ -19,6 +19,7 @@ from rich.text import Text
 
 from asit_edge.cli.terminal.ink import Ink
 from asit_edge.cli.terminal.look import in_foreground, size_of
+from asit_edge.errors import readable
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,8 @@ class Screen:
         with self._changed:
             *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            self.put(lambda width, line=line: Text(line))  # type: ignore[misc]
+            shown = readable(line.rstrip("\r"))
+            self.put(lambda width, shown=shown: Text(shown))  # type: ignore[misc]
         return len(text)
 
     def flush(self) -> None:
@@ -100,7 +102,7 @@ class Screen:
         """Meanwhile the terminal is somebody else's: the foot is away, and nothing is painted."""
         held = self._painting.acquire(timeout=HELD_UP)  # not for ever: the terminal may hang
         try:
-            if held and not self._closed:
+            if held and not self._closed and select.select([], [self._descriptor], [], 0)[1]:
                 with suppress(OSError):
                     self._write(self._ink.encode(f"{self._over()}{ERASE_BELOW}"))
                 self._rows, self._last = 0, []
@@ -110,9 +112,12 @@ class Screen:
             if held:
                 self._painting.release()
 
-    def close(self, seconds: float) -> bool:
-        """Takes the foot away once every line is written, within so many seconds. False if the terminal hangs."""
+    def close(self, seconds: float, last: Line | None = None) -> bool:
+        """Takes the foot away once every line is written, and then the last, within so many seconds. False if the
+        terminal hangs."""
         with self._changed:
+            if last is not None:
+                self._waiting.append(last)
             self._closing = True
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self._closed, seconds) and not self._gone

@@ -71,20 +71,24 @@ def live(
         with _stopped_in_order(screen), _talk_on(screen, stream):
             yield watch
     finally:
-        if watch.tally.seconds:
-            screen.put(lambda width: Text(watch.tally.summary()))
-        screen.close(LAST_PICTURE)
+        told = watch.tally.summary() if watch.tally.seconds else ""
+        screen.close(LAST_PICTURE, (lambda width: Text(told)) if told else None)
         if screen.dropped:
             log.warning("the terminal was too slow: %d line(s) were not shown", screen.dropped)
 
 
 @contextmanager
 def _stopped_in_order(screen: Screen) -> Iterator[None]:
-    """Ctrl+Z leaves the terminal to the shell as the shell likes it; whoever goes on begins a picture anew."""
+    """Ctrl+Z leaves the terminal to the shell as the shell likes it; whoever goes on begins a picture anew.
+
+    Where nobody could let it go on, as in a container without a shell, the system lets it not stop.
+    """
 
     def stop(*_: object) -> None:
         with screen.aside():
-            os.kill(os.getpid(), signal.SIGSTOP)
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTSTP)
+            signal.signal(signal.SIGTSTP, stop)
 
     before = {
         signal.SIGTSTP: signal.signal(signal.SIGTSTP, stop),

@@ -14,6 +14,8 @@ from asit_edge.cli.models.known import chosen_labels, known_labels
 from asit_edge.config.root import Config
 from asit_edge.errors import WrongUse
 from asit_edge.model.bundle import LabelQuality, Manifest, load_bundle, write_manifest
+from asit_edge.model.key import model_key
+from asit_edge.teach.overlay import QualityNote, TakeNote, TaughtSound
 from tests.cli.terminal.emulator import Terminal
 from tests.conftest import write_tone_bundle
 
@@ -119,6 +121,26 @@ def test_what_the_only_source_has_is_in_force(bundle: Path) -> None:
     low = known_labels(manifest_of(bundle), settings(sources=sources), None)[0]
     assert (low.thresholds, low.sources) == ((0.9, 0.3), {})
     assert (low.origin, low.where) == ("configured", "sources[0].events.labels.Low tone.on_threshold")
+
+
+def test_what_was_taught_is_known_after_the_bundles_own(bundle: Path) -> None:
+    quality = QualityNote(average_precision=0.97, taken_for_it=1, negatives=900)
+    sound = TaughtSound(
+        name="Front doorbell",
+        model=model_key(manifest_of(bundle)),
+        taught="2026-05-01T03:00:00.000Z",
+        alarms_per_day=1.0,
+        threshold=0.4,
+        softness=0.1,
+        takes=[TakeNote(name="a.wav", content="0" * 64, heard=True, likeness=0.9)],
+        quality=quality,
+        sha256="0" * 64,
+    )
+    config = settings(events={"only": ["Low tone"]})
+    last = known_labels(manifest_of(bundle), config, None, taught=[sound])[-1]
+    assert (last.name, last.origin, last.taught, last.reported) == ("Front doorbell", "taught", True, True)
+    assert last.thresholds == (sound.label.on_threshold, sound.label.off_threshold)
+    assert last.to_json()["quality"]["average_precision"] == 0.97
 
 
 def test_only_is_heeded(bundle: Path) -> None:

@@ -146,11 +146,17 @@ def test_c_libraries_do_not_tear_it(desk: Desk) -> None:
     desk.until(lambda shown: len(shown) == 2)
     before = os.fstat(2)
     with diverted(2, desk.screen.write):
-        os.write(2, b"ALSA lib pcm.c: overrun\nwithout an end \xff")
+        os.write(2, b"ALSA lib pcm.c: overrun\r\nwithout an end \xff\t\x1b[2J")
         desk.until(lambda shown: shown[0] == "ALSA lib pcm.c: overrun")
     desk.until(
         lambda shown: (
-            shown == ["ALSA lib pcm.c: overrun", "without an end \N{REPLACEMENT CHARACTER}", "foot one", "foot two"]
+            shown
+            == [
+                "ALSA lib pcm.c: overrun",
+                "without an end \N{REPLACEMENT CHARACTER}\\t\\x1b[2J",
+                "foot one",
+                "foot two",
+            ]
         )
     )
     assert os.path.samestat(os.fstat(2), before)
