@@ -14,7 +14,7 @@ from asit_edge.deliver.delivery import Delivery, Remains
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.host.lines import Lines
 from asit_edge.host.systemd import Systemd
-from asit_edge.listen.companions import open_companions
+from asit_edge.listen.companions import Companions, open_companions
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
 from asit_edge.listen.observed import ObservedAnnouncer
@@ -22,6 +22,8 @@ from asit_edge.listen.reporter import Output
 from asit_edge.listen.unfinished import end_unfinished
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
 from asit_edge.model.key import model_key
+from asit_edge.observe.observer import Observer
+from asit_edge.observe.observers import Observers
 from asit_edge.teach.memory import Memory, memory_folder
 
 log = logging.getLogger(__name__)
@@ -39,10 +41,17 @@ LONGEST_STOP = 18.0
 """After so many seconds the listener ends, whatever does not; the unit for systemd gives it 20."""
 
 
-def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Callable[[float], object]) -> None:
+def listen(
+    config: Config,
+    out: Output,
+    stopping: Callable[[], bool],
+    rest: Callable[[float], object],
+    observer: Observer | None = None,
+) -> None:
     """Listens until `stopping()`, or until every source has ended; writes events to `out`, one JSON object a line.
 
-    `rest` waits so many seconds, less when it is time to stop. Raises AsitEdgeError if nothing can be listened to, a
+    `rest` waits so many seconds, less when it is time to stop. `observer` looks on; it is told at first what the model
+    knows. Raises AsitEdgeError if nothing can be listened to, a
     source that is not opened again breaks off, or, when sources have come to their end, the broker has not taken every
     message (they stay in the store).
     """
@@ -53,12 +62,13 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     systemd = Systemd()
     last_heard = LastHeard(config.store.effective_path.with_name("heard.json"))
     companions = open_companions(config, model, delivery)
-    announcer = UnhurriedAnnouncer(ObservedAnnouncer(delivery, companions.observer), out)
+    watching = companions.observer
+    if observer is not None:
+        observer.know(model.manifest)
+        watching = Observers([watching, observer])
+    announcer = UnhurriedAnnouncer(ObservedAnnouncer(delivery, watching), out)
     notes = UnhurriedNotes(last_heard)
-    companions.side_output("announcements", lambda: announcer.dropped)
-    companions.side_output("notes", lambda: notes.dropped)
-    if isinstance(out, Lines):
-        companions.side_output("stdout", lambda: out.dropped)
+    _count_dropped(companions, announcer, notes, out)
     memory = open_memory(config, model)
     keeper = Keeper(adjustments_file(config))
     loop = ListeningLoop(
@@ -70,7 +80,7 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         SystemClock(),
         last_heard=notes,
         memory=memory,
-        observer=companions.observer,
+        observer=watching,
         in_force=keeper.in_force,
     )
     delivery.start()
@@ -109,6 +119,14 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         if not stopping():
             raise AsitEdgeError(f"{remains.problem}; {message}" if remains.problem else message)
         log.warning("%s", message)
+
+
+def _count_dropped(companions: Companions, announcer: UnhurriedAnnouncer, notes: UnhurriedNotes, out: Output) -> None:
+    """What bounded queues beside the listening have no room for is counted by whoever measures."""
+    companions.side_output("announcements", lambda: announcer.dropped)
+    companions.side_output("notes", lambda: notes.dropped)
+    if isinstance(out, Lines):
+        companions.side_output("stdout", lambda: out.dropped)
 
 
 def open_memory(config: Config, model: Model) -> Memory | None:

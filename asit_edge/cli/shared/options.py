@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from asit_edge.cli.shared import completion
 from asit_edge.config.file import load_config
 from asit_edge.config.root import Config
 
@@ -18,7 +19,13 @@ ConfigOption = Annotated[
 
 
 ModelOption = Annotated[
-    Path | None, typer.Option("--model", "-m", help="Directory of a model bundle, or the name of one in the package.")
+    Path | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Directory of a model bundle, or the name of one in the package.",
+        autocompletion=completion.bundles,
+    ),
 ]
 
 

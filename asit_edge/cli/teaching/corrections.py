@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asit_edge.cli.shared import completion
 from asit_edge.cli.shared.moments import parse_since
 from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings
 from asit_edge.errors import WrongUse, readable
@@ -33,7 +34,12 @@ def wrong(
 
 
 def missed(
-    label: Annotated[str, typer.Argument(help="What should have been heard: a taught sound, or a label.")],
+    label: Annotated[
+        str,
+        typer.Argument(
+            help="What should have been heard: a taught sound, or a label.", autocompletion=completion.labels
+        ),
+    ],
     at: Annotated[str, typer.Option("--at", help="When: ISO 8601, or 5m, 2h ago.")],
     seconds: Annotated[float, typer.Option(min=0.3, max=30.0, help="How long it sounded.")] = 2.0,
     source: Annotated[str | None, typer.Option(help="Which source, where there are several.")] = None,
