@@ -10,6 +10,7 @@ from asit_edge.config.events import Events
 from asit_edge.config.section import File, Name, Section
 from asit_edge.config.sources import MicrophoneSource, SourceSettings
 from asit_edge.config.teaching import TeachSettings
+from asit_edge.config.web import WebSettings
 from asit_edge.labels import slug
 from asit_edge.validation import nearest
 
@@ -42,6 +43,7 @@ class Config(Section):
     sinks: list[SinkSettings] = Field(default_factory=list)
     store: StoreSettings = StoreSettings()
     teach: TeachSettings = TeachSettings()
+    web: WebSettings = WebSettings()
 
     @model_validator(mode="after")
     def _distinct_sources(self) -> "Config":

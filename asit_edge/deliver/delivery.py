@@ -75,6 +75,8 @@ class Delivery:
                 on_message=self._on_message,
             )
         self._health = ""
+        self.beside: dict[str, str] = {}
+        """What is wrong with what runs beside the listening, by its name; told with the rest in `health`."""
         self._stopping = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="delivery", daemon=True)
 
@@ -184,17 +186,21 @@ class Delivery:
                 self._mqtt.begin_anew()
             self._show_health()
 
-    def _show_health(self) -> None:
+    def health(self) -> Health:
+        """How store, sinks and what runs beside are doing at the moment."""
         denied = self._mqtt.refusal if self._mqtt else None
         namesake = self._namesakes.problem(time.monotonic()) if self._namesakes else None
         problems = [self._store.problem, denied, namesake, *(worker.problem for worker in self._workers)]
-        health = Health(
+        return Health(
             schema=1,
             device=self._topics.device,
-            problem="; ".join(problem for problem in problems if problem),
+            problem="; ".join(problem for problem in [*problems, *list(self.beside.values())] if problem),
             dropped=self._store.dropped,
             refused=self._store.refused,
-        ).to_json()
+        )
+
+    def _show_health(self) -> None:
+        health = self.health().to_json()
         if health != self._health:
             self._health = health
             if self._mqtt:

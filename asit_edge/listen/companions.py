@@ -1,6 +1,7 @@
 """What runs beside the listening, if the configuration wants it: each looks on, and none is in the way."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from asit_edge.assembly import Model
@@ -43,4 +44,10 @@ class Companions:
 
 def open_companions(config: Config, model: Model, delivery: Delivery) -> Companions:
     """Those that the configuration asks for. Raises WrongUse where one cannot be as it says."""
-    return Companions()
+    companions: list[Companion] = []
+    if config.web.enabled:
+        from asit_edge.web.page import Page
+
+        tell = partial(delivery.beside.__setitem__, "web")
+        companions.append(Page(config, model, delivery.commands, delivery.health, tell))
+    return Companions(companions)
