@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from pydantic import BaseModel
+
 from asit_edge.audio.samples import Samples
 from asit_edge.config.root import Config
 from asit_edge.live.sounds import Sounds
@@ -105,6 +107,7 @@ class Hub(Observer):
         newest = self._scores.get(name)
         return {
             "name": name,
+            **self._sounds.standing(name),
             "status": self._statuses.get(name),
             "level": self._levels.get(name),
             "scores": self._sounds.top(name, newest[1]) if newest else [],
@@ -178,6 +181,13 @@ class Hub(Observer):
             self._sounds.know(manifest)
             self._scores.clear()
         self._tell(Told("labels", {}))
+
+    def adjusted(self, adjusted: BaseModel) -> None:
+        """What differs from the configuration of a source: all of it."""
+        told = adjusted.model_dump(mode="json", by_alias=True)
+        with self._lock:
+            self._sounds.adjusted(told["source"], told)
+        self._tell(Told("adjusted", told))
 
     def threshold(self, source: str, label: str, on: float) -> None:
         with self._lock:

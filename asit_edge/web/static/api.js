@@ -2,7 +2,7 @@
 
 export class Refusal extends Error {
   constructor(status, words) {
-    super(words);
+    super(words.slice(0, 1).toUpperCase() + words.slice(1));
     this.status = status;
   }
 }

@@ -17,8 +17,10 @@ export const byId = (id) => document.getElementById(id);
 export function el(name, properties = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
-    if (value === undefined || value === null || value === false) continue;
-    if (key === "class") made.className = value;
+    if (value === undefined || value === null) continue;
+    if (key.startsWith("aria-")) made.setAttribute(key, value);
+    else if (value === false) continue;
+    else if (key === "class") made.className = value;
     else if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else if (key.startsWith("--")) made.style.setProperty(key, value);
     else made.setAttribute(key, value === true ? "" : value);

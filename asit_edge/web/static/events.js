@@ -120,7 +120,7 @@ export class Events {
     const list = byId("event-list");
     const playing = list.querySelector(".clip")?.parentElement;
     const options = {
-      sources: this.world.state?.sources.length ?? 1,
+      sources: this.world.sources,
       clips: this.world.state?.can.clips,
       corrects: this.world.state?.can.correct,
       onwrong: (event) => this.ask(event),

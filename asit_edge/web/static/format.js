@@ -1,7 +1,7 @@
 // Times, lengths and scores in the words of whoever looks.
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const short = new Intl.DateTimeFormat(undefined, { hour: "numeric" });
 const date = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: "short" });
 

@@ -39,11 +39,12 @@ export class Health {
 
   trouble({ delivery, waiting }) {
     const queues = Object.entries(waiting);
+    const well = queues.length ? "What waits is delivered as soon as it is taken." : "All that was heard has been delivered.";
     return el(
       "article",
       { class: "card", "data-mood": delivery.problem ? "bad" : null },
       el("h3", {}, "Delivery"),
-      el("p", { class: delivery.problem ? "problem" : null }, delivery.problem || "Store and receivers take what they are given."),
+      el("p", { class: delivery.problem ? "problem" : null }, delivery.problem || well),
       facts([
         ["Waiting", queues.length ? queues.map(([sink, count]) => `${sink}: ${count}`).join(", ") : "nothing"],
         ["Given up", delivery.dropped],

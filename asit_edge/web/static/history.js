@@ -63,8 +63,8 @@ export class History {
       const midnight = new Date(begin * 1000).getHours() === 0;
       const marked = this.days === 1 ? new Date(begin * 1000).getHours() % 6 === 0 : midnight;
       const text = this.days === 1 ? hour(begin) : dayName(begin);
-      const first = place > 0 && midnight;
-      return el("th", { scope: "col", class: first ? "midnight" : null }, marked ? el("span", {}, text) : el("span", { class: "unseen" }, `${dayName(begin)} ${hour(begin)}`));
+      const classes = [place > 0 && midnight ? "midnight" : "", this.days === 1 && place > 20 ? "late" : ""].join(" ").trim();
+      return el("th", { scope: "col", class: classes || null }, marked ? el("span", {}, text) : el("span", { class: "unseen" }, `${dayName(begin)} ${hour(begin)}`));
     });
     const body = sorted.slice(0, MOST).map(([label, { cells, all }]) =>
       el(

@@ -20,12 +20,12 @@ class SourceCard {
     this.rows = new Map();
     this.node = el(
       "article",
-      { class: "card source-card", "data-source": name, "aria-label": name },
+      { class: "card source-card unheard", "data-source": name, "aria-label": name },
       el("div", { class: "heading" }, el("h3", {}, name), this.state, this.level),
       this.detail,
       el("div", { class: "frame" }, this.canvas),
       this.meter,
-      this.scores,
+      el("div", { class: "heard-now" }, this.scores, el("p", { class: "nothing" }, "Nothing stands out.")),
     );
     this.spectrogram = new Spectrogram(this.canvas);
     this.show_scores([]);
@@ -43,6 +43,11 @@ class SourceCard {
     }
   }
 
+  add(columns) {
+    this.node.classList.remove("unheard");
+    this.spectrogram.add(columns);
+  }
+
   show_level(level) {
     const place = (value) => Math.min(Math.max(1 - value / QUIETEST, 0), 1);
     this.meter.style.setProperty("--level", level ? place(level.dbfs) : 0);
@@ -53,21 +58,25 @@ class SourceCard {
   }
 
   // The same places all the time: nothing jumps while it is read.
-  show_scores(scores) {
+  show_scores(scores, thresholds) {
+    this.node.classList.toggle("quiet-now", !scores.length);
     if (!this.scores.children.length) {
       for (let place = 0; place < SCORES; place++) {
         const bar = el("i", {});
+        const on = el("b", {});
         const name = el("span", { class: "name" });
         const score = el("span", { class: "score" });
-        this.scores.append(el("li", {}, name, el("span", { class: "bar", "aria-hidden": "true" }, bar), score));
-        this.rows.set(place, { name, bar, score });
+        this.scores.append(el("li", {}, name, el("span", { class: "bar", "aria-hidden": "true" }, bar, on), score));
+        this.rows.set(place, { name, bar, score, on });
       }
     }
     for (let place = 0; place < SCORES; place++) {
-      const { name, bar, score } = this.rows.get(place);
+      const { name, bar, score, on } = this.rows.get(place);
       const one = scores[place];
+      const threshold = one && thresholds?.get(one.label);
       const item = name.parentElement;
-      item.classList.toggle("faint", !one || one.score < 0.15);
+      item.classList.toggle("over", Boolean(one && one.score >= threshold));
+      on.style.setProperty("--on", threshold ?? 2);
       item.classList.toggle("empty", !one);
       name.textContent = one?.label ?? "";
       bar.style.setProperty("--score", one?.score ?? 0);
@@ -85,8 +94,8 @@ export class Now {
     world.on("events", () => this.show_latest());
     world.on("status", (status) => this.cards.get(status.source)?.show_status(status));
     world.on("level", (level) => this.cards.get(level.source)?.show_level(level));
-    world.on("scores", (told) => this.cards.get(told.source)?.show_scores(told.scores));
-    world.on("columns", (told) => this.cards.get(told.source)?.spectrogram.add(told));
+    world.on("scores", (told) => this.cards.get(told.source)?.show_scores(told.scores, world.thresholds(told.source)));
+    world.on("columns", (told) => this.cards.get(told.source)?.add(told));
     world.on("event", (event) => this.cards.get(event.source)?.spectrogram.mark(event));
     requestAnimationFrame((now) => this.frame(now));
   }
@@ -105,7 +114,7 @@ export class Now {
       const card = this.cards.get(source.name);
       card.show_status(source.status);
       card.show_level(source.level ?? undefined);
-      card.show_scores(source.scores);
+      card.show_scores(source.scores, this.world.thresholds(source.name));
       for (const event of this.world.state.active) if (event.source === source.name) card.spectrogram.mark(event);
     }
     this.show_latest();
@@ -113,7 +122,7 @@ export class Now {
 
   show_latest() {
     const events = this.world.latest(LATEST);
-    const options = { sources: this.world.state?.sources.length ?? 1, compact: true };
+    const options = { sources: this.world.sources, compact: true };
     byId("latest").replaceChildren(
       ...(events.length
         ? events.map((event) => row(event, options))

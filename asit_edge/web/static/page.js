@@ -43,6 +43,7 @@ function show() {
     else link.removeAttribute("aria-current");
   }
   document.body.classList.toggle("stranger", !admitted);
+  if (!admitted) byId("overall").textContent = "";
   scrollTo(0, 0);
 }
 
@@ -99,7 +100,6 @@ function stranger() {
   admitted = false;
   live.stop();
   lost("");
-  byId("overall").textContent = "";
   show();
   byId("token").focus();
 }

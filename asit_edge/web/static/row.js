@@ -10,7 +10,7 @@ let open; // the row whose clip is played
 export function row(event, { sources, clips, corrects, onwrong, compact }) {
   const going = event.duration === null && event.type !== "end";
   const bar = el("span", { class: "bar", "aria-hidden": "true" }, el("i", { "--score": event.peak }));
-  const where = sources > 1 || !compact ? el("span", { class: "source" }, event.source) : null;
+  const where = sources.length > 1 || !sources.includes(event.source) ? el("span", { class: "source" }, event.source) : null;
   const length = el("span", { class: "length" }, going ? "now" : lasting(event.duration));
   const item = el(
     "li",
@@ -63,7 +63,7 @@ function toggle(item, play, event) {
     head.style.setProperty("--at", audio.duration ? audio.currentTime / audio.duration : 0);
   });
   audio.addEventListener("error", () => {
-    problem.textContent = "The clip cannot be played: it may have been removed meanwhile.";
+    problem.textContent = "The clip cannot be played: it is not there yet, or not any more.";
   });
   canvas.addEventListener("click", (where) => {
     if (audio.duration) audio.currentTime = (where.offsetX / canvas.clientWidth) * audio.duration;

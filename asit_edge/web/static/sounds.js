@@ -107,7 +107,7 @@ export class Sounds {
     byId("switches").replaceChildren(
       ...this.world.state.sources.map((source) => {
         const [word, mood] = stateOf(source.status);
-        const off = source.status?.state === "muted" && /switched off/.test(source.status.detail);
+        const off = !source.listen || (source.status?.state === "muted" && source.status.detail === "switched off");
         const toggle = el("button", { class: "switch", type: "button", role: "switch", "aria-checked": !off }, el("i", {}));
         toggle.setAttribute("aria-label", `Listen to ${source.name}`);
         toggle.addEventListener("click", () => this.say(source.name, "listen", undefined, off, `${source.name} is switched ${off ? "on" : "off"}`));

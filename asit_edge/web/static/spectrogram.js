@@ -1,13 +1,16 @@
 // The spectrogram of a source as it runs by, with what was recognised under it.
 
 import { colourMap } from "./colours.js";
+import { at } from "./format.js";
 
 const BANDS = 64;
 const KEPT = 2400; // columns: two minutes
 const SECOND = 44; // pixels, as the page counts them
 const DELAY = 0.3; // seconds: columns come in parts, and run evenly all the same
-const LANES = 3;
-const LANE = 22;
+const LANES = 2;
+const LANE = 24;
+const RULER = 18; // pixels under the lanes, for the time
+const EVERY = 5; // seconds between its marks
 const FRAME = 33; // milliseconds
 const CALM = 1000; // where motion is not wanted
 const LOWEST = 50;
@@ -67,6 +70,7 @@ export class Spectrogram {
         sum += value;
       }
       const mean = sum / BANDS;
+      if (this.newest === undefined && one === 0) this.ground = mean;
       this.ground += (mean < this.ground ? 0.05 : 0.004) * (mean - this.ground);
       this.filled[place] = 1;
       this.#paint(place);
@@ -98,10 +102,11 @@ export class Spectrogram {
     context.fillRect(0, 0, clientWidth, clientHeight);
     if (this.newest === undefined) return;
     const end = Math.min(now / 1000 + this.offset - DELAY, (this.newest + 1) * this.step);
-    const sound = clientHeight - LANES * LANE;
+    const sound = clientHeight - LANES * LANE - RULER;
     this.#sound(end, clientWidth, sound);
     this.#axis(sound);
     this.#lanes(end, clientWidth, sound);
+    this.#ruler(end, clientWidth, clientHeight);
   }
 
   #sound(end, width, height) {
@@ -150,7 +155,7 @@ export class Spectrogram {
       const words = context.measureText(event.label).width + 16;
       const x = (event.onset_epoch - begin) * SECOND;
       const length = Math.max((until - event.onset_epoch) * SECOND, 6);
-      const taken = Math.max(x + length, x + words) + 6;
+      const taken = x + Math.max(length, words) + 6;
       if (taken < 0 || x > width) continue;
       const lane = free.findIndex((until) => until <= x);
       if (lane < 0) continue;
@@ -165,7 +170,20 @@ export class Spectrogram {
       context.fillStyle = this.accent;
       context.fillRect(x, y + 3, 2, LANE - 6);
       context.fillStyle = this.ink;
-      context.fillText(event.label, Math.max(x, 0) + 8, y + LANE / 2);
+      const pinned = Math.min(Math.max(x, 0), Math.max(x, x + length - words)); // in sight as long as the bar is
+      context.fillText(event.label, pinned + 8, y + LANE / 2);
+    }
+  }
+
+  #ruler(end, width, bottom) {
+    const context = this.context;
+    const begin = end - width / SECOND;
+    context.font = "11px system-ui, sans-serif";
+    context.fillStyle = this.muted;
+    for (let mark = Math.ceil(begin / EVERY) * EVERY; mark < end + 2; mark += EVERY) {
+      const x = (mark - begin) * SECOND;
+      context.fillRect(x, bottom - RULER - LANES * LANE, 1, 4);
+      context.fillText(at(mark), x - 1, bottom - RULER / 2 - 1);
     }
   }
 

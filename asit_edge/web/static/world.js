@@ -29,7 +29,12 @@ export class World {
       this.tell("threshold", detail);
     });
     live.addEventListener("labels", () => this.learn());
-    live.addEventListener("adjusted", () => this.learn());
+    live.addEventListener("adjusted", ({ detail }) => {
+      const source = this.state?.sources.find(({ name }) => name === detail.source);
+      const until = detail.snoozed_until && Date.parse(detail.snoozed_until) / 1000;
+      if (source) Object.assign(source, { listen: detail.listen, snoozed: until });
+      this.learn();
+    });
     live.addEventListener("behind", () => this.begin());
   }
 
@@ -82,6 +87,10 @@ export class World {
     this.tell("events");
   }
 
+  get sources() {
+    return this.state?.sources.map(({ name }) => name) ?? [];
+  }
+
   latest(count) {
     return [...this.events.values()].sort((one, other) => other.onset_epoch - one.onset_epoch).slice(0, count);
   }
@@ -90,6 +99,11 @@ export class World {
   quiet(source, label) {
     const found = label === undefined ? this.state?.sources.find(({ name }) => name === source)?.snoozed : this.labels.find(({ name }) => name === label)?.snoozed?.[source];
     return found && found > Date.now() / 1000 ? found : undefined;
+  }
+
+  // Of a source: labels to the score from which on they are reported.
+  thresholds(source) {
+    return new Map(this.labels.map(({ name, thresholds }) => [name, thresholds[source]]));
   }
 
   muted(source, label) {
