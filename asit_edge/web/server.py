@@ -3,11 +3,10 @@
 import asyncio
 import ipaddress
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable
-
-from asit_edge.errors import one_line
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ class Server:
                 found = socket.create_server((self._host, self._port), family=family, backlog=64)
             except OSError as error:
                 if not told:
-                    words = f"the page: {self._host} port {self._port} cannot be had ({one_line(error.strerror)})"
+                    words = f"the page: {self._host} port {self._port} cannot be had ({os.strerror(error.errno or 0)})"
                     log.warning("%s; listening goes on. Name another one with `web: {port: %d}`", words, self._port + 1)
                     self._tell(words)
                 told = True

@@ -16,7 +16,7 @@ MOST_STREAMS = 16
 LOOK = 0.1
 """Seconds between looks at what was told: no event is later than that."""
 
-SIGN_OF_LIFE = 10.0
+SIGN_OF_LIFE = 5.0
 """Seconds after which something is said though nothing has happened."""
 
 

@@ -1,8 +1,11 @@
 """Who may look: the token, sessions, and how guessing is slowed down."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,11 +38,6 @@ def test_on_this_machine_alone_no_token_is_needed() -> None:
 def test_others_need_a_token_and_the_remedy_works_when_pasted(
     host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import re
-    import subprocess
-
-    import yaml
-
     with pytest.raises(
         WrongUse, match=rf"web.host {re.escape(host)}: other machines reach it, so it needs a token"
     ) as no:

@@ -26,8 +26,9 @@ class GuardedProtocol(H11Protocol):
         super().connection_made(transport)
         self._idle_since = self.loop.time()
         self._await_request()
-        if len(self.connections) > MOST_CONNECTIONS:
-            idle = [one for one in self.connections if isinstance(one, GuardedProtocol) and not one._answering]
+        ours = [one for one in self.connections if isinstance(one, GuardedProtocol) and not one.transport.is_closing()]
+        if len(ours) > MOST_CONNECTIONS:
+            idle = (one for one in ours if not one._answering)
             min(idle, key=lambda one: one._idle_since, default=self).hang_up()
 
     def data_received(self, data: bytes) -> None:

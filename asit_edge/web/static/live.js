@@ -3,7 +3,7 @@
 const KINDS = ["event", "status", "gap", "threshold", "adjusted", "labels", "level", "scores", "columns", "behind"];
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 15_000;
-const SILENT = 25_000; // the device says something every 10 s
+const SILENT = 12_000; // the device says something every 5 s
 const HIDDEN = 20_000;
 
 export class Live extends EventTarget {
@@ -16,7 +16,7 @@ export class Live extends EventTarget {
 
   constructor() {
     super();
-    setInterval(() => this.#look(), 5000);
+    setInterval(() => this.#look(), 2000);
     document.addEventListener("visibilitychange", () => {
       clearTimeout(this.hiding);
       if (!document.hidden) this.#see(true);

@@ -83,19 +83,17 @@ live.addEventListener("open", async () => {
 let losing;
 live.addEventListener("lost", () => {
   clearTimeout(losing);
-  losing = setTimeout(async () => {
-    try {
-      const { needed, admitted: known } = await get("/api/session");
+  losing = setTimeout(() => lost("The connection to the device is lost. Trying again …"), 800);
+  get("/api/session")
+    .then(({ needed, admitted: known }) => {
       if (needed && !known) stranger();
-      else if (byId("lost").hidden) lost("The connection is interrupted. Trying again …");
-    } catch {
-      lost("The connection to the device is lost. Trying again …");
-    }
-  }, 300);
+    })
+    .catch(() => {}); // it is not there
 });
 live.addEventListener("open", () => clearTimeout(losing));
 
 function stranger() {
+  clearTimeout(losing);
   if (!admitted && !byId("login").hidden) return;
   admitted = false;
   live.stop();
