@@ -322,6 +322,21 @@ def test_nobody_hears_less_because_of_the_page(listening: Listening, show: Open)
     assert listening.log.read_text().count("were not heard") == gaps
 
 
+def test_a_listener_whose_port_is_taken_listens(
+    listening: Listening, broker: Mosquitto, tmp_path: Path, tone_bundle: Path
+) -> None:
+    mqtt = {"host": "127.0.0.1", "port": broker.port, "client_id": "other"}
+    other = Listening(tmp_path, tones((0, 1), (500, 1)), model=str(tone_bundle), mqtt=mqtt)
+    text = other.config.read_text().replace(f"port: {other.port}", f"port: {listening.port}")
+    other.config.write_text(text.replace("cottage", "attic"))
+    with Subscriber(broker, topic="asit/attic/#") as subscriber:
+        other.start()
+        wait_for(lambda: subscriber.payloads("asit/attic/kitchen/event"), 30, "it hears")
+        wait_for(lambda: "cannot be had" in "".join(subscriber.payloads("asit/attic/health")[-1:]), 10, "it is said")
+    other.stop()
+    assert f"the page: 127.0.0.1 port {listening.port} cannot be had (Address already in use)" in other.log.read_text()
+
+
 def test_a_listener_that_hangs_holds_up_nobody_for_ever(listening: Listening, show: Open) -> None:
     """A process that is stopped says nothing: the page notices by the silence."""
     page = show(listening.url, expected="Failed to load resource")

@@ -1,5 +1,7 @@
 // Requests. An answer that is none says why in words that can be shown.
 
+const PATIENCE = 60_000; // milliseconds: a correction takes some seconds
+
 export class Refusal extends Error {
   constructor(status, words) {
     super(words.slice(0, 1).toUpperCase() + words.slice(1));
@@ -10,7 +12,7 @@ export class Refusal extends Error {
 async function ask(path, options) {
   let response;
   try {
-    response = await fetch(path, { credentials: "same-origin", ...options });
+    response = await fetch(path, { credentials: "same-origin", signal: AbortSignal.timeout?.(PATIENCE), ...options });
   } catch {
     throw new Refusal(0, "The device does not answer.");
   }

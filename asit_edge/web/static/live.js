@@ -74,7 +74,7 @@ export class Live extends EventTarget {
   }
 
   #look() {
-    if (this.#wanted && this.#source?.readyState === EventSource.OPEN && Date.now() - this.#heard > SILENT) {
+    if (this.#wanted && this.#source?.readyState !== EventSource.CLOSED && Date.now() - this.#heard > SILENT) {
       this.#source.close();
       this.#again();
     }

@@ -71,18 +71,26 @@ function lost(words) {
   document.body.classList.toggle("lost", Boolean(words));
 }
 
-live.addEventListener("open", async () => {
+let losing;
+let renewing;
+
+async function renew() {
+  clearTimeout(losing);
+  clearTimeout(renewing);
   try {
     await world.begin();
     lost("");
   } catch (refusal) {
-    if (refusal.status !== 401) lost(refusal.message);
+    if (!admitted || refusal.status === 401) return;
+    lost(refusal.message);
+    renewing = setTimeout(renew, 2000);
   }
-});
+}
 
-let losing;
+live.addEventListener("open", renew);
 live.addEventListener("lost", () => {
   clearTimeout(losing);
+  clearTimeout(renewing);
   losing = setTimeout(() => lost("The connection to the device is lost. Trying again …"), 800);
   get("/api/session")
     .then(({ needed, admitted: known }) => {
@@ -90,7 +98,6 @@ live.addEventListener("lost", () => {
     })
     .catch(() => {}); // it is not there
 });
-live.addEventListener("open", () => clearTimeout(losing));
 
 function stranger() {
   clearTimeout(losing);

@@ -35,7 +35,7 @@ export class World {
       if (source) Object.assign(source, { listen: detail.listen, snoozed: until });
       this.learn();
     });
-    live.addEventListener("behind", () => this.begin());
+    live.addEventListener("behind", () => this.begin().catch(() => {}));
   }
 
   on(kind, listener) {
