@@ -18,12 +18,16 @@ def _address(host: str) -> str:
         raise ValueError("must be an IP address of this machine, such as 127.0.0.1, or 0.0.0.0 for all") from None
 
 
+NAME = r"^([A-Za-z0-9._-]{1,255}|[0-9A-Fa-f:]{2,45})$"
+"""Of a host, or its address; without a port."""
+
+
 def _name(name: str) -> str:
     return name.strip().rstrip(".").lower()
 
 
 Address = Annotated[str, AfterValidator(_address)]
-HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]{1,255}$"), AfterValidator(_name)]
+HostName = Annotated[str, Field(pattern=NAME), AfterValidator(_name)]
 
 
 class WebSettings(Section):

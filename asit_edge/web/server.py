@@ -7,6 +7,10 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import uvicorn
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +110,16 @@ class Server:
         host, port = opened.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         log.info("the page: http://%s:%d", shown, port)
-        asyncio.run(server.serve(sockets=[opened]))
+        asyncio.run(_served(server, opened))
+
+
+async def _served(server: "uvicorn.Server", opened: socket.socket) -> None:
+    from anyio.to_thread import current_default_thread_limiter
+
+    from asit_edge.web.parts import AT_ONCE
+
+    current_default_thread_limiter().total_tokens = AT_ONCE  # for files that are sent
+    await server.serve(sockets=[opened])
 
 
 class Served:

@@ -20,6 +20,10 @@ SIGN_OF_LIFE = 5.0
 """Seconds after which something is said though nothing has happened."""
 
 
+THERE = 1.0
+"""Seconds between looks whether the other side is still there."""
+
+
 class Live:
     def __init__(self, parts: Parts) -> None:
         self._hub = parts.hub
@@ -35,17 +39,23 @@ class Live:
         """`?columns=0`: without the spectrogram."""
         if self._streams >= MOST_STREAMS:
             raise Refused(503, f"{MOST_STREAMS} pages watch already; close one", {"retry-after": "10"})
-        words = self._words(request.query_params.get("columns") != "0")
+        words = self._words(request, request.query_params.get("columns") != "0")
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(words, headers=headers, media_type="text/event-stream")
 
-    async def _words(self, columns: bool) -> AsyncIterator[str]:
+    async def _words(self, request: Request, columns: bool) -> AsyncIterator[str]:
+        if self._streams >= MOST_STREAMS:  # several were let in at once
+            return
         self._streams += 1
         subscriber = self._hub.subscribe(columns)
         try:
             yield "retry: 2000\n\n"
-            said = time.monotonic()
+            said = asked = time.monotonic()
             while not self.closing:
+                if time.monotonic() - asked > THERE:
+                    asked = time.monotonic()
+                    if await request.is_disconnected():
+                        return
                 told = subscriber.take()
                 if told:
                     said = time.monotonic()

@@ -3,10 +3,12 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,12 +92,11 @@ class Listening:
 def chromium() -> Iterator[Any]:
     """The system's Chromium, without a screen."""
     require_programs("chromium")
+    program = shutil.which("chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
         try:
             yield browser
         finally:
@@ -104,7 +105,6 @@ def chromium() -> Iterator[Any]:
 
 def answers(listening: Listening) -> None:
     """Waits for the page."""
-    import urllib.request
 
     def ask() -> bool:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{listening.url}/", timeout=5) as answer:

@@ -16,6 +16,7 @@ export class Events {
     this.seen = false;
     world.on("event", (event) => this.take(event));
     world.on("labels", () => this.show_filters());
+    world.on("renewed", () => this.seen && this.load());
     world.on("state", () => this.show_filters());
     for (const id of ["by-label", "by-source", "by-time", "by-day"]) byId(id).addEventListener("change", () => this.load());
     byId("filters").addEventListener("submit", (submit) => submit.preventDefault());

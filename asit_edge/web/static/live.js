@@ -11,7 +11,7 @@ export class Live extends EventTarget {
   #pause = FIRST_PAUSE;
   #timer;
   #heard = 0;
-  #columns = true;
+  #seen = true;
   #wanted = false;
 
   constructor() {
@@ -35,17 +35,21 @@ export class Live extends EventTarget {
     this.#source?.close();
   }
 
-  // A page that nobody sees needs no spectrogram.
-  #see(columns) {
-    if (columns === this.#columns) return;
-    this.#columns = columns;
-    if (this.#wanted) this.#open();
+  // A page that nobody sees lets go: a browser has six connections to a device, for all its pages.
+  #see(seen) {
+    if (seen === this.#seen) return;
+    this.#seen = seen;
+    if (this.#wanted && seen) this.#open();
+    else {
+      clearTimeout(this.#timer);
+      this.#source?.close();
+    }
   }
 
   #open() {
     clearTimeout(this.#timer);
     this.#source?.close();
-    const source = new EventSource(`/api/live?columns=${this.#columns ? 1 : 0}`);
+    const source = new EventSource("/api/live");
     this.#source = source;
     this.#heard = Date.now();
     source.onopen = () => {
@@ -68,7 +72,7 @@ export class Live extends EventTarget {
   #again() {
     this.dispatchEvent(new Event("lost"));
     clearTimeout(this.#timer);
-    if (!this.#wanted) return;
+    if (!this.#wanted || !this.#seen) return;
     this.#timer = setTimeout(() => this.#open(), this.#pause);
     this.#pause = Math.min(this.#pause * 1.6, LONGEST_PAUSE);
   }

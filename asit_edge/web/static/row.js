@@ -56,6 +56,7 @@ function toggle(item, play, event) {
   const save = el("a", { class: "quiet", href: `${path}?download=1`, download: true }, icon("save"), "Save");
   const panel = el("div", { class: "clip" }, el("div", { class: "drawn" }, canvas, head), el("div", { class: "player" }, audio, save), problem);
   item.append(panel);
+  panel.scrollIntoView({ block: "nearest" });
   play.replaceChildren(icon("stop"));
   play.setAttribute("aria-expanded", "true");
   open = { item, panel, play, audio };

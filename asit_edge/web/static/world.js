@@ -57,6 +57,7 @@ export class World {
     this.tell("state");
     for (const event of this.events.values()) this.tell("event", event);
     this.tell("events");
+    this.tell("renewed");
   }
 
   async refresh() {
