@@ -62,7 +62,7 @@ class Live:
                     yield "".join(f"event: {one.kind}\ndata: {one.text}\n\n" for one in told)
                 elif time.monotonic() - said > SIGN_OF_LIFE:
                     said = time.monotonic()
-                    yield ": still here\n\n"
+                    yield "event: alive\ndata: {}\n\n"
                 await asyncio.sleep(LOOK)
         finally:
             self._hub.leave(subscriber)

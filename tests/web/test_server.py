@@ -218,6 +218,14 @@ def test_an_event_is_told_at_once(start: Start, parts: Parts) -> None:
     connection.close()
 
 
+def test_a_sign_of_life_is_given_though_nothing_happens(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "SIGN_OF_LIFE", 0.3)
+    connection, told = live(start())
+    lines = [told.readline() for _ in range(8)]
+    assert lines.count(b"event: alive\n") == 2
+    connection.close()
+
+
 def test_so_many_pages_watch_and_no_more(start: Start, parts: Parts) -> None:
     port = start()
     open_ones = [live(port) for _ in range(stream.MOST_STREAMS)]

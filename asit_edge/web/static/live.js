@@ -1,6 +1,6 @@
 // What happens on the device, as it happens; comes back by itself where the connection is lost.
 
-const KINDS = ["event", "status", "gap", "threshold", "adjusted", "labels", "level", "scores", "columns", "behind"];
+const KINDS = ["event", "status", "gap", "threshold", "adjusted", "labels", "level", "scores", "columns", "behind", "alive"];
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 15_000;
 const SILENT = 12_000; // the device says something every 5 s
