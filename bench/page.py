@@ -1,11 +1,13 @@
 """What the page costs the listener, and whether anybody who asks it can make the listener miss something.
 
     python -m bench.page [--seconds 60]
+    python -m bench.page --open 60
 
 `asit-edge listen` hears the demonstration on standard input, in real time, again and again: without a page, with the
 page closed, with one and with five that watch it (streams of events with the spectrogram, as browsers hold them), and
 under 200 requests a second with a hundred connections that never come to the point (slow-loris). A table: processor
-time in percent of a core, resident memory at the end, gaps.
+time in percent of a core, resident memory at the end, gaps. `--open`: how memory develops while one page stays
+open for so many minutes.
 """
 
 import argparse
@@ -130,11 +132,35 @@ def cost(listening: Listening, crowd: Crowd, seconds: float) -> Cost:
     return Cost(100 * share, memory, listening.log.read_text().count("were not heard"), crowd.answered)
 
 
+def stay_open(minutes: float) -> None:
+    """A line every five minutes."""
+    with listener(enabled=True) as listening:
+        crowd = Crowd(listening.port)
+        crowd.watch(1)
+        process = psutil.Process(listening.process.pid)
+        begun = time.monotonic()
+        print(
+            "| minutes | resident, MB | processor, % of a core | gaps | told to the page |\n|---|---|---|---|---|",
+            flush=True,
+        )
+        for minute in (1.0, *(float(one) for one in range(5, round(minutes) + 1, 5))):
+            time.sleep(max(begun + 60 * minute - time.monotonic(), 0.0))
+            memory, used = process.memory_info().rss / 1e6, sum(process.cpu_times()[:2])
+            share = 100 * used / (time.monotonic() - begun)
+            gaps = listening.log.read_text().count("were not heard")
+            print(f"| {minute:.0f} | {memory:.1f} | {share:.1f} | {gaps} | {crowd.answered} |", flush=True)
+        crowd.stop()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0, help="for each row")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--open", type=float, metavar="MINUTES", help="only this: one page, for so long")
     own = parser.parse_args()
+    if own.open:
+        stay_open(own.open)
+        return
     rows: dict[str, Cost] = {}
     for name, enabled, pages, flood in (
         ("no page (web.enabled: false)", False, 0, False),
