@@ -16,6 +16,7 @@ from asit_edge.model.frontend import FrontEnd
 from trainer.asit.asit import ASiTConfig
 from trainer.asit.corruption import CorruptionConfig
 from trainer.models.vit import PATCH, ViTConfig, vit_config
+from trainer.run.resuming.settings import unchanged
 from trainer.run.schedules import cosine, teacher_temperature, warm_up_cosine
 from trainer.run.settings import checked, read_settings
 
@@ -33,7 +34,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """Defaults by release of the authors' code."""
 
-MAY_CHANGE = frozenset({"data", "part_size", "parts", "workers", "compile", "log_every", "save_every", "picture_every"})
+MAY_CHANGE = frozenset(
+    {"data", "part_size", "parts", "workers", "compile", "log_every", "save_every", "keep_every", "picture_every"}
+)
 """Keys that a resumed run may set anew: where and how it runs, not what it computes. (The total batch and the
 number of examples must stay, which `trainer.pretrain` sees to.)"""
 
@@ -102,6 +105,7 @@ class PretrainConfig(BaseModel):
     compile: bool = Field(False, description="torch.compile")
     log_every: int = Field(50, gt=0, description="steps")
     save_every: int = Field(1000, gt=0, description="steps")
+    keep_every: int = Field(10, ge=0, description="epochs between checkpoints that stay, in RUN/kept; 0 is none")
     picture_every: int = Field(2000, gt=0, description="steps")
 
     @model_validator(mode="after")
@@ -165,9 +169,5 @@ def resumed(saved: Mapping[str, Any], asked: PretrainConfig, where: Path) -> Pre
 
     WrongUse names each key whose change would make it another run.
     """
-    new = asked.model_dump()
-    changed = [key for key in new if key not in MAY_CHANGE and new[key] != saved.get(key)]
-    if changed:
-        words = ", ".join(f"{key} is {saved.get(key)} there and {new[key]} here" for key in changed)
-        raise WrongUse(f"{where}: is another run: {words}; resume with its settings or give another folder")
+    unchanged(saved, asked.model_dump(), where, MAY_CHANGE, "give another folder")
     return asked

@@ -9,13 +9,15 @@ padded; not recognised is what begins elsewhere, is played at another speed, or 
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import soxr
 from tqdm import tqdm
 
 from asit_edge.audio.samples import Samples
-from trainer.data.decode import samples_of
+from trainer.data.decode import read_mono, samples_of
 from trainer.data.recording import Recording
 
 RATE = 8000
@@ -38,6 +40,12 @@ def sketch(samples: Samples) -> Sketches:
     mixed = (samples - samples.mean() if len(samples) else samples) * signs
     folded = np.pad(mixed, (0, -len(mixed) % (2 * BITS))).reshape(-1, 2 * BITS).sum(axis=0)
     return np.packbits(np.fft.rfft(folded).real[:BITS] > 0)
+
+
+def sketch_of_file(file: BinaryIO) -> bytes:
+    """The sketch of an open audio file, packed (32 bytes). Raises one of `UNREADABLE`."""
+    mono, rate = read_mono(file)
+    return sketch(soxr.resample(mono, rate, RATE).astype(np.float32) if rate != RATE else mono).tobytes()
 
 
 def sketches(recordings: Sequence[Recording], threads: int = 1) -> Sketches:
