@@ -32,14 +32,12 @@ from trainer.data.decode import decode
 from trainer.data.layouts.listing import Missing, list_recordings
 from trainer.data.recording import Recording
 from trainer.data.shards.index import Described, describe, write_index
+from trainer.data.usable import SILENCE
 from trainer.evaluation.content import sketch_of_file
 from trainer.run.command import run
 
 RATE = 16_000
 """Hz of the audio in shards."""
-
-SILENCE = 1e-4
-"""A piece whose samples never exceed this (-80 dB of full scale) is silent."""
 
 
 class Codec(str, Enum):

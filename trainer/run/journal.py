@@ -20,13 +20,15 @@ METRICS = "metrics.jsonl"
 class Journal:
     """Writes into the run's folder; a process that is not the first makes none."""
 
-    def __init__(self, folder: Path, first_step: int, steps: int) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, first_step: int, steps: int, speaks: bool = True) -> None:
+        """`speaks`: with a bar in a terminal, or a line for each record; else somebody else does."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._speaks = folder, speaks
         self._scalars = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1 if first_step else 0)
         forget_after(folder / METRICS, first_step)
         self._lines = (folder / METRICS).open("a", encoding="utf-8")
         terminal = sys.stderr.isatty()
-        self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=not terminal)
+        self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=not terminal or not speaks)
         self._plain = not terminal
 
     def advance(self) -> None:
@@ -40,6 +42,8 @@ class Journal:
         self._lines.write(json.dumps({"step": step, **metrics}) + "\n")
         self._lines.flush()
         losses = " ".join(f"{name.split('/')[1]} {metrics[name]:.4f}" for name in metrics if name.startswith("loss/"))
+        if not self._speaks:
+            return
         if self._plain:
             speed = f", {metrics['clips per second']:.1f} clips/s" if "clips per second" in metrics else ""
             self.say(f"step {step}: {losses}{speed}")
