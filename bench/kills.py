@@ -69,25 +69,26 @@ class Outcome:
 
 
 def compare(loop: Loop, kills: int, chance: random.Random, folder: Path) -> Outcome:
-    """Kills a run that many times, as often anew as it comes to its end before that."""
+    """Kills runs, each once or twice, until there were so many kills (or one more), and lets them come to their end."""
     whole = folder / "whole"
     began = time.monotonic()
     assert _finished(loop, whole), f"{loop.name}: the undisturbed run fails"
     lasts = time.monotonic() - began
     steps: list[int] = []
     difference, twice, turn = 0.0, 0, 0
-    while True:
+    while len(steps) < kills:
         run = folder / f"run{turn}"
         turn += 1
-        while len(steps) < kills and not _finished(loop, run, chance.uniform(0, lasts)):
+        for _ in range(chance.choice((1, 2))):  # also a run that has been killed already
+            if _finished(loop, run, chance.uniform(0, lasts)):
+                break
             state = run / loop.state
             steps.append(int(read_file(state)["step"]) if state.is_file() else 0)
         assert _finished(loop, run), f"{loop.name}: a run that was killed does not go on"
         difference = max(difference, _difference(whole / loop.result, run / loop.result))
         twice += _twice(whole / loop.journal, run / loop.journal)
-        if len(steps) >= kills:
-            return Outcome(kills, steps, difference, twice)
         shutil.rmtree(run)
+    return Outcome(len(steps), steps, difference, twice)
 
 
 def _finished(loop: Loop, folder: Path, killed_after: float | None = None) -> bool:
@@ -167,7 +168,6 @@ def distillation(data: Path) -> Loop:
     def run(folder: Path) -> None:
         distil(folder, recordings, [], config, save_every=3)
 
-    run(data / "warm")  # decodes the recordings, which every run shares
     return Loop("distill", run, "student.pt", "student.pt", "metrics.jsonl")
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +15,7 @@ import soundfile
 import torch
 
 from asit_edge.errors import AsitEdgeError, WrongUse
-from tests.trainer.commands import call, run
+from tests.trainer.commands import Forked, call, run
 from trainer.data.crops import CropConfig
 from trainer.data.decode import decode
 from trainer.data.layouts.esc50 import read_esc50
@@ -24,6 +25,7 @@ from trainer.finetune import main as finetune
 from trainer.finetuning.checkpoint import load_finetuned
 from trainer.finetuning.config import FinetuneConfig
 from trainer.finetuning.loop import train
+from trainer.finetuning.state import RUNNING
 from trainer.models.device import device_classifier
 from trainer.models.vit import SIZES, ViT, vit_config
 from trainer.run.checkpoint import load_checkpoint, save_checkpoint
@@ -179,6 +181,43 @@ def test_clips_that_cannot_be_learnt_from_are_left_out_counted_and_named(
     assert all(f"{name}: left out: {reason}" in said.err for name, reason in skipped.items())
     lines = [json.loads(line) for line in (out / "journal" / "fold2" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1]
+
+
+def test_a_killed_run_goes_on_with_its_settings_only(
+    tone_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["esc50", "--data", tone_data, "--out", out, "--test-fold", "2", *DETECTOR, "--steps", "6"]
+    arguments += ["--set", "save_every=2", "--set", "frames=48", "--set", "log_every=1", "--set", "evaluations=1"]
+    killed = Forked(tmp_path / "said", "trainer.finetune", finetune, *arguments)
+    state = out / "fold2.running.pt"
+    deadline = time.monotonic() + 60
+    while not state.exists() and killed.process.is_alive():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    killed.process.kill()
+    killed.process.join()
+    if not state.exists():
+        pytest.fail("the run came to its end before it could be killed")
+    assert call("trainer.finetune", finetune, *arguments, "--lr", "0.5", "--batch", "9") == 2
+    said = capsys.readouterr().err
+    assert "fold2.running.pt: is another run: " in said
+    assert "batch is 32 there and 9 here, learning_rate is 0.001 there and 0.5 here" in said
+    assert "delete " in said
+    assert call("trainer.finetune", finetune, *arguments) == 0
+    assert not state.exists()
+    lines = [json.loads(line) for line in (out / "journal" / "fold2" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert "validation" in lines[-1]
+
+
+def test_states_of_epochs_stay(tone_data: Path, tmp_path: Path) -> None:
+    arguments = ["esc50", "--data", tone_data, "--out", tmp_path, "--test-fold", "2", *DETECTOR, "--epochs", "3"]
+    arguments += ["--set", "keep_every=1", "--set", "frames=48", "--set", "evaluations=1", "--batch", "2"]
+    assert call("trainer.finetune", finetune, *arguments) == 0
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert [file.name for file in kept] == [f"fold2-epoch-000{epoch}.running.pt" for epoch in (1, 2, 3)]
+    assert [load_checkpoint(file, RUNNING)["step"] for file in kept] == [3, 6, 9]
 
 
 def test_a_class_that_is_all_damaged_is_refused(

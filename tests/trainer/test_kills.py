@@ -18,4 +18,4 @@ def test_a_killed_run_ends_with_the_same_weights(loop: str, tmp_path: Path) -> N
     seed = time.time_ns()  # other moments every time, told where it fails
     outcome = compare(LOOPS[loop](tmp_path), 3, random.Random(seed), tmp_path / "runs")
     assert (outcome.difference, outcome.twice) == (0.0, 0), (seed, outcome)
-    assert len(outcome.steps) == 3
+    assert len(outcome.steps) >= 3

@@ -13,7 +13,7 @@ def keep(checkpoint: Path, name: str) -> Path:
 
     Raises AsitEdgeError where the disk is full.
     """
-    kept = checkpoint.parent / KEPT / f"{name}{checkpoint.suffix}"
+    kept = checkpoint.parent / KEPT / f"{name}{''.join(checkpoint.suffixes)}"
     kept.parent.mkdir(exist_ok=True)
     aside = kept.with_name(f"{kept.name}.part")
     aside.unlink(missing_ok=True)

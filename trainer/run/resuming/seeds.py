@@ -8,7 +8,7 @@ import torch
 
 
 def seed_of(*place: int) -> int:
-    """A seed of 64 bits for a place in a run: (its seed, a step, a rank, ...)."""
+    """A seed of 64 bits for a place in a run: (its seed, a step, a rank, ...). A last 0 is as if it was not there."""
     return int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0])
 
 
