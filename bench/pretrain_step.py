@@ -23,7 +23,8 @@ from trainer.asit.corruption import corrupt, draw_plan
 from trainer.asit.flops import flops_per_example
 from trainer.data.features import BatchedLogMel
 from trainer.data.layouts.listing import list_recordings
-from trainer.data.shards import Crops, CropSizes, Shards
+from trainer.data.shards.batches import Crops, CropSizes
+from trainer.data.shards.reading import Shards
 from trainer.prepare import PrepareConfig, prepare_shards
 from trainer.run.optimisation import clip_each, parameter_groups
 from trainer.run.settings import parse_settings

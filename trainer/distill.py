@@ -13,6 +13,7 @@ import typer
 from asit_edge.errors import WrongUse
 from trainer.data.audioset import read_labels
 from trainer.data.layouts.collections import read_recordings
+from trainer.data.recording import Recording
 from trainer.data.scenes import SceneConfig
 from trainer.distillation.pool import open_pool
 from trainer.distillation.run import distil, distil_pool
@@ -64,19 +65,16 @@ def main(
             min=0.0, max=0.5, help="Sounds are played up to this share faster or slower; with --live 0.4 is better."
         ),
     ] = SceneConfig.speed,
-    features: Annotated[
-        Path | None, typer.Option(help="Pre-trained ASiT whose features the student also learns.")
-    ] = None,
+    features: Annotated[Path | None, typer.Option(help="Pre-trained ASiT whose features it also learns.")] = None,
     features_size: Annotated[str, typer.Option(help="Size of that ASiT.")] = DistillConfig.features_size,
     sharealike: Annotated[bool, typer.Option("--sharealike", help="Use share-alike recordings too.")] = False,
     seed: Annotated[int, typer.Option()] = DistillConfig.seed,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500,
+    keep_every: Annotated[int, typer.Option(min=0, help="Steps between those that stay, as the best does.")] = 0,
     threads: Threads = 0,
 ) -> None:
     """Distil teachers into a streaming student."""
     _check(size, optimiser, scenes, data)
-    recordings = [recording for root in data or [] for recording in read_recordings(root)]
-    recordings = [recording for recording in recordings if sharealike or not recording.sharealike]
     config = DistillConfig(
         size=size,
         steps=steps,
@@ -98,10 +96,15 @@ def main(
         scenes=SceneConfig(speed=speed),
         model=asdict(replace(SIZES[size], chunk=chunk)) if chunk and size in SIZES else None,
     )
+    saving = save_every, keep_every
     if scenes is not None:
-        distil_pool(out, open_pool(scenes), open_pool(validation) if validation else None, config, save_every)
+        distil_pool(out, open_pool(scenes), open_pool(validation) if validation else None, config, *saving)
     else:
-        distil(out, recordings, teacher or [], config, save_every)
+        distil(out, _recordings(data or [], sharealike), teacher or [], config, *saving)
+
+
+def _recordings(data: list[Path], sharealike: bool) -> list[Recording]:
+    return [one for root in data for one in read_recordings(root) if sharealike or not one.sharealike]
 
 
 def _check(size: str, optimiser: str, scenes: Path | None, data: list[Path] | None) -> None:

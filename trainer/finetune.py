@@ -8,21 +8,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import WrongUse
 from asit_edge.validation import nearest
-from trainer.data.dataset import with_sound
+from trainer.data.dataset import Dataset, with_sound, without_problems
 from trainer.data.decode import LazyClips
-from trainer.evaluation.content import sketches
+from trainer.evaluation.content import Sketches, examined
 from trainer.evaluation.evidence import single_recordings
 from trainer.evaluation.experiment import Record, few_tested, fine_tune, finished, summary
 from trainer.evaluation.results import plain
+from trainer.finetuning.config import FinetuneConfig
 from trainer.finetuning.recipes import TASKS, configure
-from trainer.finetuning.splits import plan
+from trainer.finetuning.splits import Split, plan
 from trainer.run.command import Threads, run, warn
 
 
@@ -71,34 +73,61 @@ def main(
     if config.loss == "ce" and not dataset.single_label:
         raise WrongUse(f"{data}: clips have several classes or none, which needs --set loss=bce")
     seeds = seed or [config.seed]
-    splits = {
-        number: list(
-            plan(dataset, replace(config, seed=number), test_fold or [], everything, test_share, split_by_file)
-        )
-        for number in seeds
-    }
+
+    def split(dataset: Dataset) -> dict[int, list[Split]]:
+        return {
+            number: list(
+                plan(dataset, replace(config, seed=number), test_fold or [], everything, test_share, split_by_file)
+            )
+            for number in seeds
+        }
+
+    splits = split(dataset)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WrongUse(f"--out {out}: cannot be made ({error.strerror})") from None
+    contents, problems = examined(dataset.recordings, max(config.workers, 1))
+    skipped = {dataset.recordings[index].shown: reason for index, reason in problems.items()}
+    if problems:
+        contents = np.delete(contents, list(problems), axis=0)
+        dataset = without_problems(dataset, problems)
+        splits = split(dataset)
     warn(single_recordings(dataset))
     rate = config.spec.sample_rate
-    contents = sketches(dataset.recordings, max(config.workers, 1))
-    clips: Sequence[Samples] = LazyClips(dataset.recordings, rate) if config.workers else dataset.load(rate)
-    records: dict[str, dict[int, Record]] = {}
-    for number in seeds:
-        for split in splits[number]:
-            own = replace(config, seed=number)
-            path = out / (f"{split.name}.pt" if len(seeds) == 1 else f"{split.name}-seed{number}.pt")
-            record = finished(path, own, split)
-            if record is None:
-                record = fine_tune(dataset, clips, contents, split, own, path)
-                print(f"saved {path}")
-            records.setdefault(split.name, {})[number] = record
+    clips: Sequence[Samples] = (
+        LazyClips(dataset.recordings, rate) if config.workers or dataset.sharded else dataset.load(rate)
+    )
+    records = _series(dataset, clips, contents, splits, config, out)
     print(summary(records))
     warn(few_tested(records))
-    content = {"task": task, "config": asdict(config), "runs": records}
+    content: dict[str, Any] = {"task": task, "config": asdict(config), "runs": records}
+    if skipped:
+        content["skipped"] = skipped
+        print(f"{len(skipped)} recordings could not be learnt from; they are named in {out / 'results.json'}")
     (out / "results.json").write_text(json.dumps(plain(content), indent=1), encoding="utf-8")
+
+
+def _series(
+    dataset: Dataset,
+    clips: Sequence[Samples],
+    contents: Sketches,
+    splits: dict[int, list[Split]],
+    config: FinetuneConfig,
+    out: Path,
+) -> dict[str, dict[int, Record]]:
+    """The records of all runs by split and seed; those that are there already are not repeated."""
+    records: dict[str, dict[int, Record]] = {}
+    for number in splits:
+        for one in splits[number]:
+            own = replace(config, seed=number)
+            path = out / (f"{one.name}.pt" if len(splits) == 1 else f"{one.name}-seed{number}.pt")
+            record = finished(path, own, one)
+            if record is None:
+                record = fine_tune(dataset, clips, contents, one, own, path)
+                print(f"saved {path}")
+            records.setdefault(one.name, {})[number] = record
+    return records
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Every example is two files in its tar, `<key>.flac` (or `.opus`) and `<key>.json` with its source and labels.
 Shards are made in parallel, each written aside and renamed when whole, so that a run that was stopped goes on
-where it was; what was left out, and why, is in `report.csv`.
+where it was; what was left out, and why, is in `report.csv`, what each shard holds in `index.npz`.
 """
 
 import csv
@@ -15,11 +15,11 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import soundfile
@@ -31,13 +31,13 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.data.decode import decode
 from trainer.data.layouts.listing import Missing, list_recordings
 from trainer.data.recording import Recording
+from trainer.data.shards.index import Described, describe, write_index
+from trainer.data.usable import SILENCE
+from trainer.evaluation.content import sketch_of_file
 from trainer.run.command import run
 
 RATE = 16_000
 """Hz of the audio in shards."""
-
-SILENCE = 1e-4
-"""A piece whose samples never exceed this (-80 dB of full scale) is silent."""
 
 
 class Codec(str, Enum):
@@ -76,6 +76,12 @@ class ShardReport:
     examples: int
     seconds: float
     skipped: list[Skipped]
+    described: Described | None = None
+    """What the shard holds, for the index beside the shards; shards of earlier versions did not say it."""
+
+    def plain(self) -> dict[str, Any]:
+        """As built-in types; `_read_report` reads it."""
+        return {**asdict(self), "described": self.described.plain() if self.described else None}
 
 
 class Unusable(Exception):
@@ -126,10 +132,13 @@ def prepare_shards(
         raise WrongUse(f"{foreign[0]}: {out} holds shards of another data set; give a folder of its own")
     work = partial(_make_shard, out=out, config=config)
     if workers == 1:
-        return [work(job) for job in tqdm(enumerate(parts), total=len(parts), unit="shard", disable=None)]
-    with ProcessPoolExecutor(workers) as pool:
-        made = pool.map(work, enumerate(parts))
-        return list(tqdm(made, total=len(parts), unit="shard", disable=None))
+        made = [work(job) for job in tqdm(enumerate(parts), total=len(parts), unit="shard", disable=None)]
+    else:
+        with ProcessPoolExecutor(workers) as pool:
+            mapped = pool.map(work, enumerate(parts))
+            made = list(tqdm(mapped, total=len(parts), unit="shard", disable=None))
+    write_index(out, [report.described for report in made if report.described])
+    return made
 
 
 def _make_shard(job: tuple[int, list[Recording | Missing]], out: Path, config: PrepareConfig) -> ShardReport:
@@ -140,7 +149,11 @@ def _make_shard(job: tuple[int, list[Recording | Missing]], out: Path, config: P
         report = _read_report(report_path)
         if report.made_from != made_from:
             raise WrongUse(f"{path}: was made from other recordings or settings; give a new folder")
-        return report
+        if report.described is None:
+            report = replace(report, described=describe(path, _sketch))
+            _write_report(report, report_path)
+        if report.described is not None and path.stat().st_size == report.described.size:
+            return report
     skipped: list[Skipped] = []
     examples, samples = 0, 0
     aside = path.with_suffix(".tar.part")
@@ -155,8 +168,9 @@ def _make_shard(job: tuple[int, list[Recording | Missing]], out: Path, config: P
                 _add(tar, f"{key}.{config.codec.value}", _encoded(result, config.codec))
                 _add(tar, f"{key}.json", json.dumps(about).encode())
                 examples, samples = examples + 1, samples + len(result)
-    report = ShardReport(made_from, examples, samples / RATE, skipped)
-    report_path.write_text(json.dumps(asdict(report)), encoding="utf-8")
+    described = describe(aside, _sketch, path.name)
+    report = ShardReport(made_from, examples, samples / RATE, skipped, described)
+    _write_report(report, report_path)
     aside.replace(path)  # last: a shard that has its final name is whole and has its report
     return report
 
@@ -218,12 +232,22 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
+def _sketch(content: bytes) -> bytes:
+    return sketch_of_file(io.BytesIO(content))
+
+
+def _write_report(report: ShardReport, path: Path) -> None:
+    path.write_text(json.dumps(report.plain()), encoding="utf-8")
+
+
 def _read_report(path: Path) -> ShardReport:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         content["skipped"] = [Skipped(**entry) for entry in content["skipped"]]
+        if content.get("described"):
+            content["described"] = Described.from_plain(content["described"])
         return ShardReport(**content)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, IndexError):
         raise WrongUse(f"{path}: not a report of trainer.prepare; give a new folder") from None
 
 

@@ -13,34 +13,43 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 import typer
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.errors import AsitEdgeError
 from trainer.asit.asit import ASiT, Views
+from trainer.asit.beginning import CHECKPOINT, begin, content_of, restore, state_of
 from trainer.asit.collapse import CollapseWatch
-from trainer.asit.config import PretrainConfig, Rates, make_config, resumed
+from trainer.asit.config import PretrainConfig, Rates, make_config
 from trainer.asit.corruption import CorruptionPlan, corrupt, draw_plan
 from trainer.asit.flops import flops_per_example, peak_flops
 from trainer.asit.pictures import reconstruction_picture
 from trainer.data.features import BatchedLogMel
-from trainer.data.shards import Batches, Crops, CropSizes, Shards
-from trainer.models.pretrained import backbone_weights, load_exactly
-from trainer.run.checkpoint import FORMAT, PRETRAINING, read_file, save_checkpoint
+from trainer.data.shards.batches import Batches, Crops, CropSizes
+from trainer.data.shards.reading import Shards
+from trainer.models.pretrained import backbone_weights
+from trainer.run.checkpoint import PRETRAINING, save_checkpoint
 from trainer.run.command import run as run_command
-from trainer.run.distributed import Processes, join_processes, leave_processes, mean_over_processes
 from trainer.run.engine import due, is_finite
 from trainer.run.journal import Journal
 from trainer.run.optimisation import clip_each, freeze, parameter_groups, set_rates
 from trainer.run.precision import autocast
+from trainer.run.ranks.agreement import alike
+from trainer.run.ranks.distributed import (
+    Processes,
+    join_processes,
+    leave_processes,
+    mean_over_processes,
+    overwrite_by_first,
+)
+from trainer.run.resuming.kept import keep
+from trainer.run.resuming.seeds import generator_of, seed_step
 from trainer.run.settings import parse_settings
 from trainer.run.signals import StopRequest
 
-CHECKPOINT = "last.pt"
 GLOBAL_VIEWS = 2
 
 LOSSES = ("loss/total", "loss/global", "loss/local", "loss/reconstruction")
@@ -57,19 +66,13 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
     """Trains to the last epoch or until SIGTERM; leaves checkpoint, metrics and pictures in `run`."""
     device = processes.device
     checkpoint = run / CHECKPOINT
-    saved = _read_checkpoint(checkpoint) if resume and checkpoint.exists() else None
-    if saved:
-        config = resumed(saved["config"], config, checkpoint)
-    elif checkpoint.exists():
-        raise WrongUse(f"{checkpoint}: there is a run already; add --resume to go on with it, or give another folder")
+    # All processes look at their own folder, shards and code, and begin only if they found the same.
+    begun = alike(processes, lambda: begin(config, run, resume, processes))
+    saved, shards, batches = begun
+    extent = {"examples": len(shards), "batch": batches.batch}
+    first_step = batches.first_step
 
     # Data: shards of recordings, crops of them as waveforms; spectrograms are made on the device.
-    shards = Shards([Path(folder) for folder in config.data])
-    first_step = int(saved["step"]) if saved else 0
-    batches = _batches(config, shards, processes, first_step)
-    extent = {"examples": len(shards), "batch": batches.batch}
-    if saved and saved["extent"] != extent:
-        raise WrongUse(f"{checkpoint}: is another run: it has {saved['extent']}, this one {extent}")
     loader = _loader(config, shards, batches, device, stopping)
     log_mel = BatchedLogMel(config.front_end).to(device)
 
@@ -77,7 +80,8 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
     asit = _asit(config, begins=saved is None).to(device)
     optimiser = torch.optim.AdamW(parameter_groups(asit.student), fused=device.type == "cuda")
     if saved:
-        _restore(saved, asit, optimiser, checkpoint)
+        restore(saved, asit, optimiser, checkpoint)
+    overwrite_by_first(state_of(asit, optimiser), device)
     if config.compile:
         asit.student.compile()
         asit.teacher.compile()
@@ -92,9 +96,9 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
 
     for step in range(first_step, batches.steps):
         rates = config.rates(step, batches.steps_per_epoch, batches.batch)
-        torch.manual_seed(_seed(config.seed, step, processes.rank))
+        seed_step(config.seed, step, processes.rank)
         size = (config.frames, config.mels)
-        plan = draw_plan(config.corruption, GLOBAL_VIEWS, batches.batch, size, _generator(config.seed, step))
+        plan = draw_plan(config.corruption, GLOBAL_VIEWS, batches.batch, size, generator_of(config.seed, step))
         taken = [_next_part(loaded) for _ in range(config.parts)]
         parts = [
             _views(crops_of_part, log_mel, plan.part(first, first + config.part_size), config, device)
@@ -148,9 +152,12 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
             journal.advance()
             if due(done, config.picture_every, batches.steps):
                 journal.picture(done, reconstruction_picture(parts[-1], outputs))
-            if asked or due(done, config.save_every, batches.steps):
+            kept = config.keep_every and done % (config.keep_every * batches.steps_per_epoch) == 0
+            if asked or kept or due(done, config.save_every, batches.steps):
                 try:
-                    save_checkpoint(checkpoint, PRETRAINING, _content(config, extent, done, asit, optimiser))
+                    save_checkpoint(checkpoint, PRETRAINING, content_of(config, extent, done, asit, optimiser))
+                    if kept:
+                        keep(checkpoint, f"epoch-{done // batches.steps_per_epoch:04d}")
                 except AsitEdgeError as error:
                     if asked or done == batches.steps:
                         raise
@@ -161,24 +168,6 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
             break
     if journal:
         journal.close()
-
-
-def _batches(config: PretrainConfig, shards: Shards, processes: Processes, first_step: int) -> Batches:
-    """Which examples this process takes at each step from the first one on. WrongUse if there are too few."""
-    batches = Batches(
-        shards.counts,
-        config.part_size,
-        config.parts,
-        processes.count,
-        processes.rank,
-        config.seed,
-        config.epochs,
-        first_step,
-        config.shuffle_window,
-    )
-    if batches.steps_per_epoch == 0:
-        raise WrongUse(f"{len(shards)} examples do not fill one batch of {batches.batch}; lower part_size or parts")
-    return batches
 
 
 def _loader(
@@ -253,50 +242,11 @@ def _metrics(losses: list[float], entropies: list[float], gradient_norm: float, 
     }
 
 
-def _content(
-    config: PretrainConfig, extent: dict[str, int], step: int, asit: ASiT, optimiser: torch.optim.Optimizer
-) -> dict[str, Any]:
-    """A checkpoint: plain values and tensors only, so that it loads without running any code."""
-    return {
-        "config": config.model_dump(),
-        "extent": extent,
-        "step": step,
-        "student": asit.student.state_dict(),
-        "teacher": asit.teacher.state_dict(),
-        "centre_class": asit.centre_class.state_dict(),
-        "centre_patch": asit.centre_patch.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-
-
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    content = read_file(path)
-    if (content.get("format"), content.get("kind")) != (FORMAT, PRETRAINING):
-        raise AsitEdgeError(
-            f"{path}: is no checkpoint of trainer.pretrain; to begin with its weights use --set initial="
-        )
-    return content
-
-
-def _restore(saved: dict[str, Any], asit: ASiT, optimiser: torch.optim.Optimizer, path: Path) -> None:
-    for name in ("student", "teacher", "centre_class", "centre_patch"):
-        load_exactly(getattr(asit, name), saved[name], path)
-    optimiser.load_state_dict(saved["optimiser"])
-
-
 def _save_names(run: Path, step: int, rank: int, shards: Shards, taken: list[Any]) -> Path:
     """The names of the examples of this process's batch, for the search after what broke the loss."""
     path = run / f"not-finite-step-{step}-rank-{rank}.json"
     path.write_text(json.dumps([[shards.name(int(index)) for index in part[0]] for part in taken], indent=1))
     return path
-
-
-def _seed(*place: int) -> int:
-    return int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0])
-
-
-def _generator(*place: int) -> torch.Generator:
-    return torch.Generator().manual_seed(_seed(*place))
 
 
 @contextlib.contextmanager

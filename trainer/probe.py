@@ -1,8 +1,9 @@
 """Linear probe: how good are the features of a backbone that nobody fine-tuned?
 
-`python -m trainer.probe WEIGHTS|random --data ESC-50`: class token and mean of the patch tokens of every clip are
-computed once; a logistic regression on them is trained on all folds but one and tested on that one. Its strength of
-regularisation is chosen among the training folds only.
+`python -m trainer.probe WEIGHTS|random|log-mel --data ESC-50`: class token and mean of the patch tokens of every clip
+are computed once; a logistic regression on them is trained on all folds but one and tested on that one. Its strength of
+regularisation is chosen among the training folds only. `log-mel` is the floor of what features are worth: mean and
+deviation of each bin of the clip, without any network.
 """
 
 import json
@@ -10,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,9 @@ from trainer.models.vit import SIZES, ViT, vit_config
 from trainer.run.command import Threads, run
 
 Features = npt.NDArray[np.float32]
+
+LOG_MEL = "log-mel"
+"""In place of weights: the front end alone."""
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse strengths of regularisation to choose from, for standardised features."""
@@ -62,6 +66,12 @@ def clip_features(backbone: ViT, clips: Sequence[Samples], spec: FrontEnd, batch
     return (sums / counts[:, None]).astype(np.float32)
 
 
+def log_mel_statistics(clips: Sequence[Samples], spec: FrontEnd) -> Features:
+    """Mean and deviation over time of each bin of clips, (clips, 2 * mels)."""
+    images = [log_mel(spec, np.pad(clip, (0, max(spec.window - len(clip), 0)))) for clip in clips]
+    return np.stack([np.concatenate((image.mean(axis=0), image.std(axis=0))) for image in images])
+
+
 def probe_folds(features: Features, classes: npt.NDArray[np.int64], folds: npt.NDArray[np.int64]) -> dict[int, float]:
     """Accuracy on each fold of a probe that was trained on the others. Raises WrongUse for fewer than three folds."""
     names = sorted({int(fold) for fold in folds})
@@ -89,7 +99,7 @@ def _probe(features: Features, classes: npt.NDArray[np.int64], folds: npt.NDArra
 
 def main(
     weights: Annotated[
-        str, typer.Argument(help='Weights of trainer.pretrain, the authors, timm or DeiT; or "random".')
+        str, typer.Argument(help='Weights of trainer.pretrain, the authors, timm or DeiT; "random"; or "log-mel".')
     ],
     data: Annotated[Path, typer.Option(help="Folder in the ESC-50 layout.")],
     size: Annotated[str, typer.Option(help="Model size for random weights.")] = "nano",
@@ -103,26 +113,37 @@ def main(
     """Accuracy by fold of a logistic regression on a frozen backbone."""
     torch.manual_seed(seed)
     spec = FrontEnd()
-    if weights == "random":
-        if size not in SIZES:
-            raise WrongUse(f"--size {size}: unknown; known are {', '.join(SIZES)}")
-        backbone = ViT(vit_config(size, frames or 192, spec.mels))
+    about: dict[str, Any] = {"weights": weights}
+    if weights == LOG_MEL:
+        dataset = read_esc50(data)
+        features = log_mel_statistics(dataset.load(spec.sample_rate), spec)
     else:
-        size, native = stored_backbone(Path(weights))
-        backbone = ViT(vit_config(size, frames or native, spec.mels))
-        load_backbone(backbone, Path(weights))
-    dataset = read_esc50(data)
-    features = clip_features(backbone, dataset.load(spec.sample_rate), spec)
+        backbone, size = _backbone(weights, size, frames, spec)
+        about |= {"size": size, "frames": backbone.config.frames}
+        dataset = read_esc50(data)
+        features = clip_features(backbone, dataset.load(spec.sample_rate), spec)
     folds = np.array([one.fold for one in dataset.recordings])
     accuracies = probe_folds(features, dataset.targets.argmax(axis=1), folds)
     mean = float(np.mean(list(accuracies.values())))
     if as_json:
-        row = {"weights": weights, "size": size, "frames": backbone.config.frames, "data": data.name}
-        print(json.dumps(row | {"accuracy": accuracies, "mean": mean}))
+        print(json.dumps(about | {"data": data.name, "accuracy": accuracies, "mean": mean}))
         return
     for fold, accuracy in accuracies.items():
         print(f"fold{fold}: accuracy {accuracy:.3f}")
-    print(f"mean: accuracy {mean:.3f} ({weights}, {size}, windows of {backbone.config.frames} frames)")
+    of = f", {size}, windows of {about['frames']} frames" if "frames" in about else ""
+    print(f"mean: accuracy {mean:.3f} ({weights}{of})")
+
+
+def _backbone(weights: str, size: str, frames: int | None, spec: FrontEnd) -> tuple[ViT, str]:
+    """The backbone to probe, and the name of its size."""
+    if weights == "random":
+        if size not in SIZES:
+            raise WrongUse(f"--size {size}: unknown; known are {', '.join(SIZES)}")
+        return ViT(vit_config(size, frames or 192, spec.mels)), size
+    size, native = stored_backbone(Path(weights))
+    backbone = ViT(vit_config(size, frames or native, spec.mels))
+    load_backbone(backbone, Path(weights))
+    return backbone, size
 
 
 if __name__ == "__main__":

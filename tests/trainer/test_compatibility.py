@@ -23,7 +23,7 @@ from trainer.models.pretrained import stored_backbone
 from trainer.prepare import PrepareConfig, prepare_shards
 from trainer.pretrain import CHECKPOINT, pretrain
 from trainer.run.checkpoint import PRETRAINING, load_checkpoint
-from trainer.run.distributed import Processes
+from trainer.run.ranks.distributed import Processes
 from trainer.run.signals import StopRequest
 from trainer.students.student import STUDENT, load_student
 

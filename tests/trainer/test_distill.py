@@ -103,12 +103,13 @@ def test_a_student_learns_what_the_teacher_knows_and_when(material: tuple[Path, 
 def test_a_run_that_was_killed_goes_on_as_if_it_had_not(material: tuple[Path, Path], tmp_path: Path) -> None:
     root, teacher = material
     recordings = read_recordings(root)
-    short = config(steps=4, batch=2, scenes=SceneConfig(steps=8, most=1))
+    dropping = asdict(replace(SMALL, drop_path=0.3))
+    short = config(steps=4, batch=2, scenes=SceneConfig(steps=8, most=1), model=dropping)
     distil(tmp_path / "whole", recordings, [teacher], short, save_every=100)
     torch.manual_seed(99)
     rate_at = DistillConfig.rate_at
     # What a kill after the second step leaves behind: the checkpoint of that step.
-    stopped = config(steps=2, batch=2, scenes=SceneConfig(steps=8, most=1))
+    stopped = replace(short, steps=2)
     with mock.patch.object(DistillConfig, "rate_at", lambda _, step: rate_at(short, step)):
         distil(tmp_path / "resumed", recordings, [teacher], stopped, save_every=2)
     assert load_checkpoint(tmp_path / "resumed" / "student.pt", STUDENT)["step"] == 2
@@ -117,8 +118,28 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(material: tuple[Path, Pa
     assert all(torch.equal(whole["raw"][key], resumed["raw"][key]) for key in whole["raw"])
     with pytest.raises(WrongUse, match="was begun with other data"):
         distil(tmp_path / "whole", [one for one in recordings if "Dog" in one.labels], [], short, save_every=2)
-    with pytest.raises(WrongUse, match="was begun with --optimiser muon"):
-        distil(tmp_path / "whole", recordings, [teacher], replace(short, optimiser="adamw"), save_every=2)
+    for changes, told in (
+        ({"optimiser": "adamw"}, "optimiser is muon there and adamw here"),
+        ({"batch": 3, "seed": 1}, "batch is 2 there and 3 here, seed is 0 there and 1 here"),
+        ({"scenes": SceneConfig(steps=8, most=2)}, "scenes.most is 1 there and 2 here"),
+    ):
+        with pytest.raises(WrongUse, match=told):
+            distil(tmp_path / "whole", recordings, [teacher], replace(short, **changes), save_every=2)
+    with pytest.raises(WrongUse, match="recordings, scenes or teachers differ"):
+        distil(tmp_path / "whole", recordings[4:], [teacher], short, save_every=2)
+    lines = [json.loads(line) for line in (tmp_path / "resumed" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4]
+    assert {"loss/total", "validation/top1"} <= set(lines[0])
+
+
+def test_the_best_checkpoint_and_one_every_so_often_stay(material: tuple[Path, Path], tmp_path: Path) -> None:
+    root, teacher = material
+    short = config(steps=6, batch=2, scenes=SceneConfig(steps=8, most=1))
+    judged = [{"top1": 0.3}, {"top1": 0.6}, {"top1": 0.5}]
+    with mock.patch("trainer.distillation.run.mean_rank", side_effect=judged):
+        distil(tmp_path / "run", read_recordings(root), [teacher], short, save_every=2, keep_every=4)
+    kept = {file.name: load_checkpoint(file, STUDENT)["step"] for file in (tmp_path / "run" / "kept").iterdir()}
+    assert kept == {"best.pt": 4, "step-0000004.pt": 4}
 
 
 def test_a_run_from_before_there_was_a_choice_took_adamw() -> None:

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,15 +15,17 @@ import soundfile
 import torch
 
 from asit_edge.errors import AsitEdgeError, WrongUse
-from tests.trainer.commands import run
+from tests.trainer.commands import Forked, call, run
 from trainer.data.crops import CropConfig
 from trainer.data.decode import decode
 from trainer.data.layouts.esc50 import read_esc50
 from trainer.evaluation.scoring import score_clip
 from trainer.evaluation.selection import fast_scores
+from trainer.finetune import main as finetune
 from trainer.finetuning.checkpoint import load_finetuned
 from trainer.finetuning.config import FinetuneConfig
 from trainer.finetuning.loop import train
+from trainer.finetuning.state import RUNNING
 from trainer.models.device import device_classifier
 from trainer.models.vit import SIZES, ViT, vit_config
 from trainer.run.checkpoint import load_checkpoint, save_checkpoint
@@ -156,12 +159,75 @@ def test_wrong_use_is_one_line(tone_data: Path, arguments: list[str], message: s
     assert done.stderr.count("\n") == 1
 
 
-def test_an_unreadable_clip_is_named(tone_data: Path, tmp_path: Path) -> None:
+def test_clips_that_cannot_be_learnt_from_are_left_out_counted_and_named(
+    tone_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     broken = Path(shutil.copytree(tone_data, tmp_path / "broken"))
-    (broken / "audio" / "1-dog-0.ogg").write_bytes(b"no audio")
-    done = run("trainer.finetune", "esc50", "--data", broken, "--out", tmp_path / "out", *DETECTOR, "--steps", "1")
-    assert done.returncode == 1
-    assert "1-dog-0.ogg: cannot be read as audio" in done.stderr
+    audio = broken / "audio"
+    (audio / "1-dog-0.ogg").write_bytes((audio / "1-dog-0.ogg").read_bytes()[:40])
+    soundfile.write(audio / "1-rain-0.ogg", np.zeros(RATE), RATE, format="OGG", subtype="VORBIS")
+    soundfile.write(audio / "2-dog-0.ogg", np.full(RATE, np.nan, np.float32), RATE, format="WAV", subtype="FLOAT")
+    out = tmp_path / "out"
+    arguments = ["esc50", "--data", broken, "--out", out, *DETECTOR, "--steps", "1"]
+    assert call("trainer.finetune", finetune, *arguments) == 0
+    said = capsys.readouterr()
+    assert "3 recordings could not be learnt from; they are named in" in said.out
+    skipped = json.loads((out / "results.json").read_text())["skipped"]
+    reasons = {Path(name).name: reason for name, reason in skipped.items()}
+    assert reasons.keys() == {"1-dog-0.ogg", "1-rain-0.ogg", "2-dog-0.ogg"}
+    assert reasons["1-rain-0.ogg"] == "silent"
+    assert reasons["2-dog-0.ogg"] == "samples that are not finite"
+    assert "cannot be read as audio" in reasons["1-dog-0.ogg"]
+    assert all(f"{name}: left out: {reason}" in said.err for name, reason in skipped.items())
+    lines = [json.loads(line) for line in (out / "journal" / "fold2" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1]
+
+
+def test_a_killed_run_goes_on_with_its_settings_only(
+    tone_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["esc50", "--data", tone_data, "--out", out, "--test-fold", "2", *DETECTOR, "--steps", "6"]
+    arguments += ["--set", "save_every=2", "--set", "frames=48", "--set", "log_every=1", "--set", "evaluations=1"]
+    killed = Forked(tmp_path / "said", "trainer.finetune", finetune, *arguments)
+    state = out / "fold2.running.pt"
+    deadline = time.monotonic() + 60
+    while not state.exists() and killed.process.is_alive():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    killed.process.kill()
+    killed.process.join()
+    if not state.exists():
+        pytest.fail("the run came to its end before it could be killed")
+    assert call("trainer.finetune", finetune, *arguments, "--lr", "0.5", "--batch", "9") == 2
+    said = capsys.readouterr().err
+    assert "fold2.running.pt: is another run: " in said
+    assert "batch is 32 there and 9 here, learning_rate is 0.001 there and 0.5 here" in said
+    assert "delete " in said
+    assert call("trainer.finetune", finetune, *arguments) == 0
+    assert not state.exists()
+    lines = [json.loads(line) for line in (out / "journal" / "fold2" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert "validation" in lines[-1]
+
+
+def test_states_of_epochs_stay(tone_data: Path, tmp_path: Path) -> None:
+    arguments = ["esc50", "--data", tone_data, "--out", tmp_path, "--test-fold", "2", *DETECTOR, "--epochs", "3"]
+    arguments += ["--set", "keep_every=1", "--set", "frames=48", "--set", "evaluations=1", "--batch", "2"]
+    assert call("trainer.finetune", finetune, *arguments) == 0
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert [file.name for file in kept] == [f"fold2-epoch-000{epoch}.running.pt" for epoch in (1, 2, 3)]
+    assert [load_checkpoint(file, RUNNING)["step"] for file in kept] == [3, 6, 9]
+
+
+def test_a_class_that_is_all_damaged_is_refused(
+    tone_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = Path(shutil.copytree(tone_data, tmp_path / "broken"))
+    for file in (broken / "audio").glob("*-dog-*.ogg"):
+        file.write_bytes(b"no audio")
+    assert call("trainer.finetune", finetune, "esc50", "--data", broken, "--out", tmp_path / "out", *DETECTOR) == 2
+    assert "no recording of 'Dog' can be learnt from; 8 are left out" in capsys.readouterr().err
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:

@@ -14,7 +14,7 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from tests.conftest import require_programs
 from trainer.data.layouts.listing import Missing, list_recordings
 from trainer.data.recording import Recording
-from trainer.data.shards import Shards
+from trainer.data.shards.reading import Shards
 from trainer.prepare import Codec, PrepareConfig, prepare, prepare_shards
 
 RATE = 16_000

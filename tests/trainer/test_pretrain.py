@@ -5,13 +5,8 @@ import os
 import re
 import resource
 import signal
-import subprocess
-import sys
 import tarfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,100 +15,29 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asit_edge.errors import AsitEdgeError, WrongUse
-from trainer.asit.config import PretrainConfig, make_config
-from trainer.data.layouts.listing import list_recordings
+from tests.trainer.pretraining import (
+    ALONE,
+    TINY,
+    command,
+    config,
+    losses,
+    make_shards,
+    metrics,
+    start,
+    train,
+    wait_for_step,
+)
+from trainer.asit.beginning import CHECKPOINT
+from trainer.asit.config import make_config
 from trainer.models.pretrained import backbone_weights
-from trainer.prepare import PrepareConfig, prepare_shards
-from trainer.pretrain import CHECKPOINT, pretrain
+from trainer.pretrain import pretrain
 from trainer.run.checkpoint import read_file
-from trainer.run.distributed import Processes
 from trainer.run.signals import StopRequest
-
-ROOT = Path(__file__).parents[2]
-ALONE = Processes(0, 1, torch.device("cpu"))
-TINY: dict[str, Any] = {
-    "size": "nano",
-    "frames": 32,
-    "local_frames": 16,
-    "mels": 32,
-    "hidden": 16,
-    "bottleneck": 8,
-    "prototypes": 12,
-    "part_size": 4,
-    "epochs": 2,
-    "warm_up": 1,
-    "learning_rate": 0.05,
-    "bf16": False,
-    "workers": 0,
-    "log_every": 1,
-    "save_every": 2,
-    "picture_every": 1000,
-}
-"""18 examples in batches of 4: four steps an epoch, eight in all."""
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("audio")
-    rng = np.random.default_rng(0)
-    for number in range(18):
-        noise = rng.normal(size=int(rng.integers(9_000, 24_000))) * 0.1
-        soundfile.write(folder / f"{number:02d}.wav", np.convolve(noise, rng.normal(size=8)), 16_000)
-    out = tmp_path_factory.mktemp("shards")
-    prepare_shards(list_recordings(folder, None, {}), out, PrepareConfig(per_shard=7), workers=1)
-    return out
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def config(shards: Path, **settings: Any) -> PretrainConfig:
-    return make_config("2024", None, {"data": [str(shards)], **TINY, **settings})
-
-
-def train(folder: Path, config: PretrainConfig, resume: bool = False) -> dict[int, dict[str, float]]:
-    folder.mkdir(exist_ok=True)
-    with StopRequest() as stopping:
-        pretrain(config, folder, resume, ALONE, stopping)
-    return metrics(folder)
-
-
-def command(folder: Path, config: PretrainConfig, *more: str) -> list[str]:
-    file = folder.with_suffix(".json")  # JSON is YAML
-    file.write_text(json.dumps(config.model_dump()))
-    return ["-m", "trainer.pretrain", str(folder), "--config", str(file), *more]
-
-
-def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
-    )  # fmt: skip
-
-
-def metrics(folder: Path) -> dict[int, dict[str, float]]:
-    """The metrics by step; of a step that was done twice, the last."""
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return {entry["step"]: entry for entry in map(json.loads, lines)}
-
-
-def losses(entries: dict[int, dict[str, float]], first: int = 1) -> list[list[float]]:
-    names = ("loss/total", "loss/global", "loss/local", "loss/reconstruction", "gradient norm")
-    return [[entry[name] for name in names] for step, entry in sorted(entries.items()) if step >= first]
-
-
-def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not (folder / "metrics.jsonl").exists() or step not in metrics(folder):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+    return make_shards(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +172,21 @@ def test_a_full_disk_leaves_the_checkpoint_before(shards: Path, tmp_path: Path) 
     assert (folder / CHECKPOINT).read_bytes() == before
     assert not list(folder.glob("*.part"))
     assert "step 4" in out
+
+
+def test_checkpoints_of_epochs_stay(shards: Path, whole_run: Path, tmp_path: Path) -> None:
+    train(tmp_path, config(shards, epochs=3, keep_every=1))
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert [(file.name, read_file(file)["step"]) for file in kept] == [
+        ("epoch-0001.pt", 4),
+        ("epoch-0002.pt", 8),
+        ("epoch-0003.pt", 12),
+    ]
+    # One can go back to them.
+    again = tmp_path / "again"
+    again.mkdir()
+    (again / CHECKPOINT).write_bytes(kept[1].read_bytes())
+    assert losses(train(again, config(shards, epochs=3, keep_every=1), resume=True)) == losses(metrics(tmp_path), 9)
 
 
 def test_resuming_another_run_names_the_difference(shards: Path, whole_run: Path) -> None:

@@ -11,7 +11,7 @@ from asit_edge.model.frontend import FrontEnd, log_mel
 from trainer.data.whole_clips import clip_windows
 from trainer.models.pretrained import load_backbone, stored_backbone
 from trainer.models.vit import SIZES, ViT, vit_config
-from trainer.probe import clip_features, probe_folds
+from trainer.probe import clip_features, log_mel_statistics, probe_folds
 
 SPEC = FrontEnd()
 
@@ -40,6 +40,17 @@ def test_features_are_class_token_and_mean_patch_token_of_each_clip_alone() -> N
     assert features[0] == pytest.approx(expected, abs=1e-5)
     for index in (1, 2):
         assert features[index] == pytest.approx(clip_features(backbone, [clips[index]], SPEC)[0], abs=1e-5)
+
+
+def test_without_a_network_features_are_mean_and_deviation_of_each_bin() -> None:
+    rng = np.random.default_rng(0)
+    clips = [0.1 * rng.standard_normal(count).astype(np.float32) for count in (16_000, 100)]
+    features = log_mel_statistics(clips, SPEC)
+    assert features.shape == (2, 2 * SPEC.mels)
+    image = log_mel(SPEC, clips[0])
+    assert features[0, :3] == pytest.approx(image[:, :3].mean(axis=0), abs=1e-5)
+    assert features[0, SPEC.mels : SPEC.mels + 3] == pytest.approx(image[:, :3].std(axis=0), abs=1e-5)
+    assert not np.isnan(features[1]).any()
 
 
 def test_it_reads_what_is_linear_and_guesses_where_nothing_is() -> None:

@@ -28,6 +28,12 @@ class ASiTConfig:
     prototypes: int = 8192
     patch_prototypes: int | None = None
     """A second last layer for patch tokens with this many prototypes (the 2023 release: 1024)."""
+    frozen_scale: bool = False
+    """The last layers' `weight_g` is not learnt (the 2023 release)."""
+    reconstruction_hidden: int | None = None
+    """Width of the reconstruction head's first two layers; None is the backbone's (2023: 768)."""
+    reconstruction_bottleneck: int | None = None
+    """Of its third; None is the backbone's (2023: 128)."""
     student_temperature: float = 0.1
     centre_momentum: float = 0.9
     global_weight: float = 0.5
@@ -80,8 +86,15 @@ class Network(nn.Module):
         super().__init__()
         width = config.backbone.width
         self.backbone = ViT(config.backbone)
-        self.head = ProjectionHead(width, config.hidden, config.bottleneck, config.prototypes, config.patch_prototypes)
-        self.reconstruction = ReconstructionHead(width)
+        self.head = ProjectionHead(
+            width,
+            config.hidden,
+            config.bottleneck,
+            config.prototypes,
+            config.patch_prototypes,
+            config.frozen_scale,
+        )
+        self.reconstruction = ReconstructionHead(width, config.reconstruction_hidden, config.reconstruction_bottleneck)
 
     def forward(self, global_QBFM: Tensor, local_LBFM: Tensor | None = None) -> Outputs:
         """Class logits of all views; patch logits and reconstructions of the global ones."""

@@ -16,13 +16,19 @@ from asit_edge.model.frontend import FrontEnd
 from trainer.asit.asit import ASiTConfig
 from trainer.asit.corruption import CorruptionConfig
 from trainer.models.vit import PATCH, ViTConfig, vit_config
+from trainer.run.resuming.settings import unchanged
 from trainer.run.schedules import cosine, teacher_temperature, warm_up_cosine
 from trainer.run.settings import checked, read_settings
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "2024": {},
     "2023": {
+        "local_views": 0,
         "patch_prototypes": 1024,
+        "frozen_scale": True,
+        "frozen_epochs": 0,
+        "reconstruction_hidden": 768,
+        "reconstruction_bottleneck": 128,
         "ratio_high": 0.7,
         "temperature_warm_up": 30,
         "global_weight": 1.0,
@@ -31,9 +37,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "part_size": 32,
     },
 }
-"""Defaults by release of the authors' code."""
+"""Defaults by release of the authors' code. That of 2023 means to freeze the last layer in the first epoch and, for a
+name that does not match, never does."""
 
-MAY_CHANGE = frozenset({"data", "part_size", "parts", "workers", "compile", "log_every", "save_every", "picture_every"})
+MAY_CHANGE = frozenset(
+    {"data", "part_size", "parts", "workers", "compile", "log_every", "save_every", "keep_every", "picture_every"}
+)
 """Keys that a resumed run may set anew: where and how it runs, not what it computes. (The total batch and the
 number of examples must stay, which `trainer.pretrain` sees to.)"""
 
@@ -65,6 +74,9 @@ class PretrainConfig(BaseModel):
     bottleneck: int = Field(256, gt=0)
     prototypes: int = Field(8192, gt=1)
     patch_prototypes: int | None = Field(None, gt=1, description="a last layer of their own for patch tokens")
+    frozen_scale: bool = Field(False, description="the length of prototypes (weight_g) is not learnt")
+    reconstruction_hidden: int | None = Field(None, gt=0, description="widths of its head; none: the backbone's")
+    reconstruction_bottleneck: int | None = Field(None, gt=0)
 
     ratio_low: float = Field(0.5, description="corrupted share of a view, drawn from low to high")
     ratio_high: float = 0.5
@@ -102,6 +114,7 @@ class PretrainConfig(BaseModel):
     compile: bool = Field(False, description="torch.compile")
     log_every: int = Field(50, gt=0, description="steps")
     save_every: int = Field(1000, gt=0, description="steps")
+    keep_every: int = Field(10, ge=0, description="epochs between checkpoints that stay, in RUN/kept; 0 is none")
     picture_every: int = Field(2000, gt=0, description="steps")
 
     @model_validator(mode="after")
@@ -165,9 +178,5 @@ def resumed(saved: Mapping[str, Any], asked: PretrainConfig, where: Path) -> Pre
 
     WrongUse names each key whose change would make it another run.
     """
-    new = asked.model_dump()
-    changed = [key for key in new if key not in MAY_CHANGE and new[key] != saved.get(key)]
-    if changed:
-        words = ", ".join(f"{key} is {saved.get(key)} there and {new[key]} here" for key in changed)
-        raise WrongUse(f"{where}: is another run: {words}; resume with its settings or give another folder")
+    unchanged(checked(PretrainConfig, saved).model_dump(), asked.model_dump(), where, MAY_CHANGE, "give another folder")
     return asked

@@ -35,7 +35,7 @@ class CorruptionConfig:
     replace_ratio: float = 0.3
     """Covered share of those views."""
     longest_side: float = 0.3
-    """Sides of a block are drawn from 1 up to this share of the axis."""
+    """Sides of a block are drawn from 1 to less than this share of the axis."""
     aligned: bool = False
     """Blocks of whole patches instead of single frames and bins."""
 
@@ -85,7 +85,7 @@ def draw_plan(
     drawn = low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
     count = _enough_blocks(max(high, config.replace_ratio), config.longest_side)
     return CorruptionPlan(
-        blocks=_draw_blocks((*shape, count), height, width, config.longest_side, generator),
+        blocks=_draw_blocks((*shape, count), height, width, _longest_sides((height, width), config), generator),
         ratio=torch.where(replaced, config.replace_ratio, drawn),
         replaced=replaced,
         partner=torch.rand(shape, generator=generator, dtype=torch.float64),
@@ -155,16 +155,24 @@ def _add_until(mask: Tensor, blocks: Tensor, wanted: Tensor) -> Tensor:
     return mask | ((first > 0) & (first < 2 ** added[:, None, None]))
 
 
-def _draw_blocks(shape: tuple[int, ...], height: int, width: int, longest: float, generator: torch.Generator) -> Tensor:
-    """Blocks (*shape, 4): sides uniform from 1 to `longest` of the axis, places inside equally likely."""
+def _draw_blocks(
+    shape: tuple[int, ...], height: int, width: int, longest: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Blocks (*shape, 4), drawn as the authors' code does: sides uniform from 1 to `longest` (height, width), corners
+    anywhere but on the last row and column; what reaches over the end is cut off, so the end is covered most."""
     size = torch.tensor((height, width))
-    most = (size * longest).long().clamp_min(1)
     uniform = torch.rand(*shape, 4, generator=generator, dtype=torch.float64)
-    sides = 1 + (uniform[..., :2] * most).long()
-    start = (uniform[..., 2:] * (size - sides + 1)).long()
-    return torch.cat((start, start + sides), dim=-1)
+    sides = 1 + (uniform[..., :2] * longest).long()
+    start = (uniform[..., 2:] * (size - 1).clamp_min(1)).long()
+    return torch.cat((start, torch.minimum(start + sides, size)), dim=-1)
+
+
+def _longest_sides(size: tuple[int, int], config: CorruptionConfig) -> Tensor:
+    """Of a block on a grid of that size, in its places. Of frames and bins the authors' code leaves out the longest."""
+    most = (torch.tensor(size) * config.longest_side).long()
+    return (most if config.aligned else most - 1).clamp_min(1)
 
 
 def _enough_blocks(ratio: float, longest: float) -> int:
-    """So many blocks that too few is out of the ordinary: three times what would do without edges."""
-    return math.ceil(3 * -math.log(1 - ratio) / (longest / 2) ** 2) if ratio else 1
+    """So many blocks that too few is out of the ordinary: four times what would do without edges."""
+    return math.ceil(4 * -math.log(1 - ratio) / (longest / 2) ** 2) if ratio else 1

@@ -19,7 +19,9 @@ def flops_per_example(config: ASiTConfig, local_frames: int, local_views: int, g
     backbone = global_views * _backbone(config, patches)
     classes, patch_logits = _head(config, config.prototypes), patches * _head(config, patch_prototypes)
     width = config.backbone.width
-    reconstruction = patches * (3 * _linear(width, width) + _linear(width, PATCH * PATCH))
+    hidden, bottleneck = config.reconstruction_hidden or width, config.reconstruction_bottleneck or width
+    layers = _linear(width, hidden) + _linear(hidden, hidden) + _linear(hidden, bottleneck)
+    reconstruction = patches * (layers + _linear(bottleneck, PATCH * PATCH))
     common = backbone + global_views * (classes + patch_logits + reconstruction)
     local = local_views * (_backbone(config, local_frames // PATCH * frequency) + classes)
     return 3 * (common + local) + common

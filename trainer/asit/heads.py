@@ -8,13 +8,17 @@ from trainer.models.vit import PATCH
 
 
 class WeightNormLinear(nn.Module):
-    """Linear layer without bias; rows are `weight_g` times the direction of `weight_v` (arXiv 1602.07868)."""
+    """Linear layer without bias; rows are `weight_g` times the direction of `weight_v` (arXiv 1602.07868).
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    `frozen_scale`: `weight_g` stays 1 (DINO's `norm_last_layer`).
+    """
+
+    def __init__(self, inputs: int, outputs: int, frozen_scale: bool = False) -> None:
         super().__init__()
-        self.weight_g = nn.Parameter(torch.ones(outputs, 1))
+        self.weight_g = nn.Parameter(torch.ones(outputs, 1), requires_grad=not frozen_scale)
         self.weight_v = nn.Parameter(torch.empty(outputs, inputs))
-        nn.init.trunc_normal_(self.weight_v, std=0.02)
+        # As torch begins a linear layer: rows of a norm of 0.577, which says how far a step turns them.
+        nn.init.uniform_(self.weight_v, -(inputs**-0.5), inputs**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         return nnf.linear(x, self.weight_g * nnf.normalize(self.weight_v, dim=1))
@@ -28,12 +32,20 @@ class ProjectionHead(nn.Module):
     """
 
     def __init__(
-        self, width: int, hidden: int, bottleneck: int, prototypes: int, patch_prototypes: int | None = None
+        self,
+        width: int,
+        hidden: int,
+        bottleneck: int,
+        prototypes: int,
+        patch_prototypes: int | None = None,
+        frozen_scale: bool = False,
     ) -> None:
         super().__init__()
         self.mlp = _mlp(width, hidden, bottleneck)
-        self.last_layer = WeightNormLinear(bottleneck, prototypes)
-        self.last_layer_patch = WeightNormLinear(bottleneck, patch_prototypes) if patch_prototypes else None
+        self.last_layer = WeightNormLinear(bottleneck, prototypes, frozen_scale)
+        self.last_layer_patch = (
+            WeightNormLinear(bottleneck, patch_prototypes, frozen_scale) if patch_prototypes else None
+        )
 
     def forward(self, class_tokens: Tensor, patch_tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Class tokens (B, D) and patch tokens (B, N, D) to their logits (B, K) and (B, N, K')."""
@@ -47,10 +59,11 @@ class ProjectionHead(nn.Module):
 class ReconstructionHead(nn.Module):
     """Patch tokens (B, T*F, D) to a spectrogram (B, 16 T, 16 F). Each of the three layers ends in a GELU."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, hidden: int | None = None, bottleneck: int | None = None) -> None:
+        """`hidden` and `bottleneck`: widths of the first two layers and of the last; None is `width`."""
         super().__init__()
-        self.mlp = _mlp(width, width, width)
-        self.pixels = nn.ConvTranspose2d(width, 1, kernel_size=PATCH, stride=PATCH)
+        self.mlp = _mlp(width, hidden or width, bottleneck or width)
+        self.pixels = nn.ConvTranspose2d(bottleneck or width, 1, kernel_size=PATCH, stride=PATCH)
 
     def forward(self, patch_tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         image = nnf.gelu(self.mlp(patch_tokens)).transpose(1, 2)

@@ -7,7 +7,7 @@ prototypes.
 import torch
 from torch import Tensor, nn
 
-from trainer.run.distributed import mean_over_processes
+from trainer.run.ranks.distributed import mean_over_processes
 
 
 def teacher_probabilities(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:

@@ -37,7 +37,7 @@ class CropConfig:
 
 
 class WindowSampler:
-    """Draws batches of windows and their multi-hot labels; one generator, so a seed repeats the run.
+    """Draws batches of windows and their multi-hot labels; a batch depends on its generator alone.
 
     What is labelled: a clip's class where the clip is audible or, with strong labels, where its events are. With
     `slots`, each of as many equal parts of the window has labels of its own.
@@ -50,7 +50,6 @@ class WindowSampler:
         window: int,
         rate: int,
         config: CropConfig,
-        rng: np.random.Generator,
         slots: int | None = None,
         events: Sequence[Sequence[TrueEvent]] | None = None,
         weights: npt.NDArray[np.float64] | None = None,
@@ -60,20 +59,20 @@ class WindowSampler:
         `events` are each clip's true events; `weights` how often each clip is drawn, and sum to one.
         """
         self._slots, self._events, self._weights, self._rate = slots, events, weights, rate
-        self._clips, self._targets, self._window, self._config, self._rng = clips, targets, window, config, rng
+        self._clips, self._targets, self._window, self._config = clips, targets, window, config
         self._block = rate // 20
         self._audible = [loudest(clip, self._block) * gain(config.audible_db) for clip in clips]
 
-    def batch(self, size: int) -> tuple[Samples, Samples]:
+    def batch(self, size: int, rng: np.random.Generator) -> tuple[Samples, Samples]:
         """Waveforms (size, window) and labels (size, classes) or (size, slots, classes), all float32."""
-        windows, labels = zip(*(self._mixture() for _ in range(size)), strict=True)
+        windows, labels = zip(*(self._mixture(rng) for _ in range(size)), strict=True)
         return np.stack(windows), np.stack(labels)
 
-    def _mixture(self) -> tuple[Samples, Samples]:
-        config, rng = self._config, self._rng
-        window, label = self._crop()
+    def _mixture(self, rng: np.random.Generator) -> tuple[Samples, Samples]:
+        config = self._config
+        window, label = self._crop(rng)
         if rng.random() < config.mix_probability:
-            other, other_label = self._crop()
+            other, other_label = self._crop(rng)
             level = _rms(window) / max(_rms(other), 1e-6) if label.any() and other_label.any() else 1.0
             window = window + other * np.float32(level * gain(rng.uniform(*config.mix_db)))
             label = np.maximum(label, other_label)
@@ -82,9 +81,8 @@ class WindowSampler:
             window = window + noise * np.float32(max(_rms(window), 1e-3) * gain(rng.uniform(*config.noise_db)))
         return (window * np.float32(gain(rng.uniform(*config.gain_db)))).astype(np.float32), label
 
-    def _crop(self) -> tuple[Samples, Samples]:
+    def _crop(self, rng: np.random.Generator) -> tuple[Samples, Samples]:
         """A random place of a random clip; beyond its ends there is silence."""
-        rng = self._rng
         count = len(self._clips)
         index = int(rng.integers(count) if self._weights is None else rng.choice(count, p=self._weights))
         clip = self._clips[index]

@@ -3,7 +3,7 @@
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,6 +42,11 @@ class Dataset:
     def strong(self) -> bool:
         """Whether onsets and offsets are known."""
         return all(one.events is not None for one in self.recordings)
+
+    @property
+    def sharded(self) -> bool:
+        """Whether clips lie in shards, where they are read one by one when their turn comes."""
+        return any(one.inside is not None for one in self.recordings)
 
     @property
     def grouped(self) -> bool:
@@ -100,6 +105,24 @@ def with_sound(dataset: Dataset) -> Dataset:
         was = {label for one in dataset.recordings for label in one.labels}
         if empty := sorted(gone & was):
             raise WrongUse(f"{dataset.name}: every recording of {empty[0]!r} is empty or shorter than {SHORTEST:g} s")
+    return left
+
+
+def without_problems(dataset: Dataset, problems: Mapping[int, str]) -> Dataset:
+    """Without the recordings that have a problem, by number; each is named on standard error.
+
+    Raises WrongUse where that leaves a class without any recording, or fewer than half of all.
+    """
+    for index, reason in problems.items():
+        print(f"{dataset.recordings[index].shown}: left out: {reason}", file=sys.stderr)
+    left = dataset.choose([index for index in range(len(dataset.recordings)) if index not in problems])
+    gone = {name for one in dataset.recordings for name in one.labels}
+    gone -= {name for one in left.recordings for name in one.labels}
+    count = len(problems)
+    if gone:
+        raise WrongUse(f"{dataset.name}: no recording of {min(gone)!r} can be learnt from; {count} are left out")
+    if 2 * count > len(dataset.recordings):
+        raise WrongUse(f"{dataset.name}: {count} of {len(dataset.recordings)} recordings cannot be learnt from (above)")
     return left
 
 

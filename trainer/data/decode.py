@@ -1,6 +1,7 @@
 """Audio files to mono float32 samples: one at a time, when asked for, or a whole list once and for all into a cache."""
 
 import hashlib
+import io
 import json
 import shlex
 import shutil
@@ -77,6 +78,8 @@ def duration(path: Path) -> float:
 
 def length_of(recording: Recording) -> float | None:
     """Seconds of a recording, as far as its file's header tells; None where that cannot be read."""
+    if recording.inside is not None:
+        return recording.seconds
     try:
         there = float(soundfile.info(recording.path).duration) - recording.start
     except UNREADABLE:
@@ -85,8 +88,22 @@ def length_of(recording: Recording) -> float | None:
 
 
 def samples_of(recording: Recording, rate: int) -> Samples:
-    """A recording, or the part that it is, at `rate`, (samples,)."""
+    """A recording, or the part that it is, at `rate`, (samples,). Raises AsitEdgeError that names it."""
+    if recording.inside is not None:
+        return _inside(recording, rate)
     return decode(recording.path, rate, recording.start, recording.seconds)
+
+
+def _inside(recording: Recording, rate: int) -> Samples:
+    """A clip of a shard."""
+    offset, size = recording.inside or (0, 0)
+    try:
+        with recording.path.open("rb") as file:
+            file.seek(offset)
+            mono, source_rate = read_mono(io.BytesIO(file.read(size)))
+    except UNREADABLE as error:
+        raise AsitEdgeError(f"{recording.shown}: cannot be read as audio ({error})") from None
+    return soxr.resample(mono, source_rate, rate).astype(np.float32) if source_rate != rate else mono
 
 
 class LazyClips(Sequence[Samples]):
@@ -97,6 +114,10 @@ class LazyClips(Sequence[Samples]):
 
     def __len__(self) -> int:
         return len(self._recordings)
+
+    def name(self, index: int) -> str:
+        """For people."""
+        return self._recordings[index].shown
 
     def __getitem__(self, index: int) -> Samples:  # type: ignore[override]
         return samples_of(self._recordings[index], self._rate)

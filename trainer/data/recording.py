@@ -49,6 +49,10 @@ class Recording:
     """None: the labels are of the whole recording."""
     start: float = 0.0
     seconds: float | None = None
+    inside: tuple[int, int] | None = None
+    """Offset and size, in bytes, of the audio file inside of `path`, a shard; None: the whole file."""
+    sketch: bytes = b""
+    """What it sounds like (`trainer.evaluation.content`), where a shard's index says it."""
     name: str = ""
     """Where it is within its collection, or its AudioSet id, where stored results and reports name it by that."""
     sharealike: bool = False
@@ -64,6 +68,11 @@ class Recording:
     def fold(self) -> int | None:
         """The number of its fold, None where it has none."""
         return int(self.part) if self.part is not None and self.part.isdigit() else None
+
+    @property
+    def shown(self) -> str:
+        """For people: where it is."""
+        return str(self.path) if self.inside is None else f"{self.path} ({self.name})"
 
     @property
     def origin(self) -> str:

@@ -1,5 +1,7 @@
 """One run of distillation: recordings and teachers become material, material becomes a student."""
 
+import hashlib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +21,12 @@ from trainer.students.config import DistillConfig
 
 
 def distil(
-    out: Path, recordings: list[Recording], sources: Sequence[Path], config: DistillConfig, save_every: int
+    out: Path,
+    recordings: list[Recording],
+    sources: Sequence[Path],
+    config: DistillConfig,
+    save_every: int,
+    keep_every: int = 0,
 ) -> nn.Module:
     """From recordings and teachers to a student. Beside the run `out` waveforms and teachers' scores are kept."""
     out.mkdir(parents=True, exist_ok=True)
@@ -51,11 +58,22 @@ def distil(
         config,
         validate,
         save_every,
+        keep_every=keep_every,
+        data=_fingerprint(
+            [(one.name, list(one.labels)) for one in known.of(training)],
+            [source.name for source in sources],
+            material.starts.tolist(),
+        ),
     )
 
 
 def distil_pool(
-    out: Path, pool: ScenePool, validation: ScenePool | None, config: DistillConfig, save_every: int
+    out: Path,
+    pool: ScenePool,
+    validation: ScenePool | None,
+    config: DistillConfig,
+    save_every: int,
+    keep_every: int = 0,
 ) -> nn.Module:
     """From a pool of scenes to a student; judged on the scenes of another pool, where there is one."""
     out.mkdir(parents=True, exist_ok=True)
@@ -73,4 +91,11 @@ def distil_pool(
         config,
         validate,
         save_every,
+        keep_every=keep_every,
+        data=_fingerprint(pool.about, len(pool)),
     )
+
+
+def _fingerprint(*facts: object) -> str:
+    """Of what a run learns from, so that it goes on with nothing else."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

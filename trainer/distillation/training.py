@@ -19,11 +19,15 @@ from trainer.models.streaming import is_streaming
 from trainer.models.streaming_mobilenet import StreamMobile
 from trainer.models.streaming_vit import STEP, StreamViT
 from trainer.run.average import copied
-from trainer.run.checkpoint import load_checkpoint, save_checkpoint
+from trainer.run.checkpoint import load_checkpoint, made_by_this_version, save_checkpoint
 from trainer.run.engine import LINE_EVERY, Engine, due
+from trainer.run.journal import Journal
 from trainer.run.muon import MuonAdamW, block_matrices
 from trainer.run.optimisation import Optimiser, parameter_groups, warm_groups
 from trainer.run.precision import autocast
+from trainer.run.resuming.kept import keep
+from trainer.run.resuming.seeds import seed_step
+from trainer.run.resuming.settings import unchanged
 from trainer.students.config import DistillConfig
 from trainer.students.student import STUDENT, begin_from, new_student, student_of
 from trainer.teachers.features import FeatureTeacher
@@ -65,18 +69,25 @@ def train(
     validate: Callable[[nn.Module], dict[str, float]],
     save_every: int,
     workers: int = 1,
+    keep_every: int = 0,
+    data: str = "",
 ) -> nn.Module:
     """Trains to the end of the schedule, from `run_file` where that exists; returns the averaged weights.
 
-    `batches` gives the batches from one number on.
+    `batches` gives the batches from one number on, `data` says of what. Validation's first figure says which checkpoint
+    is the best, which stays (`kept/best.pt`), as does one every `keep_every` steps (0: none).
     """
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = new_student(config, len(labels))
     features = _feature_teacher(model, config)
-    engine = _engine(model, features, config, labels, device, run_file)
+    saved = _begun(run_file, config, labels, data) if run_file.is_file() else None
+    engine = _engine(model, features, config, labels, device, saved)
+    best = float(saved.get("best", "-inf")) if saved else float("-inf")
+    journal = Journal(run_file.parent, engine.done, config.steps, speaks=False)
     loader = iter(DataLoader(batches(engine.done), batch_size=None, num_workers=workers))
     while engine.done < config.steps:
+        seed_step(config.seed, engine.done)
         if isinstance(model, StreamMobile):
             model.learn_convolutions(engine.done >= config.frozen)
         rate = config.rate_at(engine.done)
@@ -84,12 +95,30 @@ def train(
         loss = distillation_loss(model, batch, config, features)
         engine.step(loss, rate, config.weight_decay, config.share_at(engine.done + 1))
         step = engine.done
+        saves = due(step, save_every, config.steps)
         if step % LINE_EVERY == 0:
             print(f"step {step}/{config.steps} loss {loss.item():.3f} lr {rate:.2e}", file=sys.stderr, flush=True)
-        if due(step, save_every, config.steps):
-            save_checkpoint(run_file, STUDENT, _content(engine, features, config, labels))
-            print(json.dumps({"step": step, **validate(student_of(config, labels, engine.average))}), flush=True)
+        if step % LINE_EVERY == 0 or saves:
+            judged = validate(student_of(config, labels, engine.average)) if saves else {}
+            journal.record(step, {"loss/total": loss.item(), "learning rate": rate, **_named(judged)})
+        if saves:
+            score = next(iter(judged.values()), float("-inf"))
+            is_best = bool(judged) and score >= best
+            best = max(best, score)
+            save_checkpoint(
+                run_file, STUDENT, {**_content(engine, features, config, labels), "data": data, "best": best}
+            )
+            if is_best:
+                keep(run_file, "best")
+            if keep_every and step % keep_every == 0:
+                keep(run_file, f"step-{step:07d}")
+            print(json.dumps({"step": step, **judged}), flush=True)
+    journal.close()
     return student_of(config, labels, engine.average)
+
+
+def _named(judged: dict[str, float]) -> dict[str, float]:
+    return {f"validation/{name}": value for name, value in judged.items()}
 
 
 def _engine(
@@ -98,13 +127,9 @@ def _engine(
     config: DistillConfig,
     labels: list[str],
     device: torch.device,
-    run_file: Path,
+    saved: dict[str, Any] | None,
 ) -> Engine:
-    """A run at its beginning or, where `run_file` exists, where that was saved.
-
-    Raises WrongUse where what was begun there is another run.
-    """
-    saved = _begun(run_file, config, labels) if run_file.is_file() else None
+    """A run at its beginning, or where one was `saved`."""
     if saved is not None:
         model.load_state_dict(saved["raw"])
     elif config.initial:
@@ -122,14 +147,29 @@ def _engine(
     return Engine(model, trained, optimiser, config.clip_norm, average, saved["step"] if saved else 0)
 
 
-def _begun(run_file: Path, config: DistillConfig, labels: list[str]) -> dict[str, Any]:
+MAY_CHANGE = frozenset({"steps", "warmup", "initial", "begin"})
+"""Settings that a run that goes on may have anew: its length, and the files that it was begun with."""
+
+
+def _begun(run_file: Path, config: DistillConfig, labels: list[str], data: str) -> dict[str, Any]:
+    """What a run goes on from. Raises WrongUse where it is another run, and names what differs."""
     saved = load_checkpoint(run_file, STUDENT)
     if saved["labels"] != labels:
         raise WrongUse(f"{run_file}: was begun with other data (its labels differ); name a new run")
-    begun_with = saved["config"].get("optimiser", "adamw")
-    if begun_with != config.optimiser:
-        raise WrongUse(f"{run_file}: was begun with --optimiser {begun_with}; give that or name a new run")
+    if saved.get("data", data) != data:
+        raise WrongUse(f"{run_file}: was begun with other data (recordings, scenes or teachers differ); name a new run")
+    with made_by_this_version(run_file):
+        before = DistillConfig.from_plain(saved["config"])
+    unchanged(_comparable(before), _comparable(config), run_file, MAY_CHANGE, "name a new run")
     return saved
+
+
+def _comparable(config: DistillConfig) -> dict[str, Any]:
+    """Settings by name, one level deep; of files only their names, since a run may go on where they lie elsewhere."""
+    plain = config.plain()
+    inner = {f"{part}.{key}": value for part in ("scenes", "front_end") for key, value in plain.pop(part).items()}
+    files = {key: Path(plain[key]).name for key in ("live", "features") if plain[key]}
+    return {**plain, **files, **inner}
 
 
 def _content(
@@ -139,11 +179,8 @@ def _content(
     return {
         "config": config.plain(),
         "labels": labels,
-        "model": engine.average,
-        "raw": engine.network.state_dict(),
+        **engine.state(),
         "projection": features.projection.state_dict() if features is not None else None,
-        "optimiser": engine.optimiser.state_dict(),
-        "step": engine.done,
     }
 
 

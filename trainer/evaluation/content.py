@@ -7,16 +7,23 @@ padded; not recognised is what begins elsewhere, is played at another speed, or 
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import soxr
 from tqdm import tqdm
 
 from asit_edge.audio.samples import Samples
-from trainer.data.decode import samples_of
+from asit_edge.errors import AsitEdgeError, one_line
+from trainer.data.dataset import TEST
+from trainer.data.decode import read_mono, samples_of
 from trainer.data.recording import Recording
+from trainer.data.usable import why_not
+
+T = TypeVar("T")
 
 RATE = 8000
 """Hz at which waveforms are compared: below 4 kHz codecs keep the waveform, above it only its sound."""
@@ -40,12 +47,44 @@ def sketch(samples: Samples) -> Sketches:
     return np.packbits(np.fft.rfft(folded).real[:BITS] > 0)
 
 
+def sketch_of_file(file: BinaryIO) -> bytes:
+    """The sketch of an open audio file, packed (32 bytes). Raises one of `UNREADABLE`."""
+    mono, rate = read_mono(file)
+    return sketch(soxr.resample(mono, rate, RATE).astype(np.float32) if rate != RATE else mono).tobytes()
+
+
 def sketches(recordings: Sequence[Recording], threads: int = 1) -> Sketches:
     """The sketch of every recording. Raises AsitEdgeError, naming the file, where one cannot be read."""
+    found = _examined(lambda one: sketch(samples_of(one, RATE)), recordings, threads)
+    return np.stack(found) if found else np.zeros((0, BITS // 8), np.uint8)
+
+
+def examined(recordings: Sequence[Recording], threads: int = 1) -> tuple[Sketches, dict[int, str]]:
+    """The sketch of every recording, and of each that cannot be learnt from the reason, by its number.
+
+    Clips of shards bring their sketches in the index, and `trainer.prepare` has examined them: only those that will be
+    tested on are examined again, since no other clip can stand in for them.
+    """
+
+    def look(one: Recording) -> tuple[Sketches, str | None]:
+        if one.sketch and one.part != TEST:
+            return np.frombuffer(one.sketch, np.uint8), None
+        try:
+            samples = samples_of(one, RATE)
+        except AsitEdgeError as error:
+            return np.zeros(BITS // 8, np.uint8), one_line(error).removeprefix(f"{one.path}: ")
+        reason = why_not(samples, one.labels)
+        return (np.zeros(BITS // 8, np.uint8), reason) if reason else (sketch(samples), None)
+
+    found = _examined(look, recordings, threads)
+    contents = np.stack([content for content, _ in found]) if found else np.zeros((0, BITS // 8), np.uint8)
+    return contents, {index: reason for index, (_, reason) in enumerate(found) if reason is not None}
+
+
+def _examined(look: Callable[[Recording], T], recordings: Sequence[Recording], threads: int) -> list[T]:
     with ThreadPoolExecutor(threads) as pool:
-        made = pool.map(lambda one: sketch(samples_of(one, RATE)), recordings)
-        known = list(tqdm(made, "comparing", len(recordings), disable=not sys.stderr.isatty()))
-    return np.stack(known) if known else np.zeros((0, BITS // 8), np.uint8)
+        made = pool.map(look, recordings)
+        return list(tqdm(made, "comparing", len(recordings), disable=not sys.stderr.isatty()))
 
 
 def found_in(own: Sketches, known: Sketches, block: int = 4096) -> npt.NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """One run of fine-tuning from beginning to end: trained, chosen by validation, tested once, saved, and summed up."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from trainer.finetuning.checkpoint import load_finetuned, save_finetuned
 from trainer.finetuning.config import FinetuneConfig, same_run
 from trainer.finetuning.loop import train
 from trainer.finetuning.splits import Split
+from trainer.finetuning.state import Running
 from trainer.models.finetuned import FinetunedNetwork
 from trainer.run.command import warn
 
@@ -50,8 +52,9 @@ def fine_tune(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, held = dataset.choose(split.train), dataset.choose(split.validation)
     rate = config.spec.sample_rate
-    own = LazyClips(training.recordings, rate) if config.workers else [clips[index] for index in split.train]
-    held_clips = LazyClips(held.recordings, rate) if config.workers else [clips[index] for index in split.validation]
+    lazy = isinstance(clips, LazyClips)
+    own = LazyClips(training.recordings, rate) if lazy else [clips[index] for index in split.train]
+    held_clips = LazyClips(held.recordings, rate) if lazy else [clips[index] for index in split.validation]
     labels = dataset.labels
     validate = _validation(dataset, held, held_clips, config, device)
     events = training.events if dataset.strong else None
@@ -59,7 +62,8 @@ def fine_tune(
     running = replace(config, steps=steps)
     names = [label.name for label in labels]
     judge = validate if split.validation else None
-    model = train(own, training.targets, running, device, path.stem, events, judge, names)
+    run = Running(path.stem, path.parent, hashlib.sha256(contents[split.train].tobytes()).hexdigest())
+    model = train(own, training.targets, running, device, run, events, judge, names)
     record: Record = {
         "data": dataset.name,
         "trained_on_clips": len(split.train),
@@ -68,6 +72,8 @@ def fine_tune(
     }
     if left_out:
         record["left_out"] = left_out
+    if run.skipped:
+        record["skipped"] = run.skipped
     if split.validation:
         record["validation"] = round(validate(model), 4)
         record["few_validated"] = few(held)
@@ -86,6 +92,7 @@ def fine_tune(
     if split.validation:
         warn(weak_thresholds(record["thresholds"], evidence(held), DEFAULT_ON))
     save_finetuned(path, model.cpu(), running, labels, plain({**record, HEARD: heard.plain()}))
+    run.close()
     return record
 
 

@@ -18,6 +18,9 @@ Loss = Literal["bce", "ce"]
 Crop = Literal["window", "whole"]
 Schedule = Literal["cosine", "halving"]
 
+MAY_CHANGE = frozenset({"workers", "save_every", "keep_every", "log_every"})
+"""Settings that say how a run goes, not what it computes."""
+
 
 @dataclass(frozen=True)
 class FinetuneConfig:
@@ -80,6 +83,12 @@ class FinetuneConfig:
     """Evaluations on the validation part, spread over the run."""
     workers: int = 0
     """Processes that read clips (crop whole); 0: everything in memory."""
+    save_every: int = 200
+    """Steps between what a killed run goes on from (OUT/NAME.running.pt)."""
+    keep_every: int = 0
+    """Epochs between those of them that stay, in OUT/kept; 0: none."""
+    log_every: int = 50
+    """Steps between records in OUT/journal."""
     seed: int = 0
     crops: CropConfig = field(default_factory=CropConfig)
     front_end: dict[str, Any] = field(default_factory=lambda: FrontEnd().model_dump())
@@ -94,8 +103,9 @@ class FinetuneConfig:
         ):
             if getattr(self, name) not in valid:
                 raise WrongUse(f"{name} {getattr(self, name)}: unknown; known are {', '.join(valid)}")
-        if min(self.steps, self.batch, self.epochs or 1, self.evaluations) < 1:
-            raise WrongUse("steps, epochs, batch and evaluations must be at least 1")
+        counts = (self.steps, self.batch, self.epochs or 1, self.evaluations, self.save_every, self.log_every)
+        if min(counts) < 1 or self.keep_every < 0:
+            raise WrongUse("steps, epochs, batch, evaluations, save_every and log_every must be at least 1")
         if not 0 <= self.validation < 1 or not 0 <= self.mixup <= 1 or not 0 < self.layer_decay <= 1:
             raise WrongUse("validation and mixup are shares from 0 to 1; layer_decay is above 0 and at most 1")
         if not 0 <= self.averaging < 1:
@@ -159,5 +169,6 @@ def with_settings(config: FinetuneConfig, settings: Mapping[str, Any]) -> Finetu
 
 
 def same_run(first: FinetuneConfig, second: FinetuneConfig) -> bool:
-    """Whether both compute the same: everything but the workers is equal."""
-    return {**asdict(first), "workers": 0} == {**asdict(second), "workers": 0}
+    """Whether both compute the same: all that counts is equal."""
+    left, right = asdict(first), asdict(second)
+    return all(left[key] == right[key] for key in left if key not in MAY_CHANGE)

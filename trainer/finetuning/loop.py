@@ -6,7 +6,6 @@ whole clips (`trainer.finetuning.recipes`).
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +22,15 @@ from trainer.data.recording import TrueEvent
 from trainer.data.whole_clips import WholeClips, balanced_weights
 from trainer.finetuning.checkpoint import new_network
 from trainer.finetuning.config import FinetuneConfig
+from trainer.finetuning.state import Running
 from trainer.models.finetuned import FinetunedNetwork, StreamNetwork
 from trainer.models.pretrained import load_backbone
 from trainer.run.average import Weights
 from trainer.run.engine import Engine, Progress, due
+from trainer.run.journal import Journal
 from trainer.run.optimisation import layered_groups
 from trainer.run.precision import autocast
+from trainer.run.resuming.seeds import generator_of, seed_step
 from trainer.students.student import begin_from
 
 
@@ -37,61 +39,61 @@ def train(
     targets: Samples,
     config: FinetuneConfig,
     device: torch.device,
-    name: str = "train",
+    running: Running | None = None,
     events: Sequence[Sequence[TrueEvent]] | None = None,
     validate: Callable[[FinetunedNetwork], float] | None = None,
     categories: Sequence[str] = (),
 ) -> FinetunedNetwork:
     """Trains on waveforms at the front end's rate with multi-hot targets (clips, classes), or strong labels.
 
-    A student that knows some of the `categories` already begins with what it knows of them. Returns the averaged
-    weights: the last ones, or with `validate` (higher is better) the best ones.
+    A student that knows some of the `categories` already begins with what it knows of them. A run that was stopped goes
+    on from what `running` has kept: a step depends on the settings and its number alone. Returns the averaged weights:
+    the last ones, or with `validate` (higher is better) the best ones.
     """
+    running = running or Running()
     torch.manual_seed(config.seed)
-    masks = torch.Generator().manual_seed(config.seed)
     features = BatchedLogMel(config.spec).to(device)
     classes = targets.shape[1]
     model = new_network(config, classes).to(device).train()
     if config.initial is not None:
         begin(model, Path(config.initial), categories)
     engine = Engine.alone(model, torch.optim.AdamW(layered_groups(model, config.layer_decay)), config.clip_norm)
+    running.go_on(engine, config, categories)
+    best = running.best
     epoch_steps = max(len(clips) // config.batch, 1)
     every = max(config.steps // config.evaluations, 1)
-    best = Best()
-    with Progress(name, config.steps) as progress:
-        for step, (waveforms, labels) in enumerate(make_batches(clips, targets, config, events)):
-            log_mel = augmented(features(waveforms.to(device)), config, masks)
+    batches = make_batches(clips, targets, config, events, engine.done)
+    journal = Journal(running.journal, engine.done, config.steps, speaks=False) if running.journal else None
+    with Progress(running.name, config.steps, engine.done) as progress:
+        while engine.done < config.steps and not (config.patience and best.since >= config.patience):
+            step = engine.done
+            waveforms, labels, skipped = next(batches)
+            running.note(skipped)
+            seed_step(config.seed, step)
+            log_mel = augmented(features(waveforms.to(device)), config, generator_of(config.seed, step, 1))
             with autocast(device):
                 logits = model(log_mel).float()
             loss = loss_of(logits, labels.to(device), config)
-            share = config.share_at(step + 1, epoch_steps)
-            engine.step(loss, config.rate_at(step, epoch_steps), config.weight_decay, share)
+            share, rate = config.share_at(step + 1, epoch_steps), config.rate_at(step, epoch_steps)
+            engine.step(loss, rate, config.weight_decay, share)
             progress.report(engine.done, loss.item())
+            record = {"loss/total": loss.item(), "learning rate": rate, "skipped clips": float(len(running.skipped))}
             if validate and due(engine.done, every, config.steps):
                 score = validate(with_weights(config, classes, engine.average, device))
                 best.take(score, engine.average)
-                print(f"{name}: step {engine.done} validation {score:.3f} (best {best.score:.3f})", file=sys.stderr)
-                if config.patience and best.since >= config.patience:
-                    print(f"{name}: stopped, {best.since} evaluations without a better one", file=sys.stderr)
-                    break
+                record["validation"] = score
+                print(
+                    f"{running.name}: step {engine.done} validation {score:.3f} (best {best.score:.3f})",
+                    file=sys.stderr,
+                )
+            if journal and ("validation" in record or due(engine.done, config.log_every, config.steps)):
+                journal.record(engine.done, record)
+            running.save(engine, config, categories, epoch_steps)
+    if journal:
+        journal.close()
+    if engine.done < config.steps:
+        print(f"{running.name}: stopped, {best.since} evaluations without a better one", file=sys.stderr)
     return with_weights(config, classes, best.weights or engine.average, device)
-
-
-@dataclass
-class Best:
-    """The weights of the highest score so far, and how many evaluations there were since."""
-
-    score: float = float("-inf")
-    weights: Weights | None = None
-    since: int = 0
-
-    def take(self, score: float, weights: Weights) -> None:
-        """Of equal scores the later one counts; the first is taken whatever it is."""
-        if self.weights is None or score >= self.score:
-            self.score, self.since = score, 0
-            self.weights = {key: value.clone() for key, value in weights.items()}
-        else:
-            self.since += 1
 
 
 def begin(model: FinetunedNetwork, initial: Path, categories: Sequence[str]) -> None:
@@ -110,26 +112,32 @@ def with_weights(config: FinetuneConfig, classes: int, weights: Weights, device:
 
 
 def make_batches(
-    clips: Sequence[Samples], targets: Samples, config: FinetuneConfig, events: Sequence[Sequence[TrueEvent]] | None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Waveforms (batch, samples) and labels (batch, classes) or, with a frame head, (batch, time patches, classes)."""
+    clips: Sequence[Samples],
+    targets: Samples,
+    config: FinetuneConfig,
+    events: Sequence[Sequence[TrueEvent]] | None,
+    first: int = 0,
+) -> Iterator[tuple[Tensor, Tensor, dict[str, str]]]:
+    """Waveforms (batch, samples) and labels (batch, classes) or, with a frame head, (batch, time patches, classes) of
+    the steps from `first` on; and what was left out on the way, and why."""
     samples = config.spec.samples_for(config.frames)
     weights = balanced_weights(targets) if config.balanced else None
+    steps = range(first, config.steps)
     if config.crop == "whole":
         whole = WholeClips(clips, targets, samples, config.batch, config.steps, config.mixup, config.seed, weights)
         if config.workers:
-            yield from DataLoader(whole, batch_size=None, num_workers=config.workers, prefetch_factor=4)
+            loader = DataLoader(whole, batch_size=None, sampler=steps, num_workers=config.workers, prefetch_factor=4)
+            yield from loader
             return
-        for step in range(config.steps):
-            waveforms, labels = whole[step]
-            yield torch.from_numpy(waveforms), torch.from_numpy(labels)
+        for step in steps:
+            taken = whole[step]
+            yield torch.from_numpy(taken.waveforms), torch.from_numpy(taken.labels), taken.skipped
         return
-    rng = np.random.default_rng(config.seed)
     rate = config.spec.sample_rate
-    sampler = WindowSampler(clips, targets, samples, rate, config.crops, rng, config.slots, events, weights)
-    for _ in range(config.steps):
-        waveforms, labels = sampler.batch(config.batch)
-        yield torch.from_numpy(waveforms), torch.from_numpy(labels)
+    sampler = WindowSampler(clips, targets, samples, rate, config.crops, config.slots, events, weights)
+    for step in steps:
+        waveforms, labels = sampler.batch(config.batch, np.random.default_rng((config.seed, step)))
+        yield torch.from_numpy(waveforms), torch.from_numpy(labels), {}
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ PRETRAINING = "pretraining"
 OLD_PRETRAINING = "asit-edge pre-training 1"
 """Their format before they had a kind."""
 
-RESUMING = ("raw", "optimiser", "projection")
+RESUMING = ("raw", "optimiser", "projection", "data", "best")
 """What a checkpoint has only for its run to go on."""
 
 PATHS = ("initial", "live", "features")

@@ -7,7 +7,9 @@ of them. What a batch is, and what its loss, is the loops' business.
 import math
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +50,23 @@ class Engine:
         """A run that begins now, of a network with nothing beside it."""
         return Engine(network, network, optimiser, clip_norm, copied(network))
 
+    def state(self) -> dict[str, Any]:
+        """What the run needs to go on, and the average as `model`, for a checkpoint."""
+        return {
+            "model": self.average,
+            "raw": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.done,
+        }
+
+    def go_on(self, saved: Mapping[str, Any]) -> None:
+        """Takes over what `state` gave when that was saved."""
+        self.network.load_state_dict(saved["raw"])
+        for name, value in self.average.items():
+            value.copy_(saved["model"][name])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.done = int(saved["step"])
+
     def step(self, loss: Tensor, learning_rate: float, weight_decay: float, share: float) -> None:
         """One optimiser step down a loss (scalar); then the average moves by `share` towards the new weights.
 
@@ -68,11 +87,11 @@ class Engine:
 class Progress:
     """How far a run is and what its loss is: a bar in a terminal, a line now and then in a log."""
 
-    def __init__(self, name: str, steps: int) -> None:
+    def __init__(self, name: str, steps: int, done: int = 0) -> None:
         self._name, self._steps = name, steps
         self._began = time.monotonic()
         self._smooth: float | None = None
-        self._bar = tqdm(total=steps, desc=name, disable=not sys.stderr.isatty())
+        self._bar = tqdm(total=steps, initial=done, desc=name, disable=not sys.stderr.isatty())
 
     def __enter__(self) -> "Progress":
         return self

@@ -12,7 +12,8 @@ def autocast(device: torch.device, bf16: bool | None = None) -> torch.autocast:
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    return torch.cuda.is_bf16_supported() if device.type == "cuda" else has_amx()
+    """Whether the hardware does; GPUs before Ampere (V100, T4) only imitate it, far slower than float32."""
+    return torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else has_amx()
 
 
 def has_amx() -> bool:

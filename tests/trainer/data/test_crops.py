@@ -11,43 +11,43 @@ from trainer.data.mixing import loudest
 PLAIN = CropConfig(speed=0.0, gain_db=(0.0, 0.0), mix_probability=0.0, noise_probability=0.0)
 
 
-def sampler(clip: np.ndarray, config: CropConfig, seed: int = 0) -> WindowSampler:
-    targets = np.ones((1, 1), np.float32)
-    return WindowSampler([clip.astype(np.float32)], targets, 8_000, 16_000, config, np.random.default_rng(seed))
+def batch(clip: np.ndarray, config: CropConfig, size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    sampler = WindowSampler([clip.astype(np.float32)], np.ones((1, 1), np.float32), 8_000, 16_000, config)
+    return sampler.batch(size, np.random.default_rng(seed))
 
 
 def test_a_window_carries_the_label_if_and_only_if_the_sound_is_in_it() -> None:
     clip = np.zeros(48_000)
     clip[20_000:21_600] = 0.5
-    windows, labels = sampler(clip, PLAIN).batch(200)
+    windows, labels = batch(clip, PLAIN, 200)
     audible = np.array([loudest(window, 800) >= 0.05 for window in windows])
     assert np.array_equal(labels[:, 0] == 1, audible)
     assert 20 < audible.sum() < 120
 
 
 def test_silence_never_carries_a_label() -> None:
-    _, labels = sampler(np.zeros(48_000), PLAIN).batch(20)
+    _, labels = batch(np.zeros(48_000), PLAIN, 20)
     assert not labels.any()
 
 
 def test_two_sounds_together_keep_both_labels() -> None:
     clips = [np.full(48_000, 0.1, np.float32), np.full(48_000, 0.2, np.float32)]
     config = CropConfig(speed=0.0, gain_db=(0.0, 0.0), mix_probability=1.0, noise_probability=0.0)
-    made = WindowSampler(clips, np.eye(2, dtype=np.float32), 8_000, 16_000, config, np.random.default_rng(0))
-    _, labels = made.batch(100)
+    made = WindowSampler(clips, np.eye(2, dtype=np.float32), 8_000, 16_000, config)
+    _, labels = made.batch(100, np.random.default_rng(0))
     assert {1.0, 2.0} == set(labels.sum(axis=1))
 
 
 def test_a_seed_repeats_the_windows() -> None:
     clip = np.random.default_rng(0).standard_normal(48_000)
-    first, second, other = (sampler(clip, CropConfig(), seed).batch(8)[0] for seed in (1, 1, 2))
+    first, second, other = (batch(clip, CropConfig(), 8, seed)[0] for seed in (1, 1, 2))
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
 
 
 def test_gain_is_in_decibels() -> None:
     clip = np.full(80_000, 0.1)
-    windows, _ = sampler(clip, CropConfig(0.0, (-20.0, -20.0), 0.0, noise_probability=0.0)).batch(50)
+    windows, _ = batch(clip, CropConfig(0.0, (-20.0, -20.0), 0.0, noise_probability=0.0), 50)
     assert np.abs(windows).max() == pytest.approx(0.01, rel=1e-4)
 
 

@@ -170,14 +170,14 @@ def test_whole_clips_come_once_an_epoch_and_depend_on_seed_and_number_only() -> 
     again = [int(row[0]) for step in (2, 3) for row in made[step][0]]
     assert sorted(again) == list(range(10))
     assert again != seen
-    for _, labels in (made[0], made[3]):
+    for _, labels, _ in (made[0], made[3]):
         assert labels.sum(axis=1).tolist() == [1.0] * 5
 
 
 def test_mixup_blends_waveforms_and_labels_alike() -> None:
     waveforms = [np.full(100, float(index), np.float32) for index in range(2)]
     made = WholeClips(waveforms, np.eye(2, dtype=np.float32), 100, 64, 1, 1.0, seed=0)
-    mixed, labels = made[0]
+    mixed, labels, _ = made[0]
     assert mixed[:, 0] == pytest.approx(labels[:, 1], abs=1e-6)
     assert labels.sum(axis=1) == pytest.approx(np.ones(64))
     blended = labels[:, 1][(labels[:, 1] > 0) & (labels[:, 1] < 1)]
@@ -214,7 +214,7 @@ def test_slots_are_labelled_where_events_are() -> None:
     plain = CropConfig(0.0, (0.0, 0.0), 0.0, noise_probability=0.0)
     arguments = ([clip], np.ones((1, 1), np.float32), 16_000, 16_000, plain)
     for events in (None, [[TrueEvent(2.0, 3.0, 0)]]):
-        windows, labels = WindowSampler(*arguments, np.random.default_rng(0), 10, events).batch(50)
+        windows, labels = WindowSampler(*arguments, 10, events).batch(50, np.random.default_rng(0))
         assert labels.shape == (50, 10, 1)
         audible = np.abs(windows.reshape(50, 10, 1600)).max(axis=2) > 0.1
         wrong = (labels[:, :, 0] > 0) != audible

@@ -1,5 +1,7 @@
 """AudioSet as published: Google's csv files and a folder of clips, `audio/` or any depth (`ID.*`, `YID.*`, `ID_*.*`).
 
+Or as shards of `trainer.prepare`, one folder a table, named like it (`eval_segments/` for `eval_segments.csv`).
+
 20K trains on the balanced segments, 2M on those and the unbalanced ones; both are tested on the evaluation segments.
 Clips that YouTube no longer has are missing in everyone's copy: they are left out and counted.
 """
@@ -12,6 +14,7 @@ from asit_edge.errors import WrongUse
 from trainer.data.audioset import audioset_ids
 from trainer.data.dataset import TEST, TRAIN, Dataset
 from trainer.data.layouts.listing import Missing, list_recordings
+from trainer.data.layouts.sharded import read_shards
 from trainer.data.recording import Recording
 
 BALANCED, UNBALANCED, EVALUATION = (
@@ -34,9 +37,13 @@ def _read(root: Path, train: tuple[str, ...]) -> Dataset:
     found: dict[str, Recording] = {}
     missing = 0
     for table, part in [*((table, TRAIN) for table in train), (EVALUATION, TEST)]:
-        if not (root / table).is_file():
-            raise WrongUse(f"{root}: no {table}; --data must have AudioSet's csv files beside its clips")
-        for one in list_recordings(root, root / table, {}):
+        shards = root / Path(table).stem
+        if not shards.is_dir() and not (root / table).is_file():
+            raise WrongUse(
+                f"{root}: no {table}; --data must have AudioSet's csv files beside its clips, or shards of each in a "
+                f"folder named like it: python -m trainer.prepare CLIPS {shards} --table {table}"
+            )
+        for one in read_shards(shards) if shards.is_dir() else list_recordings(root, root / table, {}):
             if isinstance(one, Missing):
                 missing += 1
                 continue

@@ -12,7 +12,9 @@ import webdataset
 from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.data.layouts.listing import list_recordings
 from trainer.data.mixing import fitted
-from trainer.data.shards import Batches, Crops, CropSizes, Shards, epoch_order
+from trainer.data.shards.batches import Batches, Crops, CropSizes, epoch_order
+from trainer.data.shards.index import INDEX
+from trainer.data.shards.reading import Shards
 from trainer.prepare import Codec, PrepareConfig, prepare_shards
 
 RATE = 16_000
@@ -136,6 +138,7 @@ def test_a_short_clip_lies_anywhere_in_silence() -> None:
 
 def test_a_shard_that_is_cut_off_is_used_up_to_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = make(tmp_path, per_shard=10)
+    (folder / INDEX).unlink()
     path = folder / "shard-000000.tar"
     whole = Shards([folder])
     content = path.read_bytes()
@@ -149,6 +152,7 @@ def test_a_shard_that_is_cut_off_is_used_up_to_there(tmp_path: Path, caplog: pyt
 
 def test_empty_and_foreign_shards_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = make(tmp_path, 2)
+    (folder / INDEX).unlink()
     write_tar(folder / "texts.tar", {"a.txt": b"text"})
     (folder / "nothing.tar").touch()
     (folder / "noise.tar").write_bytes(bytes(range(256)) * 8)

@@ -1,11 +1,16 @@
 """The processes of one run (torchrun's), and the few things they do together. One process needs no group."""
 
 import os
+import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,11 @@ class Processes:
     def first(self) -> bool:
         """Whether this process is the one that writes and speaks."""
         return self.rank == 0
+
+    @property
+    def name(self) -> str:
+        """For people: its rank and its machine."""
+        return f"rank {self.rank} ({socket.gethostname()})"
 
 
 def join_processes() -> Processes:
@@ -47,3 +57,35 @@ def mean_over_processes(value: Tensor) -> Tensor:
     total = value.clone()
     dist.all_reduce(total)
     return total / dist.get_world_size()
+
+
+def from_all(value: T) -> list[T]:
+    """What each process has to say, by rank, on all of them: plain values, a few."""
+    if not dist.is_available() or not dist.is_initialized():
+        return [value]
+    said: list[T] = [value] * dist.get_world_size()
+    dist.all_gather_object(said, value)
+    return said
+
+
+def from_first(value: T) -> T:
+    """What the first process has to say, on all of them."""
+    if not dist.is_available() or not dist.is_initialized():
+        return value
+    said = [value]
+    dist.broadcast_object_list(said)
+    return said[0]
+
+
+@torch.no_grad()
+def overwrite_by_first(tensors: Iterable[Tensor], device: torch.device) -> None:
+    """Gives tensors, the same ones in the same order on every process, the values that they have on the first.
+
+    `device` is where the group exchanges tensors; those that lie elsewhere go there and back.
+    """
+    if not dist.is_available() or not dist.is_initialized():
+        return
+    for tensor in tensors:
+        there = tensor.detach().to(device).contiguous()
+        dist.broadcast(there, 0)
+        tensor.copy_(there)

@@ -1,17 +1,13 @@
-"""Shards into training batches: an exactly shuffled stream of waveform crops, resumable at any step.
+"""Which examples a step learns from: an exactly shuffled stream of waveform crops, resumable at any step.
 
-The audio files of all tars are found once, by reading their headers; after that an example is one read at its
-place. The order of an epoch and the crops of an example depend on the seed, the epoch and the example alone,
-never on the number of workers or on what ran before, so the position in a run is the number of its step.
+The order of an epoch and the crops of an example depend on the seed, the epoch and the example alone, never on the
+number of workers or on what ran before, so the position in a run is the number of its step.
 """
 
-import io
 import logging
-import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -21,95 +17,13 @@ from torch.utils.data import Dataset
 
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse
-from trainer.data.decode import UNREADABLE, read_mono
 from trainer.data.mixing import fitted
+from trainer.data.shards.reading import Shards
 
 log = logging.getLogger(__name__)
 
-_AUDIO = (".flac", ".opus", ".ogg", ".wav")
-_TAR_BLOCK = 512
 _DAMAGED_IN_A_ROW = 20
 """So many unreadable examples next to each other are no accident any more."""
-
-
-class Shards:
-    """The examples of one or more folders of tars; indices run over all of them in the order of the files."""
-
-    def __init__(self, folders: Sequence[Path]) -> None:
-        """Reads the headers of all tars; a damaged one is warned of and used up to the damage.
-
-        Raises WrongUse if there is no example.
-        """
-        self.paths: list[Path] = []
-        for folder in folders:
-            if not folder.is_dir():
-                raise WrongUse(f"{folder}: no such folder; make shards with python -m trainer.prepare")
-            found = sorted(folder.glob("*.tar"))
-            if not found:
-                raise WrongUse(f"{folder}: no shards (*.tar); make them with python -m trainer.prepare")
-            self.paths += found
-        places = [_places(path) for path in self.paths]
-        self.counts = [len(offsets) for offsets in places]
-        """Examples of each shard."""
-        if not sum(self.counts):
-            raise WrongUse(f"{', '.join(map(str, folders))}: the {len(self.paths)} shards hold no audio")
-        self._places = np.concatenate(places)
-        self._ends = np.cumsum(self.counts)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def name(self, index: int) -> str:
-        """Shard and file of an example, for people."""
-        path, offset, _ = self._place(index)
-        with path.open("rb") as file:
-            file.seek(offset - _TAR_BLOCK)
-            return f"{path.name}/{file.read(100).rstrip(bytes(1)).decode(errors='replace')}"
-
-    def read(self, index: int, rate: int) -> Samples:
-        """The waveform of an example, mono, (samples,).
-
-        Raises AsitEdgeError if it cannot be read, WrongUse if its rate is another.
-        """
-        path, offset, size = self._place(index)
-        try:
-            with path.open("rb") as file:
-                file.seek(offset)
-                samples, found = read_mono(io.BytesIO(file.read(size)))
-        except UNREADABLE as error:
-            raise AsitEdgeError(f"{self.name(index)}: cannot be read ({error})") from None
-        if found != rate:
-            raise WrongUse(
-                f"{self.name(index)}: sampled at {found} Hz, not {rate}; make the shards with trainer.prepare"
-            )
-        return samples
-
-    def _place(self, index: int) -> tuple[Path, int, int]:
-        offset, size = self._places[index]
-        return self.paths[int(np.searchsorted(self._ends, index, side="right"))], int(offset), int(size)
-
-
-def _places(path: Path) -> npt.NDArray[np.int64]:
-    """Offset and size of each audio file in a tar, (examples, 2)."""
-    places, end = [], 0
-    length = path.stat().st_size
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                whole = member.offset_data + member.size <= length
-                if member.isfile() and member.name.endswith(_AUDIO) and member.size and whole:
-                    places.append((member.offset_data, member.size))
-                end = member.offset_data + -(-member.size // _TAR_BLOCK) * _TAR_BLOCK
-        with path.open("rb") as file:
-            file.seek(end)
-            closed = file.read(_TAR_BLOCK) == bytes(_TAR_BLOCK)
-    except tarfile.ReadError:
-        closed = False
-    if not closed:
-        log.warning("%s: damaged or cut off; its first %d examples are used", path, len(places))
-    elif not places:
-        log.warning("%s: holds no audio", path)
-    return np.array(places, np.int64).reshape(-1, 2)
 
 
 def epoch_order(counts: list[int], seed: int, epoch: int, window: int = 0) -> npt.NDArray[np.int64]:

@@ -1,0 +1,1 @@
+"""The processes of one run: what they do together, and what they must have alike."""
