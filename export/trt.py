@@ -45,7 +45,12 @@ def build(
     `seconds` is how long each batch is measured.
     """
     print(f"{bundle.manifest.name} {bundle.manifest.version}, {options.precision}, batch up to {options.batch}")
-    print(f"TensorRT {tensorrt.version}, {cuda.gpu}, compute capability {cuda.compute_capability}", flush=True)
+    gpu = cuda.gpu
+    print(
+        f"TensorRT {tensorrt.version}, {gpu.name} (compute capability {gpu.compute_capability}, {gpu.multiprocessors} "
+        f"multiprocessors, {gpu.memory_gb} GB), {gpu.driver}",
+        flush=True,
+    )
     began = time.monotonic()
     side_car, plan = build_engine(tensorrt, cuda, bundle, options, cache.timing_file, progress_line(began), seconds)
     if out is None:
@@ -61,7 +66,10 @@ def build(
 def described(side_car: SideCar) -> list[str]:
     """What a side-car says of an engine's accuracy and speed."""
     verified = side_car.verified
-    lines = [f"scores differ from ONNX Runtime's by {verified['error']:.2g} at most (allowed {verified['allowed']:g})"]
+    lines = [
+        f"scores differ from ONNX Runtime's by {verified['error']:.2g} at most (allowed {verified['allowed']:g}), "
+        f"a label strays by {verified['label_error']:.2g} of its spread (allowed {verified['label_allowed']:g})"
+    ]
     for row in side_car.benchmark:
         lines.append(
             f"batch {row['batch']:.0f}: p50 {row['p50_ms']:.3f} ms, p95 {row['p95_ms']:.3f} ms, "

@@ -17,11 +17,11 @@ from typing import Any
 from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError, one_line
 from asit_edge.host.directories import default_cache
-from asit_edge.model.backends.build import key_here
+from asit_edge.model.backends.build import check_loaded, key_here
 from asit_edge.model.backends.cuda import Cuda, DriverCuda
 from asit_edge.model.backends.engine import EngineCache, Options
 from asit_edge.model.backends.fallback import SwitchedStream, SwitchedWindows
-from asit_edge.model.backends.shapes import Backend, open_engine, open_onnx
+from asit_edge.model.backends.shapes import Backend, as_classifier, open_engine, open_onnx
 from asit_edge.model.backends.tensorrt import TensorRT, installed
 from asit_edge.model.bundle import Bundle, StreamModel
 from asit_edge.model.latency import faster
@@ -118,8 +118,10 @@ def open_backend(bundle: Bundle, config: Config, may_build: bool = False, parts:
     streams = isinstance(bundle.manifest.model, StreamModel)
     switched: Any = SwitchedStream(serving) if streams else SwitchedWindows(serving)  # type: ignore[arg-type]
 
-    def offer(plan: bytes, batch: int) -> None:
-        switched.offer(open_engine(bundle, cuda, tensorrt.load(plan), batch))
+    def offer(plan: bytes, options: Options) -> None:
+        engine = open_engine(bundle, cuda, tensorrt.load(plan), options.batch)
+        check_loaded(bundle, options.precision, as_classifier(bundle, engine), as_classifier(bundle, serving))
+        switched.offer(engine)
 
     build = parts.build if may_build and config.tensorrt.build == "background" else None
     _Supply(bundle, config, tensorrt, cuda, build, offer).start()
@@ -137,7 +139,7 @@ class _Supply:
         tensorrt: TensorRT,
         cuda: Cuda,
         build: Builder | None,
-        offer: Callable[[bytes, int], None],
+        offer: Callable[[bytes, Options], None],
     ) -> None:
         self._bundle = bundle
         self._options = engine_options(bundle, config)
@@ -166,11 +168,11 @@ class _Supply:
 
     def _use(self) -> None:
         plan = self._cache.read(self._bundle.manifest, self._key)
-        self._offer(plan, self._options.batch)
+        self._offer(plan, self._options)
         log.info(
             "TensorRT %s serves on %s, %s, up to %d stream(s) a step",
             self._key.tensorrt,
-            self._key.gpu,
+            self._key.gpu.name,
             self._options.precision,
             self._options.batch,
         )

@@ -2,28 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError
-from asit_edge.model.backends.build import key_here
+from asit_edge.model.backends.build import key_here, loaded_allowed
 from asit_edge.model.backends.choice import engine_cache, engine_options, onnx_precision
-from asit_edge.model.backends.cuda import DriverCuda
-from asit_edge.model.backends.engine import Options
+from asit_edge.model.backends.cuda import DriverCuda, NoGpu
+from asit_edge.model.backends.engine import NotBuilt, Options
 from asit_edge.model.backends.session import Provider, providers_here
 from asit_edge.model.backends.shapes import as_classifier, open_classifier, open_engine
 from asit_edge.model.backends.tensorrt import installed
 from asit_edge.model.bundle import Bundle
 from asit_edge.model.classifier import Classifier
-from asit_edge.model.golden import golden_error
+from asit_edge.model.golden import Deviation, allowed_for, golden_deviation
 from asit_edge.model.latency import Latency, measure, remember
 from asit_edge.model.variant import Precision
-
-EXACT = 1e-3
-"""Allowed difference of an fp32 probability to the golden one: processors round differently."""
-
-MARGIN = 0.02
-"""What another device may add to the golden error of a variant, or of a model that rounds within, where it was made."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +39,19 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of one way: the golden error and what is allowed, or why it could not be tried."""
+    """Of one way: `ok`, `wrong`, or `absent`, which is no fault: there is no engine yet, or nothing to check against.
+
+    `problem` says what is wrong or absent; the numbers are None where nothing could be scored.
+    """
 
     backend: str
     precision: Precision
-    error: float | None
-    allowed: float
+    state: Literal["ok", "wrong", "absent"]
+    error: float | None = None
+    label_error: float | None = None
+    allowed: float | None = None
+    label_allowed: float | None = None
     problem: str = ""
-
-    @property
-    def passed(self) -> bool:
-        return self.error is not None and self.error <= self.allowed
 
 
 @dataclass(frozen=True)
@@ -121,15 +117,31 @@ def candidates(bundle: Bundle, config: Config) -> Iterator[Candidate]:
 
 
 def verify(bundle: Bundle, config: Config) -> Iterator[Verdict]:
-    """Each way of running the model against the bundle's golden scores."""
+    """Each way of running the model against the bundle's golden scores.
+
+    An engine that was never built here, for this model and these parts, is absent, not wrong.
+    """
     for way in candidates(bundle, config):
-        variant = bundle.manifest.variants.get(way.precision) if way.precision != "fp32" else None
-        known = variant.golden_error if variant else bundle.manifest.golden_error
-        allowed = known + MARGIN if variant or known else EXACT
         try:
-            yield Verdict(way.backend, way.precision, golden_error(bundle, way.open()), allowed)
+            classifier = way.open()
         except AsitEdgeError as error:
-            yield Verdict(way.backend, way.precision, None, allowed, str(error))
+            absent = isinstance(error, NotBuilt) or (isinstance(error, NoGpu) and config.backend == "auto")
+            yield Verdict(way.backend, way.precision, "absent" if absent else "wrong", problem=str(error))
+            continue
+        try:
+            yield _verdict(way, golden_deviation(bundle, classifier))
+        except AsitEdgeError as error:
+            yield Verdict(way.backend, way.precision, "wrong", problem=str(error))
+
+
+def _verdict(way: Candidate, found: Deviation) -> Verdict:
+    allowed = allowed_for(way.bundle, way.precision)
+    if way.backend == "tensorrt":
+        allowed = loaded_allowed(way.bundle, way.precision)
+    right = found.within(allowed)
+    numbers = (found.error, found.label_error, allowed.error, allowed.label_error)
+    problem = "" if right else found.told(way.bundle, allowed)
+    return Verdict(way.backend, way.precision, "ok" if right else "wrong", *numbers, problem)
 
 
 def bench(bundle: Bundle, config: Config, batches: list[int], seconds: float) -> Iterator[Speed]:

@@ -60,8 +60,12 @@ class Tensor:
 class Context(Protocol):
     """One way of running an engine: its shapes and addresses stay as they were set last."""
 
-    def enqueue(self, batch: int, addresses: Mapping[str, int], stream: int) -> None:
-        """Queues a run on device addresses, one for each tensor. Raises AsitEdgeError if it is refused."""
+    def prepare(self, batch: int, addresses: Mapping[str, int]) -> None:
+        """Sets shapes and device addresses, one for each tensor. Raises AsitEdgeError if they are refused."""
+        ...
+
+    def enqueue(self, stream: int) -> None:
+        """Queues a run as prepared. Raises AsitEdgeError if it is refused."""
         ...
 
 
@@ -222,13 +226,16 @@ class LoadedContext:
         self._context = context
         self._tensors = tensors
 
-    def enqueue(self, batch: int, addresses: Mapping[str, int], stream: int) -> None:
+    def prepare(self, batch: int, addresses: Mapping[str, int]) -> None:
         context: trt.IExecutionContext = self._context
         for tensor in self._tensors:
             if tensor.is_input and not context.set_input_shape(tensor.name, (batch, *tensor.shape)):
                 raise AsitEdgeError(f"TensorRT refuses a batch of {batch} for {tensor.name}")
             if not context.set_tensor_address(tensor.name, addresses[tensor.name]):
                 raise AsitEdgeError(f"TensorRT refuses the address of {tensor.name}")
+
+    def enqueue(self, stream: int) -> None:
+        context: trt.IExecutionContext = self._context
         if not context.execute_async_v3(stream):
             raise AsitEdgeError("TensorRT did not run the engine")
 
