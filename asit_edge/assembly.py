@@ -19,6 +19,7 @@ from asit_edge.detect.pipeline import Pipeline, SilenceGate
 from asit_edge.detect.tracker import Tracker
 from asit_edge.errors import WrongUse
 from asit_edge.model.backends.choice import open_backend
+from asit_edge.model.backends.serving import Serving
 from asit_edge.model.backends.shapes import as_classifier
 from asit_edge.model.bundle import Bundle, Manifest, find_bundle, load_bundle
 from asit_edge.model.classifier import Classifier, Embedding
@@ -43,6 +44,8 @@ class Model:
     gate: SilenceGate | None = None
     vocabulary: Vocabulary | None = None
     """Where sounds can be taught: what is known at the moment."""
+    serving: Serving = field(default_factory=Serving)
+    """Which backend runs it at the moment, and why."""
 
     @property
     def manifest(self) -> Manifest:
@@ -73,7 +76,9 @@ def load_model(config: Config, may_build: bool = False, calibrated: bool = True)
         return manifest if calibration is None else with_thresholds(manifest, calibration)
 
     bundle = Bundle(bundle.path, adjusted(bundle.manifest), bundle.model_file)
-    classifier = as_classifier(bundle, open_backend(bundle, config, may_build), config.events.interval)
+    serving = Serving()
+    backend = open_backend(bundle, config, may_build, serving=serving)
+    classifier = as_classifier(bundle, backend, config.events.interval)
     vocabulary = open_vocabulary(bundle, classifier, adjusted)
     manifest = vocabulary.manifest if vocabulary else bundle.manifest
     classes = class_settings(config.events, manifest)
@@ -82,7 +87,9 @@ def load_model(config: Config, may_build: bool = False, calibrated: bool = True)
     if config.events.silence_gate is not None:
         rate = manifest.front_end.sample_rate
         gate = SilenceGate(rms_of(config.events.silence_gate), round(GATE_HOLD * rate))
-    return Model(bundle, vocabulary.classifier if vocabulary else classifier, classes, parents, gate, vocabulary)
+    return Model(
+        bundle, vocabulary.classifier if vocabulary else classifier, classes, parents, gate, vocabulary, serving
+    )
 
 
 def open_vocabulary(

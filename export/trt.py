@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from asit_edge.config.root import Config
-from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.host.directories import default_cache
 from asit_edge.model.backends.build import build_engine
 from asit_edge.model.backends.choice import engine_precision
@@ -27,6 +27,9 @@ from export.trt_api import missing
 from trainer.run.command import run
 
 PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
+
+OLDEST_OPSET, NEWEST_OPSET = 9, 20
+"""What the ONNX parser of TensorRT 10.3 supports."""
 
 GET_RTX = "TensorRT-RTX, which builds without a GPU, is not installed: pip install 'asit-edge[rtx]' (x86-64 Linux)"
 
@@ -95,7 +98,8 @@ def progress_line(began: float) -> Progress:
 
 def check(bundle: Bundle, options: list[Options]) -> list[str]:
     """What can be said without a GPU, one line each. AsitEdgeError if something is wrong, or there is nothing."""
-    lines = []
+    lines = [opset_line(bundle.at(one.precision).model_file) for one in options]
+    known = len(lines)
     for name in ("tensorrt", "tensorrt_rtx"):
         if find_spec(name) is None:
             continue
@@ -111,7 +115,7 @@ def check(bundle: Bundle, options: list[Options]) -> list[str]:
                 lines.append(
                     f"{file.name}: parsed and built, {len(plan) / 1e6:.1f} MB in {time.monotonic() - began:.1f} s"
                 )
-    if not lines:
+    if len(lines) == known:
         raise AsitEdgeError(f"nothing to check with. {GET_RTX}")
     for part, missing_part in (("TensorRT", installed), ("GPU", DriverCuda)):
         try:
@@ -119,6 +123,25 @@ def check(bundle: Bundle, options: list[Options]) -> list[str]:
         except AsitEdgeError as error:
             lines.append(f"no engine can be built here, {part}: {error}")
     return lines
+
+
+def opset_line(file: Path) -> str:
+    """Which opset a model is of. Raises AsitEdgeError if TensorRT 10.3, our oldest, cannot read it."""
+    if find_spec("onnx") is None:
+        return f"{file.name}: opset not looked at, the Python package onnx is not installed"
+    import onnx  # in the lab only; a Jetson has none
+
+    try:
+        model = onnx.load(str(file), load_external_data=False)
+    except Exception as error:  # protobuf's errors have no base of ours
+        raise AsitEdgeError(f"{file}: is not an ONNX model ({one_line(error)[:200]})") from None
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
+        raise AsitEdgeError(
+            f"{file}: opset {opset}; TensorRT 10.3 (JetPack 6) reads {OLDEST_OPSET} to {NEWEST_OPSET}: export it with "
+            "opset 18, as python -m export.bundle does"
+        )
+    return f"{file.name}: opset {opset}, which TensorRT 10.3 and later read"
 
 
 def main(

@@ -77,9 +77,12 @@ def bench(
 ) -> None:
     """Measure a step on every backend and in every precision; `precision: auto` goes by it from then on."""
     from asit_edge.model.backends.inspection import bench as run
+    from asit_edge.model.backends.inspection import fastest
 
     loaded, settings = _load(bundle, config)
+    speeds = []
     for speed in run(loaded, settings, sorted({1, *(batch or [])}), seconds):
+        speeds.append(speed)
         if as_json:
             latency = speed.latency.model_dump() if speed.latency else None
             print(json.dumps({**vars(speed), "latency": latency}), flush=True)
@@ -92,6 +95,8 @@ def bench(
                 f"p95 {one.p95_ms:8.3f} ms  {one.realtime:8.0f} times real time",
                 flush=True,
             )
+    if not as_json:
+        print(fastest(speeds, settings))
 
 
 def _load(bundle: Path | None, config: Path | None) -> "tuple[Bundle, Config]":

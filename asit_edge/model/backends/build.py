@@ -4,6 +4,7 @@
 process of its own, so that whatever the builder does, the listener goes on. People use `python -m export.trt`.
 """
 
+import contextlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -136,11 +137,18 @@ def loaded_allowed(bundle: Bundle, precision: Precision) -> Allowed:
     return Allowed(file.error + engine.error, min(file.label_error + engine.label_error, MOST_STRAY))
 
 
+def go_first() -> None:
+    """Where memory is short, the kernel ends this process before any other: never the listener that waits for it."""
+    with contextlib.suppress(OSError):  # not Linux, or no /proc
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
 def main(arguments: list[str]) -> None:
     from asit_edge.model.backends.cuda import DriverCuda
     from asit_edge.model.backends.tensorrt import installed
     from asit_edge.model.bundle import load_bundle
 
+    go_first()
     bundle, options, cache = (
         load_bundle(Path(arguments[0])),
         Options.model_validate_json(arguments[1]),

@@ -1,6 +1,6 @@
 """What `asit-edge model info`, `verify` and `bench` find out about a bundle on this device. Printing is the cli's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,6 +8,7 @@ from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError
 from asit_edge.model.backends.build import key_here, loaded_allowed
 from asit_edge.model.backends.choice import engine_cache, engine_options, onnx_precision
+from asit_edge.model.backends.contest import Time, winner
 from asit_edge.model.backends.cuda import DriverCuda, NoGpu
 from asit_edge.model.backends.engine import NotBuilt, Options
 from asit_edge.model.backends.session import Provider, providers_here
@@ -160,6 +161,22 @@ def bench(bundle: Bundle, config: Config, batches: list[int], seconds: float) ->
             yield Speed(way.backend, way.precision, latency)
     if medians:
         remember(bundle, config.provider, config.threads, medians)
+
+
+def fastest(speeds: Sequence[Speed], config: Config) -> str:
+    """Which way `backend: auto` would take for one stream, and why, in a line."""
+    times = [
+        Time(
+            backend="tensorrt" if speed.backend == "tensorrt" else f"onnxruntime {config.provider}",
+            precision=speed.precision,
+            p50_ms=speed.latency.p50_ms if speed.latency else None,
+            problem=speed.problem,
+        )
+        for speed in speeds
+        if speed.latency is None or speed.latency.batch == 1
+    ]
+    best, why = winner(times, f"onnxruntime {config.provider} fp32")
+    return f"fastest: {best.name if best else 'none'} ({why})"
 
 
 def _engine_plan(bundle: Bundle, config: Config, options: Options) -> bytes:

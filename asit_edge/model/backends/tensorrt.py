@@ -19,6 +19,7 @@ import numpy.typing as npt
 from asit_edge.errors import AsitEdgeError, one_line
 from asit_edge.host.files import write_whole
 from asit_edge.model.backends.engine import Options
+from asit_edge.model.backends.weights import settle_weights
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -131,6 +132,7 @@ class InstalledTensorRT:
         parser: trt.OnnxParser = api.OnnxParser(network, self._logger)
         if not parser.parse_from_file(str(onnx)):
             raise AsitEdgeError(f"{onnx}: TensorRT {self.version} cannot read it: {_parser_errors(api, parser)}")
+        weights = settle_weights(api, network, onnx, options.precision)
         config: trt.IBuilderConfig = builder.create_builder_config()
         config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, options.workspace_mb << 20)
         if options.precision == "fp32":
@@ -154,6 +156,7 @@ class InstalledTensorRT:
         if progress is not None:
             config.progress_monitor = _monitor(api, progress)
         plan: trt.IHostMemory = builder.build_serialized_network(network, config)
+        del weights  # TensorRT does not copy them
         if plan is None:
             raise AsitEdgeError(
                 f"{onnx}: TensorRT {self.version} cannot build it: {self._logger.last or 'no reason given'}"

@@ -31,7 +31,7 @@ class StubTensorRT:
         self.MemoryPoolType = SimpleNamespace(WORKSPACE=0)
         self.BuilderFlag = SimpleNamespace(TF32=0)
         self.TensorIOMode = SimpleNamespace(INPUT="in", OUTPUT="out")
-        self.LayerType = SimpleNamespace(DEQUANTIZE="dq", QUANTIZE="q", CONSTANT="constant")
+        self.LayerType = SimpleNamespace(DEQUANTIZE="dq", CONSTANT="c", MATRIX_MULTIPLY="m", CONVOLUTION="v")
         self.ILogger = _Logger
         self.IProgressMonitor = object
 
