@@ -20,7 +20,7 @@ from asit_edge.detect.pipeline import Pipeline, SilenceGate
 from asit_edge.detect.tracker import Tracker
 from asit_edge.errors import WrongUse
 from asit_edge.model.backends.choice import open_backend
-from asit_edge.model.backends.serving import Serving, serving
+from asit_edge.model.backends.serving import Serving
 from asit_edge.model.backends.shapes import as_classifier
 from asit_edge.model.bundle import Bundle, Manifest, find_bundle, load_bundle
 from asit_edge.model.classifier import Classifier, Embedding
@@ -45,8 +45,8 @@ class Model:
     gate: SilenceGate | None = None
     vocabulary: Vocabulary | None = None
     """Where sounds can be taught: what is known at the moment."""
-    serving: Callable[[], Serving] | None = None
-    """What runs it at the moment, where that is known."""
+    serving: Serving = field(default_factory=Serving)
+    """Which backend runs it at the moment, and why."""
 
     @property
     def manifest(self) -> Manifest:
@@ -77,7 +77,8 @@ def load_model(config: Config, may_build: bool = False, calibrated: bool = True)
         return manifest if calibration is None else with_thresholds(manifest, calibration)
 
     bundle = Bundle(bundle.path, adjusted(bundle.manifest), bundle.model_file)
-    backend = open_backend(bundle, config, may_build)
+    serving = Serving()
+    backend = open_backend(bundle, config, may_build, serving=serving)
     classifier = as_classifier(bundle, backend, config.events.interval)
     vocabulary = open_vocabulary(bundle, classifier, adjusted)
     manifest = vocabulary.manifest if vocabulary else bundle.manifest
@@ -94,7 +95,7 @@ def load_model(config: Config, may_build: bool = False, calibrated: bool = True)
         parents,
         gate,
         vocabulary,
-        serving(backend, bundle, config),
+        serving,
     )
 
 

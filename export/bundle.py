@@ -9,8 +9,10 @@ import yaml
 from asit_edge.errors import WrongUse, one_line
 from export.audio import read_audio
 from export.bundling import plan_bundle, refuse_foreign, write_bundle
-from export.lowering import LOWER, MOST_CLIPS, parse_limits, parse_precisions, write_variants
-from export.options import ForceOption, LimitOption, PrecisionOption
+from export.golden import TRIES
+from export.golden.write import write_golden
+from export.lowering import parse_limits, parse_precisions, write_variants
+from export.options import LOWER, MOST_CLIPS, ForceOption, LimitOption, PrecisionOption, UnheardOption
 from export.precisions.compact import Bits
 from trainer.evaluation.scoring import DEFAULT_OFF, DEFAULT_ON
 from trainer.run.command import run
@@ -40,7 +42,11 @@ def main(
     ] = None,
     precision: PrecisionOption = list(LOWER),  # noqa: B006
     limit: LimitOption = [],  # noqa: B006
+    unheard: UnheardOption = False,
     force: ForceOption = False,
+    golden_tries: Annotated[
+        int, typer.Option(min=0, help="Sounds that are tried to find golden inputs; 0: made sounds as they are.")
+    ] = TRIES,
     compact: Annotated[
         int | None, typer.Option(help="Store weights in 16 bits (half the file) or 8 (a quarter).")
     ] = None,
@@ -62,8 +68,13 @@ def main(
     plan_bundle(checkpoint, *described)  # what makes no manifest is said before audio is read
     audio = read_audio(data, MOST_CLIPS) if data else None
     manifest = write_bundle(checkpoint, out, *described, audio, cast(Bits | None, compact), notice)
+    if golden_tries:
+        golden = write_golden(out, golden_tries)
+        print(
+            f"{len(golden.inputs)} golden inputs, active in them: {len(golden.active)} of {len(manifest.labels)} labels"
+        )
     if audio is not None:
-        for variant in write_variants(out, wanted, audio, limits, force):
+        for variant in write_variants(out, wanted, audio, limits, force, unheard):
             print(variant.report())
     size = sum(file.stat().st_size for file in out.iterdir())
     print(f"wrote {out}: {manifest.name} {manifest.version}, {len(manifest.labels)} labels, {size / 1e6:.1f} MB")

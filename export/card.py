@@ -164,6 +164,7 @@ def _files(manifest: Manifest) -> str:
         MODEL: "the model, float32, ONNX" + ("" if ADOPTED in manifest.training else " opset 18"),
         "initial.npz": "what its caches hold after silence",
         "golden.npz": "inputs and the scores that they must give",
+        "golden-sounds.md": "whose recordings those inputs were made from, and their licence",
         NEGATIVES: "directions of other sounds, against which sounds are taught; embeddings only, no audio",
         NOTICE: "licences and attributions of what it begins with and has learnt from",
         **{

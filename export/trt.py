@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from asit_edge.config.root import Config
-from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.host.directories import default_cache
 from asit_edge.model.backends.build import build_engine
 from asit_edge.model.backends.choice import engine_precision
@@ -27,6 +27,9 @@ from export.trt_api import missing
 from trainer.run.command import run
 
 PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
+
+OLDEST_OPSET, NEWEST_OPSET = 9, 20
+"""What the ONNX parser of TensorRT 10.3 supports."""
 
 GET_RTX = "TensorRT-RTX, which builds without a GPU, is not installed: pip install 'asit-edge[rtx]' (x86-64 Linux)"
 
@@ -45,7 +48,12 @@ def build(
     `seconds` is how long each batch is measured.
     """
     print(f"{bundle.manifest.name} {bundle.manifest.version}, {options.precision}, batch up to {options.batch}")
-    print(f"TensorRT {tensorrt.version}, {cuda.gpu}, compute capability {cuda.compute_capability}", flush=True)
+    gpu = cuda.gpu
+    print(
+        f"TensorRT {tensorrt.version}, {gpu.name} (compute capability {gpu.compute_capability}, {gpu.multiprocessors} "
+        f"multiprocessors, {gpu.memory_gb} GB), {gpu.driver}",
+        flush=True,
+    )
     began = time.monotonic()
     side_car, plan = build_engine(tensorrt, cuda, bundle, options, cache.timing_file, progress_line(began), seconds)
     if out is None:
@@ -61,7 +69,10 @@ def build(
 def described(side_car: SideCar) -> list[str]:
     """What a side-car says of an engine's accuracy and speed."""
     verified = side_car.verified
-    lines = [f"scores differ from ONNX Runtime's by {verified['error']:.2g} at most (allowed {verified['allowed']:g})"]
+    lines = [
+        f"scores differ from ONNX Runtime's by {verified['error']:.2g} at most (allowed {verified['allowed']:g}), "
+        f"a label strays by {verified['label_error']:.2g} of its spread (allowed {verified['label_allowed']:g})"
+    ]
     for row in side_car.benchmark:
         lines.append(
             f"batch {row['batch']:.0f}: p50 {row['p50_ms']:.3f} ms, p95 {row['p95_ms']:.3f} ms, "
@@ -87,7 +98,8 @@ def progress_line(began: float) -> Progress:
 
 def check(bundle: Bundle, options: list[Options]) -> list[str]:
     """What can be said without a GPU, one line each. AsitEdgeError if something is wrong, or there is nothing."""
-    lines = []
+    lines = [opset_line(bundle.at(one.precision).model_file) for one in options]
+    known = len(lines)
     for name in ("tensorrt", "tensorrt_rtx"):
         if find_spec(name) is None:
             continue
@@ -103,7 +115,7 @@ def check(bundle: Bundle, options: list[Options]) -> list[str]:
                 lines.append(
                     f"{file.name}: parsed and built, {len(plan) / 1e6:.1f} MB in {time.monotonic() - began:.1f} s"
                 )
-    if not lines:
+    if len(lines) == known:
         raise AsitEdgeError(f"nothing to check with. {GET_RTX}")
     for part, missing_part in (("TensorRT", installed), ("GPU", DriverCuda)):
         try:
@@ -111,6 +123,25 @@ def check(bundle: Bundle, options: list[Options]) -> list[str]:
         except AsitEdgeError as error:
             lines.append(f"no engine can be built here, {part}: {error}")
     return lines
+
+
+def opset_line(file: Path) -> str:
+    """Which opset a model is of. Raises AsitEdgeError if TensorRT 10.3, our oldest, cannot read it."""
+    if find_spec("onnx") is None:
+        return f"{file.name}: opset not looked at, the Python package onnx is not installed"
+    import onnx  # in the lab only; a Jetson has none
+
+    try:
+        model = onnx.load(str(file), load_external_data=False)
+    except Exception as error:  # protobuf's errors have no base of ours
+        raise AsitEdgeError(f"{file}: is not an ONNX model ({one_line(error)[:200]})") from None
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
+        raise AsitEdgeError(
+            f"{file}: opset {opset}; TensorRT 10.3 (JetPack 6) reads {OLDEST_OPSET} to {NEWEST_OPSET}: export it with "
+            "opset 18, as python -m export.bundle does"
+        )
+    return f"{file.name}: opset {opset}, which TensorRT 10.3 and later read"
 
 
 def main(

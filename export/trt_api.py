@@ -1,7 +1,8 @@
 """Does the installed TensorRT have what we call? Our calls, read from our source, against its classes.
 
-`asit_edge.model.backends.tensorrt` annotates every variable that holds one of TensorRT's objects with its class. From
-that follow all attributes, methods and numbers of arguments that we use; nothing has to be run, so no GPU is needed.
+`tensorrt` and `weights` of `asit_edge.model.backends` annotate every variable that holds one of TensorRT's objects with
+its class. From that follow all attributes, methods and numbers of arguments that we use; nothing has to be run, so no
+GPU is needed.
 """
 
 import ast
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import asit_edge.model.backends.tensorrt as door
+from asit_edge.model.backends import weights
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,12 @@ class Use:
 
 def uses() -> list[Use]:
     """Everything of TensorRT's that our code touches."""
-    tree = ast.parse(Path(str(door.__file__)).read_text(encoding="utf-8"))
     found: dict[Use, None] = {}
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef):
-            for use in _in_function(function):
-                found[use] = None
+    for module in (door, weights):
+        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef):
+                found.update(dict.fromkeys(_in_function(function)))
     return list(found)
 
 

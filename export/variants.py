@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from export.audio import read_audio
-from export.lowering import LOWER, MOST_CLIPS, parse_limits, parse_precisions, write_variants
-from export.options import ForceOption, LimitOption, PrecisionOption
+from export.options import LOWER, MOST_CLIPS, ForceOption, LimitOption, PrecisionOption, UnheardOption
 from trainer.run.command import run
 
 
@@ -21,12 +20,19 @@ def main(
     precision: PrecisionOption = list(LOWER),  # noqa: B006
     limit: LimitOption = [],  # noqa: B006
     clips: Annotated[int, typer.Option(min=4, help="Recordings to use at most.")] = MOST_CLIPS,
+    unheard: UnheardOption = False,
     force: ForceOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="The measurements, one variant a line.")] = False,
 ) -> None:
     """Add fp16 and int8 models to a bundle. What loses more than its gate allows is not written."""
+    from export.lowering import (  # needs onnx: `run` says if it is missing
+        parse_limits,
+        parse_precisions,
+        write_variants,
+    )
+
     wanted, limits = parse_precisions(precision), parse_limits(limit)
-    for one in write_variants(bundle, wanted, read_audio(data, clips), limits, force):
+    for one in write_variants(bundle, wanted, read_audio(data, clips), limits, force, unheard):
         if as_json:
             print(json.dumps({"precision": one.precision, **one.gate.model_dump(), "layers": one.layers}))
         else:

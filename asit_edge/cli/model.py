@@ -35,6 +35,9 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="Confi
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
+MARKS = {"ok": "ok    ", "wrong": "WRONG ", "absent": "absent"}
+
+
 @app.command(epilog=examples("model info"))
 def info(bundle: BundleArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show what a bundle holds, what its variants lost at their gates, and what would run it here."""
@@ -56,19 +59,24 @@ def info(bundle: BundleArgument = None, config: ConfigOption = None, as_json: Js
 
 @app.command(epilog=examples("model verify"))
 def verify(bundle: BundleArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Score the bundle's golden inputs here, on every backend and in every precision; fails if any is wrong."""
+    """Score the bundle's golden inputs here, on every backend and in every precision; fails if any is wrong.
+
+    What was not built yet is said, and is no fault.
+    """
     from asit_edge.model.backends.inspection import verify as run
 
     loaded, settings = _load(bundle, config)
     wrong = 0
     for verdict in run(loaded, settings):
-        wrong += not verdict.passed
+        wrong += verdict.state == "wrong"
         if as_json:
-            print(json.dumps({**vars(verdict), "passed": verdict.passed}), flush=True)
+            print(json.dumps({**vars(verdict), "passed": verdict.state == "ok"}), flush=True)
         else:
-            result = verdict.problem or f"differs by {verdict.error:.2g}, allowed is {verdict.allowed:.2g}"
-            mark = "ok    " if verdict.passed else "WRONG "
-            print(f"{mark} {verdict.backend:<12} {verdict.precision:<5} {result}", flush=True)
+            result = verdict.problem or (
+                f"differs by {verdict.error:.2g}, allowed is {verdict.allowed:.2g}; the label that strays most by "
+                f"{verdict.label_error:.2g} of its spread, allowed is {verdict.label_allowed:.2g}"
+            )
+            print(f"{MARKS[verdict.state]} {verdict.backend:<12} {verdict.precision:<5} {result}", flush=True)
     if wrong:
         raise AsitEdgeError(f"{loaded.path}: {wrong} way(s) of running it do not give the golden scores")
 
@@ -83,9 +91,12 @@ def bench(
 ) -> None:
     """Measure a step on every backend and in every precision; `precision: auto` goes by it from then on."""
     from asit_edge.model.backends.inspection import bench as run
+    from asit_edge.model.backends.inspection import fastest
 
     loaded, settings = _load(bundle, config)
+    speeds = []
     for speed in run(loaded, settings, sorted({1, *(batch or [])}), seconds):
+        speeds.append(speed)
         if as_json:
             latency = speed.latency.model_dump() if speed.latency else None
             print(json.dumps({**vars(speed), "latency": latency}), flush=True)
@@ -98,6 +109,8 @@ def bench(
                 f"p95 {one.p95_ms:8.3f} ms  {one.realtime:8.0f} times real time",
                 flush=True,
             )
+    if not as_json:
+        print(fastest(speeds, settings))
 
 
 def _load(bundle: Path | None, config: Path | None) -> "tuple[Bundle, Config]":

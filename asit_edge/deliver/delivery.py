@@ -25,6 +25,7 @@ from asit_edge.deliver.sinks.worker import Worker
 from asit_edge.host.identity import identify
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Adjusted, ClipReport, Gap, Health, Level, Status
+from asit_edge.model.backends.serving import Serving
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from asit_edge.mqtt.connection import Message
@@ -59,8 +60,10 @@ class Standing(NamedTuple):
 class Delivery:
     """Where the listening loop puts what it heard; every method may be called from any thread."""
 
-    def __init__(self, config: Config, manifest: Manifest) -> None:
-        """Raises AsitEdgeError or WrongUse if the store is not ours or something in the configuration is unusable."""
+    def __init__(self, config: Config, manifest: Manifest, serving: Serving | None = None) -> None:
+        """`serving` says which backend runs the model.
+
+        Raises AsitEdgeError or WrongUse if the store is not ours or something in the configuration is unusable."""
         self._config = config
         self._topics = Topics(config.mqtt.prefix, config.device_name)
         self._sources = [source.name for source in config.sources]
@@ -72,6 +75,7 @@ class Delivery:
         self._incoming = Incoming(self._topics, self._sources, self._reported.names)
         self.commands: queue.SimpleQueue[Command] = self._incoming.commands
         self._model = f"{manifest.name} {manifest.version}"
+        self._serving = serving or Serving()
         bounds = config.store
         self._store = Store(bounds.effective_path, bounds.keep, bounds.max_days, bounds.max_mb, sinks=routes(config))
         self._workers: list[Worker] = [open_worker(sink, self._store) for sink in config.sinks]
@@ -248,6 +252,7 @@ class Delivery:
             problem="; ".join(problem for problem in problems if problem),
             dropped=self._store.dropped,
             refused=self._store.refused,
+            **(vars(self._serving.now) if self._serving.now else {}),
         )
 
     def _show_health(self) -> None:

@@ -58,7 +58,7 @@ def listen(
     model = load_model(config, may_build=True)
     rate = model.manifest.front_end.sample_rate
     sources = [open_source(entry, rate) for entry in config.sources]
-    delivery = Delivery(config, model.manifest)
+    delivery = Delivery(config, model.manifest, model.serving)
     systemd = Systemd()
     last_heard = LastHeard(config.store.effective_path.with_name("heard.json"))
     companions = open_companions(config, model, delivery)

@@ -94,7 +94,7 @@ class CommandError(_Report):
 
 
 class Health(BaseModel):
-    """How this device's store and sinks are doing, told whenever a problem comes or goes."""
+    """How this device's store, sinks and model are doing, told whenever something of it changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -103,6 +103,10 @@ class Health(BaseModel):
     problem: str = Field(description="what is wrong at the moment; empty if nothing is")
     dropped: int = Field(ge=0, description="messages given up undelivered since the start, because a bound was reached")
     refused: int = Field(ge=0, description="messages that a sink refused for good and that the store keeps")
+    backend: str = Field("", description="what runs the model: onnxruntime cpu, onnxruntime cuda or tensorrt, say")
+    precision: str = Field("", description="of the model that runs: fp32, fp16 or int8")
+    why: str = Field("", description="why that backend in that precision")
+    fallback: str = Field("", description="what failed before, where another backend had served; empty if none did")
 
     def to_json(self) -> str:
         """One line, the fields always in the same order."""

@@ -88,7 +88,9 @@ class Metrics:
         now, asked_at, last = time.monotonic(), self._asked_at, self._rounds.last
         unanswered = 0.0 if asked_at is None else now - asked_at
         statuses, manifest = self.observer.statuses, self._model.bundle.manifest
-        serving = self._model.serving()._asdict() if self._model.serving else {}
+        runs = self._model.serving.now
+        backend, _, provider = runs.backend.partition(" ") if runs else ("", "", "")
+        serving = {"backend": backend, "precision": runs.precision, "provider": provider or "cuda"} if runs else {}
         return Snapshot(
             problems=health.problems(statuses, self._rounds, self._standing, unanswered, now),
             statuses=statuses,

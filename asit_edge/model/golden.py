@@ -1,10 +1,12 @@
-"""The golden self-check: inputs that travel with a bundle, and the scores that the lab got for them.
+"""The golden self-check: inputs that travel with a bundle, and what the lab's model answered to them.
 
 `golden.npz` has frames (n, frames, width), named by their type, `log_mel` or `waveform`, and `scores`: (n, classes),
-the last decision on each, or (n, steps, classes), all decisions on the last chunk; where the model gives embeddings,
-`embedding` (n, numbers), that of the last chunk.
+the last decision on each, or (n, steps, classes), all decisions on the last chunk. Bundles of `export.golden` also have
+`logits` (n, chunks, classes), of the last decision on every chunk. Where the model gives embeddings, `embedding` (m,
+numbers), those of the last chunk of the first m.
 """
 
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -14,32 +16,133 @@ from asit_edge.errors import AsitEdgeError
 from asit_edge.model.arrays import array_names, read_arrays
 from asit_edge.model.bundle import EMBEDDING, Bundle, StreamModel
 from asit_edge.model.classifier import Classifier, Embedding, Embeddings, Scores
+from asit_edge.model.variant import Precision
 
 GOLDEN = "golden.npz"
+LOGITS = "logits"
+
+AT_ONCE = 8
+"""Golden streams in one step at most: a small device has not the memory for all of them."""
+QUICK = 4
+"""Golden streams of a quick check. Those that most labels are active in come first."""
+LEAST_SPREAD = 0.25
+"""A label whose golden logits differ by less (standard deviation) cannot be told from a dead one."""
+CERTAIN = 1e-6
+"""Probabilities nearer to 0 or 1 are taken for this near: beyond, logits say nothing."""
+
+EXACT = 1e-3
+"""Allowed difference of an fp32 probability to the golden one: processors round differently."""
+MARGIN = 0.02
+"""What another device may add to the golden error of a variant, or of a model that rounds within, where it was made."""
+LABEL_ERROR: dict[Precision, float] = {"fp32": 0.02, "fp16": 0.05, "int8": 0.3}
+"""How far a label's logits may stray from the lab's, as a share of their spread. A label that does not listen any more
+strays by 1 or more."""
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """How much of each of `Deviation`'s two is allowed."""
+
+    error: float
+    label_error: float
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """By how much answers differ from those that were expected; infinite where one is no number."""
+
+    error: float
+    """Largest difference of a probability, or of an embedding's number as a share of the largest."""
+    label_error: float
+    """Of the label that strays most: the root mean square of its logits' differences, as a share of their spread."""
+    label: int = 0
+    """Which label that is."""
+
+    def within(self, allowed: Allowed) -> bool:
+        return self.error <= allowed.error and self.label_error <= allowed.label_error
+
+    def told(self, bundle: Bundle, allowed: Allowed) -> str:
+        """In words, with what is allowed; the label is named where it is the label that strays."""
+        text = f"scores differ by {self.error:.2g}, allowed are {allowed.error:.2g}"
+        if self.label_error > allowed.label_error:
+            name = bundle.manifest.labels[self.label].name
+            text += f"; {name} strays by {self.label_error:.2g} of its spread, allowed are {allowed.label_error:.2g}"
+        return text
+
+
+def allowed_for(bundle: Bundle, precision: Precision) -> Allowed:
+    """What a model in that precision may differ by from the golden scores, on any device."""
+    manifest = bundle.manifest
+    variant = manifest.variants.get(precision) if precision != "fp32" else None
+    if variant is None:
+        known = manifest.golden_error
+        return Allowed(known + MARGIN if known else EXACT, LABEL_ERROR["int8" if known else precision])
+    strays = variant.golden_label_error
+    most = LABEL_ERROR[precision] if strays is None else 2 * strays + LABEL_ERROR["fp32"]
+    return Allowed(variant.golden_error + MARGIN, most)
 
 
 def golden_error(bundle: Bundle, classifier: Classifier) -> float:
-    """The largest difference of a probability to the bundle's golden scores, or of an embedding's number to the golden
-    one, as a share of the largest; infinite if one is no number.
+    """The `error` of `golden_deviation`."""
+    return golden_deviation(bundle, classifier).error
+
+
+def golden_deviation(bundle: Bundle, classifier: Classifier, most: int | None = None) -> Deviation:
+    """How far a classifier of the bundle's model is from the lab's answers to the golden inputs, or the first `most`.
 
     Raises AsitEdgeError if the bundle has none or they do not fit its manifest.
     """
-    inputs, expected = _read(bundle)
-    actual, embedded = golden_answers(classifier, inputs)
-    if expected.ndim == 2:
-        actual = actual[:, -1]
-    if actual.shape != expected.shape:
-        raise AsitEdgeError(
-            f"{bundle.path / GOLDEN}: scores of shape {expected.shape}, but the model gives {actual.shape}"
-        )
-    difference = float(np.abs(actual - expected).max())
     file = bundle.path / GOLDEN
-    if embedded is not None and EMBEDDING in array_names(file):
-        [golden] = read_arrays(file, [EMBEDDING], "not readable")
+    inputs, last = (values[:most] for values in _read(bundle))
+    actual, embedded = golden_answers(classifier, inputs)
+    if last.ndim not in (2, 3) or last.shape[-1] != actual.shape[-1] or len(last) != len(inputs):
+        raise AsitEdgeError(f"{file}: scores of shape {last.shape}, but the model gives {actual.shape}")
+    steps = 1 if last.ndim == 2 else last.shape[1]
+    if actual.shape[1] < steps:
+        raise AsitEdgeError(f"{file}: {steps} decisions on a chunk, but the model gives {actual.shape[1]}")
+    expected = last.reshape(len(last), steps, -1)
+    found = deviation(expected, actual[:, -steps:])
+    names = array_names(file)
+    if LOGITS in names:
+        logits = read_arrays(file, [LOGITS], "not readable")[0][:most].astype(np.float64)
+        actual = actual[:, classifier.steps - 1 :: classifier.steps]
+        if logits.shape != actual.shape:
+            raise AsitEdgeError(f"{file}: logits of shape {logits.shape}, but the model gives {actual.shape}")
+        whole = deviation(1 / (1 + np.exp(-logits)), actual)
+        found = Deviation(max(found.error, whole.error), whole.label_error, whole.label)
+    if embedded is not None and EMBEDDING in names:
+        golden = read_arrays(file, [EMBEDDING], "not readable")[0][:most]
+        embedded = embedded[: len(golden)]
         if embedded.shape != golden.shape:
             raise AsitEdgeError(f"{file}: embeddings of shape {golden.shape}, but the model gives {embedded.shape}")
-        difference = max(difference, float(np.abs(embedded - golden).max() / max(float(np.abs(golden).max()), 1e-9)))
-    return difference if np.isfinite(difference) else float("inf")
+        apart = float(np.abs(embedded - golden).max() / max(float(np.abs(golden).max()), 1e-9))
+        found = Deviation(max(found.error, _number(apart)), found.label_error, found.label)
+    return found
+
+
+def deviation(expected: npt.NDArray[np.floating], actual: npt.NDArray[np.floating]) -> Deviation:
+    """How far probabilities (..., classes) are from those that were expected."""
+    apart = np.abs(actual.astype(np.float64) - expected)
+    if not np.isfinite(apart).all():
+        return Deviation(np.inf, np.inf, int(np.argmin(np.isfinite(apart).all(axis=tuple(range(apart.ndim - 1))))))
+    strayed = label_errors(expected, actual)
+    worst = int(strayed.argmax())
+    return Deviation(float(apart.max()), float(strayed[worst]), worst)
+
+
+def label_errors(expected: npt.NDArray[np.floating], actual: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """How far each label's logits strayed, (classes,): root mean square of the differences over the expected ones'
+    standard deviation; 0 of a label whose expected logits hardly differ."""
+    wanted, found = (logits_of(scores).reshape(-1, scores.shape[-1]) for scores in (expected, actual))
+    spread = wanted.std(axis=0)
+    strayed = np.sqrt(np.square(found - wanted).mean(axis=0))
+    return np.where(spread >= LEAST_SPREAD, strayed / np.maximum(spread, LEAST_SPREAD), 0.0)
+
+
+def logits_of(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Of probabilities; those nearer to 0 or 1 than `CERTAIN` count as that near."""
+    clipped = np.clip(scores.astype(np.float64), CERTAIN, 1 - CERTAIN)
+    return np.log(clipped / (1 - clipped))
 
 
 def golden_inputs(bundle: Bundle) -> npt.NDArray[np.float32]:
@@ -53,26 +156,41 @@ def golden_inputs(bundle: Bundle) -> npt.NDArray[np.float32]:
     return (np.float32(front_end.silence) + levels * noise).astype(np.float32)
 
 
-def golden_scores(classifier: Classifier, inputs: npt.NDArray[np.float32]) -> Scores:
+def golden_scores(classifier: Classifier, inputs: npt.NDArray[np.float32], at_once: int = AT_ONCE) -> Scores:
     """As `golden_answers`, without the embeddings."""
-    return golden_answers(classifier, inputs)[0]
+    return golden_answers(classifier, inputs, at_once)[0]
 
 
-def golden_answers(classifier: Classifier, inputs: npt.NDArray[np.float32]) -> tuple[Scores, Embeddings | None]:
-    """The decisions on the last chunk (n, steps, classes) of streams (n, frames, width) after silence, and the chunk's
-    embeddings (n, numbers) where there are any.
+def golden_answers(
+    classifier: Classifier, inputs: npt.NDArray[np.float32], at_once: int = AT_ONCE
+) -> tuple[Scores, Embeddings | None]:
+    """All decisions (n, decisions, classes) on streams (n, frames, width) that begin after silence, and the embeddings
+    (n, numbers) of their last chunks where there are any. `at_once` streams make a step.
 
     The frames are whole chunks; for a window model they are one window.
     """
+    parts = [_follow(classifier, inputs[start : start + at_once]) for start in range(0, len(inputs), at_once)]
+    embedded = [part[1] for part in parts if part[1] is not None]
+    scores = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, 0, 0), np.float32)
+    return scores, np.concatenate(embedded) if embedded else None
+
+
+def _follow(classifier: Classifier, inputs: npt.NDArray[np.float32]) -> tuple[Scores, Embeddings | None]:
     memories = [classifier.open() for _ in inputs]
-    scores, embedded = np.zeros((len(inputs), 0, 0), np.float32), None
+    decisions: list[Scores] = []
+    embedded = None
     for start in range(0, inputs.shape[1], classifier.chunk):
         chunks = inputs[:, start : start + classifier.chunk]
         if getattr(classifier, "embedding", None) is None:
             scores = classifier.step(chunks, memories)
         else:
             scores, embedded = cast(Embedding, classifier).step_embedded(chunks, memories)
-    return scores, embedded
+        decisions.append(scores)
+    return np.concatenate(decisions, axis=1), embedded
+
+
+def _number(value: float) -> float:
+    return value if np.isfinite(value) else float("inf")
 
 
 def _read(bundle: Bundle) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

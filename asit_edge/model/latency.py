@@ -63,14 +63,14 @@ def remember(bundle: Bundle, provider: str, threads: int, medians: dict[Precisio
     """Keeps measurements for `faster`. Raises AsitEdgeError if they cannot be written."""
     file = _file()
     known = _read(file)
-    known[_place(bundle, provider, threads)] = {"p50_ms": medians}
+    known[place(bundle, provider, threads)] = {"p50_ms": medians}
     write_whole(file, json.dumps(known, indent=2).encode())
 
 
 def faster(bundle: Bundle, provider: str, threads: int) -> bool:
     """Was int8 measured to be faster than fp32, with this bundle, on this machine, with this ONNX Runtime?"""
     try:
-        record = Record.model_validate(_read(_file()).get(_place(bundle, provider, threads)))
+        record = Record.model_validate(_read(_file()).get(place(bundle, provider, threads)))
     except (ValidationError, WrongUse):  # WrongUse: this user has no place for a cache
         return False
     medians = record.p50_ms
@@ -101,8 +101,8 @@ def _read(file: Path) -> dict[str, object]:
     return content if isinstance(content, dict) else {}
 
 
-def _place(bundle: Bundle, provider: str, threads: int) -> str:
-    """Everything that a latency depends on and that can change under a cache."""
+def place(bundle: Bundle, provider: str, threads: int) -> str:
+    """Everything that a latency depends on and that can change under a cache: model, ONNX Runtime, processor."""
     import onnxruntime
 
     files = "+".join(

@@ -12,6 +12,7 @@ class Gate(BaseModel):
     """What a variant was allowed to lose against the fp32 model, and what it lost, on real audio.
 
     Both have the same keys: `max_error` (largest difference of a probability), `relative_error` (of the logits, L2),
+    `label_error` (of the label whose logits stray most, as a share of their spread: a dead label strays by 1),
     `top1_change` (share of decisions with another best class), `event_change` (share of decisions in which another set
     of classes is above its on-threshold) and, where the audio is labelled, `accuracy_loss` and `map_loss` of clips.
     """
@@ -22,6 +23,9 @@ class Gate(BaseModel):
     limits: dict[str, float]
     measured: dict[str, float]
     worst_layer: str = Field("", description="the layer that alone changes its output most, and by how much")
+    unchecked: list[str] = Field(
+        default_factory=list, description="labels that were active neither in that audio nor in the golden inputs"
+    )
 
     @model_validator(mode="after")
     def _same_keys(self) -> "Gate":
@@ -48,4 +52,7 @@ class Variant(BaseModel):
     file: str
     made_from: str = Field(description="SHA-256 of the fp32 file")
     golden_error: float = Field(ge=0, description="largest difference to the golden scores, where it was made")
+    golden_label_error: float | None = Field(
+        None, ge=0, description="of the label whose golden logits stray most, where it was made"
+    )
     gate: Gate

@@ -82,15 +82,10 @@ class Page:
         return Served(make_app(parts, live), live.close)
 
     def _about(self) -> "dict[str, Any]":
-        from asit_edge.model.backends.choice import onnx_precision, tensorrt_wanted
         from asit_edge.web.state import versions
 
-        config = self._config
-        backend = "TensorRT, or ONNX Runtime until it is ready" if tensorrt_wanted(config) else "ONNX Runtime"
-        precision = onnx_precision(self._model.bundle, config)
-        remembers = config.teach.remember_hours > 0 and self._model.vocabulary is not None
-        runs = {"backend": backend, "provider": config.provider, "precision": precision}
-        return {**runs, "versions": versions(), "remembers": remembers}
+        remembers = self._config.teach.remember_hours > 0 and self._model.vocabulary is not None
+        return {"versions": versions(), "remembers": remembers}
 
     def _amend(self, label: str, kind: str, what: str, begin: float, end: float, source: str | None) -> str:
         from asit_edge.model.bundle import find_bundle, load_bundle

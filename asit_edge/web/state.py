@@ -32,7 +32,9 @@ class StateRoutes:
         can = {"correct": parts.amend is not None, "clips": parts.shelf is not None, "leave": parts.access.needed}
         delivery = parts.delivery()
         health = {"problem": readable(delivery.problem), "dropped": delivery.dropped, "refused": delivery.refused}
-        told = {"now": time.time(), "can": can, "about": parts.about, "delivery": health}
+        runs = {"backend": delivery.backend, "precision": delivery.precision, "why": delivery.why}
+        about = {**parts.about, **runs, "fallback": readable(delivery.fallback)}
+        told = {"now": time.time(), "can": can, "about": about, "delivery": health}
         return answer({**parts.hub.picture(), **told, "waiting": await self._aside.run(self._waiting)})
 
     async def labels(self, _: Request) -> Response:

@@ -12,12 +12,11 @@ from pydantic import ValidationError
 
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
-from asit_edge.model.backends.inspection import EXACT
 from asit_edge.model.backends.onnx import OnnxWindows
 from asit_edge.model.bundle import MODEL, Manifest, load_bundle, sha256, write_manifest
 from asit_edge.model.front_ends import frames_of
 from asit_edge.model.frontend import Frames
-from asit_edge.model.golden import GOLDEN
+from asit_edge.model.golden import EXACT, GOLDEN
 from asit_edge.validation import explain
 from export.adopting.declaration import Declaration, read_declaration
 from export.adopting.fitting import core_of, fit

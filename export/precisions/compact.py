@@ -5,13 +5,14 @@ that runtimes know from quantised models (TensorRT takes whole numbers of 8 bits
 open the file, so nothing but the file changes.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
-from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Bits = Literal[16, 8]
 Values = npt.NDArray[np.float32]
@@ -23,12 +24,14 @@ MANTISSA = 12
 """Bits of a step's width, so that no product with a whole number up to 127 is rounded in float32."""
 
 
-def round_weights(model: nn.Module, bits: Bits = 16) -> None:
+def round_weights(model: "nn.Module", bits: Bits = 16) -> None:
     """Rounds a network's weights, in place, to what `pack` can hold: then packing changes nothing.
 
     With 8 bits that is for the matrices of linear layers and for a first convolution; all else, also the kernels of
     convolutions on convolutions, whose roundings add up, is rounded to float16.
     """
+    from torch import nn  # only where there is a network; everything else here reads ONNX
+
     layers = {
         id(layer.weight)
         for layer in model.modules()
@@ -41,8 +44,10 @@ def round_weights(model: nn.Module, bits: Bits = 16) -> None:
             weight.data = weight.data.half().to(weight.dtype)
 
 
-def in_steps(weight: Tensor) -> Tensor:
+def in_steps(weight: "Tensor") -> "Tensor":
     """The nearest whole numbers of steps; the first axis is that of the outputs."""
+    import torch
+
     rows = weight.flatten(1).double().numpy()
     step = width(np.abs(rows).max(axis=1, keepdims=True))
     return torch.from_numpy((np.round(rows / step) * step).astype(np.float32)).view_as(weight)

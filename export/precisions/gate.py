@@ -14,6 +14,7 @@ from asit_edge.detect.clip_scores import clip_scores
 from asit_edge.model.bundle import Manifest
 from asit_edge.model.classifier import Classifier, Scores
 from asit_edge.model.front_ends import AnyFrontEnd
+from asit_edge.model.golden import deviation, logits_of
 from asit_edge.model.variant import Gate
 from trainer.evaluation.decisions import decision_scores
 from trainer.evaluation.metrics import average_precision
@@ -22,6 +23,7 @@ LIMITS: dict[str, dict[str, float]] = {
     "fp16": {
         "max_error": 0.02,
         "relative_error": 0.01,
+        "label_error": 0.05,
         "top1_change": 0.005,
         "event_change": 0.01,
         "accuracy_loss": 0.005,
@@ -30,6 +32,7 @@ LIMITS: dict[str, dict[str, float]] = {
     "int8": {
         "max_error": 0.15,
         "relative_error": 0.05,
+        "label_error": 0.3,
         "top1_change": 0.02,
         "event_change": 0.03,
         "accuracy_loss": 0.01,
@@ -70,10 +73,11 @@ def compare(
     """
     expected, actual = reference.all.astype(np.float64), variant.all.astype(np.float64)
     on = np.array([label.on_threshold for label in manifest.labels])
-    logits, changed = _logits(expected), _logits(actual)
+    logits, changed = logits_of(expected), logits_of(actual)
     measured = {
         "max_error": float(np.abs(expected - actual).max()),
         "relative_error": float(np.linalg.norm(changed - logits) / max(np.linalg.norm(logits), 1e-12)),
+        "label_error": deviation(expected, actual).label_error,
         "top1_change": float((expected.argmax(axis=1) != actual.argmax(axis=1)).mean()),
         "event_change": float(((expected >= on) != (actual >= on)).any(axis=1).mean()),
     }
@@ -98,8 +102,19 @@ def quality(scores: npt.NDArray[np.floating], true: npt.NDArray[np.integer]) -> 
     return float((finite.argmax(axis=1) == true).mean()), float(np.nanmean(precisions))
 
 
+def active_decisions(decisions: Decisions, manifest: Manifest) -> npt.NDArray[np.int64]:
+    """Decisions in which a label is at its on-threshold or above, (labels,)."""
+    on = np.array([label.on_threshold for label in manifest.labels])
+    return np.asarray((decisions.all >= on).sum(axis=0))
+
+
 def judge(
-    precision: str, data: str, measured: Mapping[str, float], limits: Mapping[str, float], errors: Mapping[str, float]
+    precision: str,
+    data: str,
+    measured: Mapping[str, float],
+    limits: Mapping[str, float],
+    errors: Mapping[str, float],
+    unchecked: Sequence[str] = (),
 ) -> Gate:
     """The gate as a bundle records it; `errors` are the local errors of layers, of which the largest is named."""
     worst = max(errors, key=lambda name: errors[name], default="")
@@ -109,9 +124,5 @@ def judge(
         limits={name: allowed[name] for name in measured},
         measured=dict(measured),
         worst_layer=f"{worst} (relative error {errors[worst]:.2g})" if worst else "",
+        unchecked=list(unchecked),
     )
-
-
-def _logits(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    clipped = np.clip(scores, 1e-6, 1 - 1e-6)
-    return np.log(clipped / (1 - clipped))

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
+from asit_edge.errors import AsitEdgeError, one_line
 from export.precisions.compact import unpack
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
@@ -122,5 +123,9 @@ def _cut(model: ModelProto, tensors: list[str]) -> ModelProto:
 
 
 def load(file: Path) -> ModelProto:
-    """The model in a file, its weights as they are computed with."""
-    return unpack(onnx.load(str(file)))
+    """The model in a file, its weights as they are computed with. Raises AsitEdgeError if it is none."""
+    try:
+        model = onnx.load(str(file))
+    except Exception as error:  # protobuf's errors have no base that is ours to name
+        raise AsitEdgeError(f"{file}: is not an ONNX model ({one_line(error)[:200]})") from None
+    return unpack(model)

@@ -13,13 +13,18 @@ from typer.testing import CliRunner, Result
 from asit_edge.cli.app import app
 from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError
+from asit_edge.model.backends import inspection
+from asit_edge.model.backends.build import build_engine
 from asit_edge.model.backends.choice import onnx_precision
+from asit_edge.model.backends.cuda import NoGpu
+from asit_edge.model.backends.engine import EngineCache, Options
 from asit_edge.model.backends.session import open_session, providers_here
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import Bundle, Manifest, find_bundle, load_bundle, sha256, write_manifest
 from asit_edge.model.golden import GOLDEN, golden_inputs, golden_scores
 from asit_edge.model.latency import faster, measure, remember
 from asit_edge.model.variant import Gate, Variant
+from tests.model.backends.fake_gpu import ORIN, FakeTensorRT, HostCuda
 
 
 @pytest.fixture(autouse=True)
@@ -174,3 +179,81 @@ def test_a_variant_must_come_from_the_bundles_model(golden_bundle: Path) -> None
     (golden_bundle / "bundle.yaml").write_text(text.replace(f"made_from: {made}", f"made_from: {'a' * 64}"))
     with pytest.raises(AsitEdgeError, match=r"variants\.int8: made from another model\.onnx"):
         load_bundle(golden_bundle)
+
+
+class Board:
+    """A device with TensorRT and a GPU for `model`, behind the two narrow doors."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, engines: Path) -> None:
+        self.cuda = HostCuda()
+        self.tensorrt = FakeTensorRT(self.cuda)
+        self.engines = engines
+        monkeypatch.setattr(inspection, "installed", lambda: self.tensorrt)
+        monkeypatch.setattr(inspection, "DriverCuda", lambda: self.cuda)
+
+    def build(self, path: Path) -> Path:
+        bundle = load_bundle(path)
+        side_car, plan = build_engine(self.tensorrt, self.cuda, bundle, Options(precision="fp32"), None, None, 0.0)
+        return EngineCache(self.engines).write(bundle.manifest, side_car, plan)
+
+
+@pytest.fixture
+def board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Board:
+    return Board(monkeypatch, tmp_path / "cache" / "engines")
+
+
+def test_an_engine_that_was_not_built_yet_is_absent_and_no_fault(golden_bundle: Path, board: Board) -> None:
+    result = run("verify", golden_bundle)
+    assert result.exit_code == 0, result.output
+    assert "absent tensorrt     fp32  " in result.output
+    assert "has no fp32 engine for" in result.output
+    rows = [json.loads(line) for line in run("verify", golden_bundle, "--json").output.splitlines()]
+    assert [(row["backend"], row["state"], row["passed"]) for row in rows] == [
+        ("onnxruntime", "ok", True),
+        ("onnxruntime", "ok", True),
+        ("tensorrt", "absent", False),
+        ("tensorrt", "absent", False),
+    ]
+
+
+def test_an_engine_that_fits_is_checked_and_a_damaged_one_is_wrong(golden_bundle: Path, board: Board) -> None:
+    file = board.build(golden_bundle)
+    assert "ok     tensorrt     fp32  differs by" in run("verify", golden_bundle).output
+    board.tensorrt.spoil = lambda scores: np.full_like(scores, 0.5)
+    result = run("verify", golden_bundle)
+    assert result.exit_code == 1
+    assert "WRONG  tensorrt     fp32  scores differ by" in result.output
+    file.write_bytes(file.read_bytes()[:-1])
+    result = run("verify", golden_bundle)
+    assert result.exit_code == 1
+    assert "it is truncated" in result.output
+
+
+def test_an_image_on_a_sibling_module_has_no_engine_yet_and_says_what_differs(
+    golden_bundle: Path, board: Board
+) -> None:
+    board.build(golden_bundle)
+    board.cuda.gpu = ORIN.model_copy(update={"multiprocessors": 4, "memory_gb": 4})
+    result = run("verify", golden_bundle)
+    assert result.exit_code == 0
+    assert "multiprocessors is 8, needed is 4; memory_gb is 8, needed is 4" in result.output
+
+
+def test_without_a_gpu_tensorrt_is_absent_unless_it_was_asked_for(
+    golden_bundle: Path, board: Board, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def none() -> None:
+        raise NoGpu("no NVIDIA driver")
+
+    monkeypatch.setattr(inspection, "DriverCuda", none)
+    result = run("verify", golden_bundle)
+    assert result.exit_code == 0
+    assert "absent tensorrt     fp32  no NVIDIA driver" in result.output
+    (tmp_path / "config.yaml").write_text("backend: tensorrt\n")
+    assert run("verify", golden_bundle, "--config", tmp_path / "config.yaml").exit_code == 1
+
+
+def test_bench_ends_with_the_fastest_and_why(golden_bundle: Path) -> None:
+    last = run("bench", golden_bundle, "--seconds", "0.1").output.splitlines()[-1]
+    assert last.startswith("fastest: onnxruntime cpu ")
+    assert "timed here, a step: onnxruntime cpu fp32 " in last

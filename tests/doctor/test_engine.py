@@ -68,7 +68,7 @@ def test_scores_that_are_not_the_golden_ones_are_wrong(bundle: Path) -> None:
     golden(bundle, 0.05)
     found = look(bundle)["engine"]
     assert found.grade == "wrong"
-    assert "differ from the golden ones by 0.05, allowed is 0.001" in found.found
+    assert "scores differ by 0.05, allowed are 0.001" in found.found
     assert found.remedy.startswith("asit-edge model verify")
 
 

@@ -12,6 +12,7 @@ import torch
 from asit_edge.cli.demo import recording
 from export.audio import read_audio
 from export.bundling import write_bundle
+from export.golden.write import write_golden
 from export.lowering import write_variants
 from trainer.data.audioset import label_for
 from trainer.finetuning.checkpoint import save_finetuned
@@ -75,10 +76,11 @@ def stream_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", params=["window", "stream"])
 def plain_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of either shape, fp32 only."""
+    """A bundle of either shape, fp32 only, with golden inputs that every label is active in."""
     out = tmp_path_factory.mktemp("bundles") / request.param
     checkpoint = request.getfixturevalue(f"{request.param}_checkpoint")
     write_bundle(checkpoint, out, request.param, "1.0", "Apache-2.0", {}, 0.5, 0.3)
+    assert not write_golden(out, 320).unchecked
     return out
 
 

@@ -17,6 +17,7 @@ from tests.conftest import ROOT, require
 
 VERSIONS = {
     "10.3.0": "tensorrt-cu12-bindings",  # JetPack 6.1, 6.2
+    "10.7.0": "tensorrt-cu12-bindings",  # an upgrade of JetPack 6's
     "10.13.3.9": "tensorrt-cu13-bindings",  # JetPack 7.0, 7.1
     "10.16.1.11": "tensorrt-cu13-bindings",  # JetPack 7.2
     "11.4.0.106": "tensorrt-cu13-bindings",  # JetPack 7.2.2 and later
@@ -59,7 +60,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with ThreadPoolExecutor(len(VERSIONS)) as pool:
         fetched = dict(zip(VERSIONS, pool.map(fetch, VERSIONS), strict=True))
-    published = [version for version in VERSIONS if sys.version_info < (3, 13) or not version.startswith("10.3")]
+    published = [
+        version for version in VERSIONS if sys.version_info < (3, 13) or not version.startswith(("10.3", "10.7."))
+    ]
     require(all(fetched[version] for version in published), "a package index with TensorRT's bindings")
     source = folder / "stub.c"
     source.write_text("\n".join(f"void *{symbol}(void) {{ return 0; }}" for symbol in SYMBOLS))

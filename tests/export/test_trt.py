@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from typer.testing import CliRunner
 
@@ -14,7 +17,8 @@ from asit_edge.errors import AsitEdgeError
 from asit_edge.model.backends.build import key_here
 from asit_edge.model.backends.engine import EngineCache, Options, read_plan
 from asit_edge.model.backends.tensorrt import installed
-from asit_edge.model.bundle import load_bundle
+from asit_edge.model.backends.weights import settle_weights
+from asit_edge.model.bundle import Bundle, bundled, load_bundle
 from asit_edge.model.variant import Precision
 from export import trt
 from export.conversion import fix_batch
@@ -23,6 +27,8 @@ from export.trt_api import Use, missing, uses
 from tests.conftest import require
 from tests.model.backends.fake_gpu import FakeTensorRT, HostCuda
 from trainer.run.command import new_app
+
+SHIPPED = [(name, precision) for name, path in bundled().items() for precision in load_bundle(path).precisions]
 
 app = new_app()
 app.command()(trt.main)
@@ -43,6 +49,65 @@ def test_every_precision_of_both_shapes_is_parsed_and_built(full_bundle: Path, p
     )
     assert len(plan) > 100_000
     assert any(phase == "Building engine" for phase, _, _ in seen)
+
+
+@pytest.mark.usefixtures("rtx")
+@pytest.mark.parametrize(("name", "precision"), SHIPPED)
+def test_every_shipped_precision_is_built(name: str, precision: Precision) -> None:
+    file = load_bundle(bundled()[name]).at(precision).model_file
+    assert len(installed("tensorrt_rtx").build(file, Options(precision=precision, batch=2), None, None)) > 1_000_000
+
+
+@pytest.mark.usefixtures("rtx")
+@pytest.mark.parametrize("name", bundled())
+def test_weights_in_8_bits_are_widened_before_anything_is_built(name: str) -> None:
+    """No DequantizeLinear is left that TensorRT would have to compute, and the weights are those of the file."""
+    api = installed("tensorrt_rtx").module
+    file = load_bundle(bundled()[name]).at("fp32").model_file
+    logger = api.Logger(api.Logger.ERROR)
+    builder = api.Builder(logger)
+    network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = api.OnnxParser(network, logger)
+    assert parser.parse_from_file(str(file))
+    widened = settle_weights(api, network, file, "fp32")
+    exact = [numpy_helper.to_array(tensor) for tensor in load(file).graph.initializer]
+    assert len(widened) > 20
+    for values in widened:
+        assert any(one.shape == values.shape and np.array_equal(one, values) for one in exact)
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    left = {one.get_output(0).name for one in layers if one.type == api.LayerType.DEQUANTIZE}
+    used = {one.get_input(index).name for one in layers for index in range(one.num_inputs) if one.get_input(index)}
+    assert not left & used
+
+
+@pytest.mark.usefixtures("rtx")
+def test_int8_of_weights_alone_is_refused_with_the_reason() -> None:
+    file = load_bundle(bundled()["asit-stream-nano"]).at("fp32").model_file  # its weights are stored in 8 bits
+    with pytest.raises(AsitEdgeError, match=r"only the weights of .* are quantised, .*export\.variants"):
+        installed("tensorrt_rtx").build(file, Options(precision="int8"), None, None)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_variants_keep_nothing_that_an_orin_cannot_build(full_bundle: Path, precision: Precision) -> None:
+    """fp16 has no DequantizeLinear at all; in int8 what is multiplied is quantised on both sides."""
+    model = onnx.load(str(load_bundle(full_bundle).at(precision).model_file))
+    makers = {name: node for node in model.graph.node for name in node.output}
+    count = sum(node.op_type == "DequantizeLinear" for node in model.graph.node)
+    assert (count == 0) is (precision == "fp16")
+    for node in model.graph.node:
+        if node.op_type in ("MatMul", "Gemm"):
+            kinds = [makers[name].op_type == "DequantizeLinear" for name in node.input[:2] if name in makers]
+            assert len(set(kinds)) <= 1
+
+
+def test_an_opset_that_no_jetson_reads_is_refused(plain_bundle: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(plain_bundle, tmp_path / "bundle"))
+    model = onnx.load(str(path / "model.onnx"))
+    model.opset_import[0].version = 22
+    onnx.save(model, path / "model.onnx")
+    bundle = Bundle(path, load_bundle(plain_bundle).manifest)
+    with pytest.raises(AsitEdgeError, match=r"model\.onnx: opset 22; TensorRT 10\.3 .* reads 9 to 20"):
+        trt.check(bundle, [Options(precision="fp32")])
 
 
 @pytest.mark.usefixtures("rtx")

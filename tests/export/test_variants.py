@@ -1,13 +1,18 @@
 """Variants: every precision of both shapes passes its gate on real audio, or is not written, and the layer is named."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import soundfile
 import yaml
 from onnx import helper, numpy_helper
 from typer.testing import CliRunner
@@ -15,13 +20,19 @@ from typer.testing import CliRunner
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.backends.shapes import open_classifier
 from asit_edge.model.bundle import Bundle, load_bundle, sha256
-from asit_edge.model.golden import golden_error
+from asit_edge.model.golden import GOLDEN, allowed_for, golden_deviation, golden_error
+from bench.damage import zero_labels
+from export import lowering
 from export.audio import read_audio, samples_for
+from export.golden.write import write_golden
 from export.lowering import parse_limits, write_variants
+from export.options import Lower
 from export.parity import real_audio_parity
 from export.precisions.calibration import calibration_inputs
 from export.precisions.fp16 import to_fp16, widened
+from export.precisions.gate import LIMITS
 from export.precisions.graph import layer_names, linear_layers, load, session
+from tests.conftest import ROOT
 from tests.export.conftest import LENIENT, save_stream, save_window
 from trainer.run.command import new_app
 
@@ -136,11 +147,20 @@ def load_without_hashes(path: Path) -> Bundle:
     return load_bundle(path)
 
 
+def without_golden(path: Path) -> None:
+    """The bundle as it would be without golden inputs."""
+    (path / GOLDEN).unlink()
+    text = yaml.safe_load((path / "bundle.yaml").read_text(encoding="utf-8"))
+    del text["files"][GOLDEN]
+    (path / "bundle.yaml").write_text(yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
+
+
 def test_an_overflow_in_fp16_is_found_and_the_layer_named(copy: Path, clips: Path) -> None:
     change_layer(copy, "blocks.1.mlp.fc1", scale(30_000.0))
+    without_golden(copy)  # the layer is as it should be: this is a model that does not go into fp16
     before = {file.name: file.read_bytes() for file in copy.iterdir()}
     with pytest.raises(AsitEdgeError, match=r"(?s)fp16.*blocks\.1\.mlp\.fc1"):
-        write_variants(copy, ["fp16"], read_audio(clips, 100), {}, force=False)
+        write_variants(copy, ["fp16"], read_audio(clips, 100), {}, force=False, unheard=True)
     assert before == {file.name: file.read_bytes() for file in copy.iterdir()}
 
 
@@ -256,6 +276,7 @@ def test_a_checkpoint_becomes_a_bundle_with_variants_in_one_go(
     app = new_app()
     app.command()(main)
     arguments = [str(stream_checkpoint), str(tmp_path / "out"), "--data", str(clips), "--precision", "fp16"]
+    arguments += ["--golden-tries", "64", "--unheard"]
     result = CliRunner().invoke(app, [*arguments, "--limit", "top1_change=0.3", "--limit", "event_change=0.3"])
     assert result.exit_code == 0, result.output
     assert "fp16: passed" in result.output
@@ -282,3 +303,129 @@ def test_the_bare_model_can_have_a_fixed_batch(window_checkpoint: Path, tmp_path
     model = session(tmp_path / "static.onnx")
     assert model.get_inputs()[0].shape == [2, 64, 128]
     assert model.run(None, {"log_mel": np.zeros((2, 64, 128), np.float32)})[0].shape == (2, 3)
+
+
+def silent(folder: Path, count: int = 8) -> Path:
+    folder.mkdir()
+    for index in range(count):
+        soundfile.write(folder / f"{index}.flac", np.zeros(48_000, np.float32), 16_000)
+    return folder
+
+
+def test_digital_silence_judges_nothing(copy: Path, tmp_path: Path) -> None:
+    before = (copy / "bundle.yaml").read_bytes()
+    with pytest.raises(WrongUse, match=r"--data silence: (labels are active in|to the model) .* so it judges nothing"):
+        write_variants(copy, ["fp16"], read_audio(silent(tmp_path / "silence"), 100), {}, force=True, unheard=True)
+    assert (copy / "bundle.yaml").read_bytes() == before
+
+
+def test_labels_that_nothing_makes_active_are_named_and_recorded(copy: Path, clips: Path) -> None:
+    """A threshold that no sound reaches, and no golden inputs that do."""
+    text = yaml.safe_load((copy / "bundle.yaml").read_text(encoding="utf-8"))
+    text["labels"][1]["on_threshold"] = 0.999999
+    text["labels"][2].update(on_threshold=0.05, off_threshold=0.04)
+    (copy / "bundle.yaml").write_text(yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
+    audio = read_audio(clips, 100)
+    with pytest.raises(WrongUse, match=r"1 of 3 labels are active neither in it .*: Rain\. .*--unheard"):
+        write_variants(copy, ["fp16"], audio, LENIENT, force=False)
+    made = write_variants(copy, ["fp16"], audio, LENIENT, force=False, unheard=True)
+    assert made[0].gate.unchecked == ["Rain"]
+    assert load_bundle(copy).manifest.variants["fp16"].gate.unchecked == ["Rain"]
+    assert "never active, so not checked: Rain" in made[0].report()
+
+
+@pytest.mark.parametrize("label", range(3))
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_the_gate_refuses_a_variant_in_which_a_label_is_dead(
+    copy: Path, clips: Path, precision: Lower, label: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something in the conversion loses a label: its logit is the same for every sound, and no probability need be far
+    from what it was."""
+    bundle, rng = load_bundle(copy), np.random.default_rng(0)
+    if precision == "fp16":
+        to_half = lowering.to_fp16
+
+        def half(model: onnx.ModelProto) -> onnx.ModelProto:
+            zero_labels(model, bundle, rng, [label])
+            return to_half(model)
+
+        monkeypatch.setattr(lowering, "to_fp16", half)
+    else:
+        to_eight = lowering.to_int8
+
+        def eight(source: Path, inputs: Any, out: Path) -> None:
+            to_eight(source, inputs, out)
+            model = onnx.load(str(out))
+            zero_labels(model, bundle, rng, [label])
+            onnx.save(model, str(out))
+
+        monkeypatch.setattr(lowering, "to_int8", eight)
+    lenient = {name: 1e9 for name in LIMITS[precision] if name != "label_error"}
+    with pytest.raises(AsitEdgeError, match=r"(?s)FAILED.*label_error .*<- beyond its limit"):
+        write_variants(copy, [precision], read_audio(clips, 100), lenient, force=False)
+    assert load_bundle(copy).precisions == ["fp32"]
+
+
+def test_a_damaged_model_gets_no_variants_and_no_golden_inputs(copy: Path, clips: Path) -> None:
+    model = load(copy / "model.onnx")
+    zero_labels(model, load_bundle(copy), np.random.default_rng(0), [0])
+    onnx.save(model, copy / "model.onnx")
+    load_without_hashes(copy)
+    for attempt in (
+        lambda: write_variants(copy, ["fp16"], read_audio(clips, 100), LENIENT, force=True),
+        lambda: write_golden(copy, 0),
+    ):
+        with pytest.raises(AsitEdgeError, match=r"Dog strays by .*; it is damaged, and nothing is made from it"):
+            attempt()
+
+
+def test_golden_inputs_are_made_anew_with_the_variants_still_right(full_bundle: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(full_bundle, tmp_path / "bundle"))
+    made = write_golden(path, 64)
+    bundle = load_bundle(path)
+    for precision in bundle.precisions:
+        found = golden_deviation(bundle.at(precision), open_classifier(bundle.at(precision)))
+        assert found.within(allowed_for(bundle, precision))
+    assert made.bytes == (path / GOLDEN).stat().st_size
+    assert {*made.active, *made.unchecked} == {"Dog", "Rain", "Sneeze"}
+
+
+def test_what_was_written_is_said_where_another_is_refused(copy: Path, clips: Path) -> None:
+    limits = {**LENIENT, "max_error": 1e-2, "relative_error": 3e-3}
+    with pytest.raises(AsitEdgeError, match=r"(?s)fp16 written, int8 not written; --force.*fp16: passed.*int8: FAILED"):
+        write_variants(copy, ["fp16", "int8"], read_audio(clips, 100), limits, False)
+    assert load_bundle(copy).precisions == ["fp32", "fp16"]
+
+
+def test_a_text_file_is_no_model_and_that_is_said(copy: Path, clips: Path) -> None:
+    (copy / "model.onnx").write_text("version https://git-lfs.github.com/spec/v1\n")
+    load_without_hashes(copy)
+    with pytest.raises(AsitEdgeError, match=r"model\.onnx: ONNX Runtime cannot load it"):
+        write_variants(copy, ["fp16"], read_audio(clips, 100), LENIENT, False)
+    with pytest.raises(AsitEdgeError, match=r"model\.onnx: is not an ONNX model"):
+        load(copy / "model.onnx")
+
+
+def test_without_onnx_the_command_says_what_to_install(tmp_path: Path) -> None:
+    """As on a machine with what a device needs and nothing else."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Hidden:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('onnx', 'torch'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Hidden())\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-m", "export.variants", "bundle", "--data", "audio"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "export.variants: error: the Python package onnx is missing" in result.stderr
+    assert "asit-edge[export]" in result.stderr

@@ -20,6 +20,7 @@ from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.model.backends.serving import Serving
 from asit_edge.model.bundle import Manifest, load_bundle
 from asit_edge.mqtt.client import Availability, Client
 from asit_edge.mqtt.commands import Command
@@ -104,6 +105,10 @@ def test_states_are_kept_by_the_broker_and_follow_the_events(
         "problem": "",
         "dropped": 0,
         "refused": 0,
+        "backend": "",
+        "precision": "",
+        "why": "",
+        "fallback": "",
     }
     assert not [topic for topic in kept if topic.endswith(("/event", "/gap", "/level"))]
     assert len([topic for topic in kept if topic.startswith("homeassistant/binary_sensor/")]) == 5
@@ -115,6 +120,26 @@ def test_states_are_kept_by_the_broker_and_follow_the_events(
     assert second.stop(5).waiting == 0
     delivery.stop(5)
     assert retained(broker)["asit/hall/available"] == "offline"
+
+
+def test_what_runs_the_model_and_why_is_told_and_told_again_when_it_changes(
+    tmp_path: Path, broker: Mosquitto, model: Manifest
+) -> None:
+    serving = Serving()
+    serving.tell("tensorrt", "fp16", "timed here, a step: onnxruntime cpu fp32 9 ms, tensorrt fp16 1 ms")
+    delivery = Delivery(configured(tmp_path, broker), model, serving)
+
+    def told() -> dict[str, str]:
+        health = json.loads(retained(broker)["asit/hall/health"])
+        return {key: health[key] for key in ("backend", "precision", "why", "fallback")}
+
+    delivery.start()
+    wait_for(lambda: "asit/hall/health" in retained(broker), 10, "health")
+    assert told()["backend"] == "tensorrt"
+    serving.tell("onnxruntime cpu", "fp32", "tensorrt failed", "CUDA: cuGraphLaunch failed in /home/me/x/y.plan")
+    wait_for(lambda: told()["backend"] == "onnxruntime cpu", 10, "the change")
+    assert told()["fallback"] == "CUDA: cuGraphLaunch failed in y.plan"
+    delivery.stop(5)
 
 
 def test_what_a_source_or_label_left_at_the_broker_is_removed_with_it(

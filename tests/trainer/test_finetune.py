@@ -70,7 +70,7 @@ def checkpoint(tone_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_a_checkpoint_becomes_a_bundle_that_hears_the_same(checkpoint: Path, tone_data: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "tones"
-    done = run("export.bundle", checkpoint, bundle, "--version", "0.3")
+    done = run("export.bundle", checkpoint, bundle, "--version", "0.3", "--golden-tries", "64")
     assert done.returncode == 0, done.stderr
     assert "tones 0.3, 2 labels" in done.stdout
     evaluated = [run("trainer.evaluate", model, tone_data, "--part", "2", "--json") for model in (checkpoint, bundle)]

@@ -67,7 +67,7 @@ def test_the_shipped_student_learns_own_sounds_and_stays_a_stream(sounds: Path, 
     assert record["map"] > 0.9, done.stderr  # chance is about a third
     assert record["thresholds"]
     checkpoint, bundle = tmp_path / "out" / "test.pt", tmp_path / "bundle"
-    exported = run("export.bundle", checkpoint, bundle)
+    exported = run("export.bundle", checkpoint, bundle, "--golden-tries", "64")
     assert exported.returncode == 0, exported.stderr
     manifest = load_bundle(bundle).manifest
     assert isinstance(manifest.model, StreamModel)

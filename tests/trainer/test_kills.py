@@ -1,6 +1,6 @@
 """Loops of the lab, killed (SIGKILL) at random moments with drop path on, end with the weights of undisturbed runs.
 
-`python -m bench.kills --kills 20` does the same for longer.
+`python -m bench.lab.kills --kills 20` does the same for longer.
 """
 
 import random
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.kills import LOOPS, compare, make_sounds
+from bench.lab.kills import LOOPS, compare, make_sounds
 
 
 @pytest.mark.parametrize("loop", LOOPS)

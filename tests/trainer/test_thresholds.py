@@ -126,7 +126,7 @@ def test_the_recordings_of_a_run_give_its_own_thresholds_and_those_go_into_the_b
     facts["thresholds"]["Dog"] = [0.77, 0.44]
     (tmp_path / "facts.yaml").write_text(yaml.safe_dump(facts))
     words = [checkpoint, tmp_path / "bundle", "--facts", tmp_path / "facts.yaml"]
-    assert call("export.bundle", export_bundle, *words) == 0
+    assert call("export.bundle", export_bundle, *words, "--golden-tries", "64") == 0
     manifest = load_bundle(tmp_path / "bundle").manifest
     assert {label.name: label.on_threshold for label in manifest.labels}["Dog"] == 0.77
     assert manifest.metrics["thresholds_from"] == facts["metrics"]["thresholds_from"]

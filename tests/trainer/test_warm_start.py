@@ -64,7 +64,8 @@ def test_the_documented_way_from_recordings_to_a_bundle(
     facts = yaml.safe_load((tmp_path / "facts.yaml").read_text(encoding="utf-8"))
     assert sorted(facts["labels"]) == LISTED
     bundle = tmp_path / "bundle"
-    assert call("export.bundle", export_bundle, run / "student.pt", bundle, "--facts", tmp_path / "facts.yaml") == 0
+    exporting = [run / "student.pt", bundle, "--facts", tmp_path / "facts.yaml", "--golden-tries", "64"]
+    assert call("export.bundle", export_bundle, *exporting) == 0
     manifest = load_bundle(bundle).manifest
     assert sorted(label.name for label in manifest.labels) == LISTED
     assert all(label.quality is not None for label in manifest.labels)

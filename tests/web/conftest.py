@@ -46,10 +46,11 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def parts(hub: Hub, store: Path) -> Parts:
     def delivery() -> Health:
-        return Health(schema=1, device="hall", problem="", dropped=0, refused=0)
+        runs = {"backend": "onnxruntime cpu", "precision": "fp32", "why": "no GPU"}
+        return Health(schema=1, device="hall", problem="", dropped=0, refused=0, **runs)
 
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
-    return Parts(hub, Access(None), Hosts("127.0.0.1", machine="box"), store, commands, {"backend": "none"}, delivery)
+    return Parts(hub, Access(None), Hosts("127.0.0.1", machine="box"), store, commands, {"python": "3"}, delivery)
 
 
 @pytest.fixture

@@ -36,7 +36,8 @@ def test_the_state_has_all_that_the_page_shows(client: Client) -> None:
     assert state["waiting"] == {"mqtt": 4}
     assert state["delivery"] == {"problem": "", "dropped": 0, "refused": 0}
     assert state["can"] == {"correct": False, "clips": False, "leave": False}
-    assert state["about"] == {"backend": "none"}
+    about = {"backend": "onnxruntime cpu", "precision": "fp32", "why": "no GPU", "fallback": "", "python": "3"}
+    assert state["about"] == about
 
 
 def test_without_a_store_the_rest_is_shown(client: Client, tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ def _use_threads(threads: int) -> int:
     return threads
 
 
+EXTRAS = {"onnx": "export", "onnxscript": "export", "torch": "train"}
+"""Packages that only some commands need, and the extra that brings them."""
+
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.", callback=_use_threads)]
 """Option of commands that compute; torch is told as it is read."""
 
@@ -42,3 +45,12 @@ def run(name: str, command: typer.Typer | Callable[..., Any]) -> None:
     except AsitEdgeError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        extra = EXTRAS[error.name]
+        print(
+            f"{name}: error: the Python package {error.name} is missing: pip install 'asit-edge[{extra}]'",
+            file=sys.stderr,
+        )
+        sys.exit(1)

@@ -1,6 +1,7 @@
 """The model: undamaged, right on this device, fast enough; and the labels that the configuration names."""
 
 from collections.abc import Iterator
+from typing import cast
 
 from asit_edge.assembly import open_vocabulary
 from asit_edge.detect.class_settings import class_parents, class_settings, label_index
@@ -8,12 +9,12 @@ from asit_edge.doctor.finding import Finding
 from asit_edge.doctor.patient import Patient
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.backends.choice import open_backend
-from asit_edge.model.backends.inspection import allowed_error, tensorrt_here
-from asit_edge.model.backends.serving import serving
+from asit_edge.model.backends.inspection import tensorrt_here
+from asit_edge.model.backends.serving import Serving
 from asit_edge.model.backends.shapes import as_classifier
 from asit_edge.model.bundle import Bundle, Manifest, find_bundle, load_bundle
 from asit_edge.model.classifier import Classifier
-from asit_edge.model.golden import golden_error
+from asit_edge.model.golden import allowed_for, golden_deviation
 from asit_edge.model.latency import measure
 from asit_edge.model.variant import Precision
 
@@ -36,14 +37,15 @@ def look(patient: Patient) -> Iterator[Finding]:
     name = f"{bundle.manifest.name} {bundle.manifest.version}"
     yield Finding("model", "ok", f"{name}: its files are what bundle.yaml says, {len(bundle.manifest.labels)} labels")
     try:
-        backend = open_backend(bundle, config)
-        classifier = as_classifier(bundle, backend)
+        serving = Serving()
+        classifier = as_classifier(bundle, open_backend(bundle, config, serving=serving))
     except AsitEdgeError as error:
         remedy = patient.command("model info") + "    # what would run here"
         yield Finding("engine", "wrong", str(error), "nothing can be listened to", remedy)
         return
-    runs = serving(backend, bundle, config)()
-    ran = f"{name} on {runs.backend}, {runs.precision}, {runs.provider}"
+    runs = serving.now
+    assert runs is not None
+    ran = f"{name} on {runs.backend}, {runs.precision}"
     yield _right(bundle, classifier, ran, runs.precision, patient)
     yield _fast(bundle, classifier, ran, patient)
     if config.backend == "tensorrt" and runs.backend != "tensorrt":
@@ -53,17 +55,17 @@ def look(patient: Patient) -> Iterator[Finding]:
     yield from _labels(patient, vocabulary.manifest if vocabulary else bundle.manifest)
 
 
-def _right(bundle: Bundle, classifier: Classifier, ran: str, precision: Precision, patient: Patient) -> Finding:
-    allowed = allowed_error(bundle, precision)
+def _right(bundle: Bundle, classifier: Classifier, ran: str, precision: str, patient: Patient) -> Finding:
+    allowed = allowed_for(bundle, cast(Precision, precision))
     verify = patient.command("model verify") + "    # every way of running it"
     try:
-        error = golden_error(bundle, classifier)
+        found = golden_deviation(bundle, classifier)
     except AsitEdgeError as problem:
         return Finding("engine", "warning", str(problem), "whether it scores rightly here is not known", verify)
-    if error > allowed:
-        found = f"{ran}: its scores differ from the golden ones by {error:.2g}, allowed is {allowed:.2g}"
-        return Finding("engine", "wrong", found, "sounds are missed, or taken for others", verify)
-    return Finding("engine", "ok", f"{ran}: scores as it should (differs by {error:.1g})")
+    if not found.within(allowed):
+        told = f"{ran}: {found.told(bundle, allowed)}"
+        return Finding("engine", "wrong", told, "sounds are missed, or taken for others", verify)
+    return Finding("engine", "ok", f"{ran}: scores as it should (differs by {found.error:.1g})")
 
 
 def _fast(bundle: Bundle, classifier: Classifier, ran: str, patient: Patient) -> Finding:

@@ -17,14 +17,16 @@ from typing import Any
 from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError, one_line
 from asit_edge.host.directories import default_cache
-from asit_edge.model.backends.build import key_here
+from asit_edge.model.backends.build import check_loaded, key_here
+from asit_edge.model.backends.contest import Measure, Time, Times, Way, onnx_ways, time_all, timed, winner
 from asit_edge.model.backends.cuda import Cuda, DriverCuda
 from asit_edge.model.backends.engine import EngineCache, Options
 from asit_edge.model.backends.fallback import SwitchedStream, SwitchedWindows
-from asit_edge.model.backends.shapes import Backend, open_engine, open_onnx
+from asit_edge.model.backends.serving import Serving
+from asit_edge.model.backends.shapes import Backend, as_classifier, open_engine, open_onnx
 from asit_edge.model.backends.tensorrt import TensorRT, installed
 from asit_edge.model.bundle import Bundle, StreamModel
-from asit_edge.model.latency import faster
+from asit_edge.model.latency import faster, remember
 from asit_edge.model.variant import Precision
 
 log = logging.getLogger(__name__)
@@ -94,92 +96,178 @@ class Parts:
     tensorrt: Callable[[], TensorRT] = installed
     cuda: Callable[[], Cuda] = DriverCuda
     build: Builder = build_in_child
+    measure: Measure = timed
 
 
-def open_backend(bundle: Bundle, config: Config, may_build: bool = False, parts: Parts | None = None) -> Backend:
-    """What runs the bundle's model.
+def open_backend(
+    bundle: Bundle,
+    config: Config,
+    may_build: bool = False,
+    parts: Parts | None = None,
+    serving: Serving | None = None,
+) -> Backend:
+    """What runs the bundle's model; `serving` is told what that is, also when it changes.
 
-    Without `may_build` what serves at the start serves to the end: the same recording gives the same events.
+    Without `may_build` what serves at the start serves to the end: the same recording gives the same events. With it,
+    a missing engine is built, and with `backend: auto` the fastest way is found, both in the background.
 
     Raises AsitEdgeError or WrongUse if ONNX Runtime cannot serve as configured, or TensorRT is asked for by name and
     there is none, or no GPU.
     """
-    serving = open_onnx(bundle.at(onnx_precision(bundle, config)), config.threads, config.provider)
-    if not tensorrt_wanted(config):
-        return serving
-    parts = parts or Parts()
-    try:
-        tensorrt, cuda = parts.tensorrt(), parts.cuda()
-    except AsitEdgeError as error:
-        if config.backend == "tensorrt":
-            raise
-        log.info("ONNX Runtime serves: %s", error)
-        return serving
+    parts, told = parts or Parts(), serving or Serving()
+    precision = onnx_precision(bundle, config)
+    first = Way(f"onnxruntime {config.provider}", precision, lambda: fallback)
+    fallback = open_onnx(bundle.at(precision), config.threads, config.provider)
+    asked = config.backend == "onnxruntime"
+    told.tell(first.backend, precision, "asked for" if asked else "it is there from the start")
+    gpu = None
+    if tensorrt_wanted(config):
+        try:
+            gpu = _Gpu(parts.tensorrt(), parts.cuda())
+        except AsitEdgeError as error:
+            if config.backend == "tensorrt":
+                raise
+            log.info("ONNX Runtime serves: %s", error)
+            told.tell(first.backend, precision, f"no TensorRT: {one_line(error)[:200]}")
+    others = list(onnx_ways(bundle, config)) if config.backend == "auto" and may_build else []
+    if gpu is None and len(others) < 2:
+        return fallback
     streams = isinstance(bundle.manifest.model, StreamModel)
-    switched: Any = SwitchedStream(serving) if streams else SwitchedWindows(serving)  # type: ignore[arg-type]
-
-    def offer(plan: bytes, batch: int) -> None:
-        switched.offer(open_engine(bundle, cuda, tensorrt.load(plan), batch))
-
-    build = parts.build if may_build and config.tensorrt.build == "background" else None
-    _Supply(bundle, config, tensorrt, cuda, build, offer).start()
+    switched: Any = (SwitchedStream if streams else SwitchedWindows)(fallback, told)  # type: ignore[arg-type]
+    _Supply(bundle, config, gpu, parts, may_build, Switch(switched, first, told), others).start()
     backend: Backend = switched
     return backend
 
 
+@dataclass(frozen=True)
+class _Gpu:
+    """TensorRT and what it runs on."""
+
+    tensorrt: TensorRT
+    cuda: Cuda
+
+
+@dataclass(frozen=True)
+class Switch:
+    """What serves, and what takes its place."""
+
+    switched: Any
+    first: Way
+    serving: Serving
+
+    def to(self, way: Way, backend: Backend, why: str) -> None:
+        self.switched.offer(backend)
+        self.serving.tell(way.backend, way.precision, why)
+        log.info("%s serves, %s: %s", way.backend, way.precision, why)
+
+    def stay(self, why: str) -> None:
+        self.serving.tell(self.first.backend, self.first.precision, why)
+
+
 class _Supply:
-    """Finds the engine, or has it built, and offers it."""
+    """Finds the engine, or has it built, compares it with the other ways, and offers what is best."""
 
     def __init__(
         self,
         bundle: Bundle,
         config: Config,
-        tensorrt: TensorRT,
-        cuda: Cuda,
-        build: Builder | None,
-        offer: Callable[[bytes, int], None],
+        gpu: _Gpu | None,
+        parts: Parts,
+        may_build: bool,
+        switch: Switch,
+        others: list[Way],
     ) -> None:
-        self._bundle = bundle
+        self._bundle, self._config = bundle, config
         self._options = engine_options(bundle, config)
-        self._key = key_here(tensorrt, cuda, bundle, self._options)
-        self._cache = engine_cache(config)
-        self._build = build
-        self._offer = offer
+        self._gpu = gpu
+        self._key = key_here(gpu.tensorrt, gpu.cuda, bundle, self._options) if gpu else None
+        self._cache = engine_cache(config) if gpu else None
+        self._build = parts.build if may_build and config.tensorrt.build == "background" else None
+        self._measure = parts.measure
+        self._switch = switch
+        self._others = others
+        self._times = Times(bundle, config, self._options.batch, self._key)
 
     def start(self) -> None:
+        """At once where that is a matter of loading, in a thread where something must be built or timed."""
+        if self._gpu is None or (self._others and self._times.read() is None):
+            threading.Thread(target=self._try, name="backends", daemon=True).start()
+        else:
+            self._try()
+
+    def _try(self) -> None:
         try:
             self._use()
+            return
         except Exception as error:  # TensorRT may raise anything; whatever it is, a listener goes on
             options = f"--precision {self._options.precision} --batch {self._options.batch}"
             command = f"python -m export.trt {self._bundle.path} {options}"
-            if self._build is None:
-                log.warning(
-                    "ONNX Runtime serves, without a usable engine: %s; build one with %s", one_line(error), command
-                )
-                return
-            log.warning(
-                "ONNX Runtime serves while an engine is built (%s), as there is none to use: %s",
-                command,
-                one_line(error),
-            )
-            threading.Thread(target=self._build_and_use, args=(self._build,), name="engine build", daemon=True).start()
+            cause = one_line(error)
+        if self._gpu is None:
+            log.warning("backends could not be compared (%s)", cause)
+            return
+        self._switch.stay(f"no usable engine: {cause[:200]}")
+        if self._build is None:
+            log.warning("ONNX Runtime serves, without a usable engine: %s; build one with %s", cause, command)
+            return
+        log.warning("ONNX Runtime serves while an engine is built (%s), as there is none to use: %s", command, cause)
+        threading.Thread(target=self._build_and_use, args=(self._build,), name="engine build", daemon=True).start()
 
     def _use(self) -> None:
-        plan = self._cache.read(self._bundle.manifest, self._key)
-        self._offer(plan, self._options.batch)
-        log.info(
-            "TensorRT %s serves on %s, %s, up to %d stream(s) a step",
-            self._key.tensorrt,
-            self._key.gpu,
-            self._options.precision,
-            self._options.batch,
+        """Raises whatever opening an engine raises."""
+        engine = self._engine() if self._gpu else None
+        if not self._others:
+            if engine is not None:
+                self._switch.to(engine, engine.open(), self._described())
+            return
+        ways = [*self._others, *([engine] if engine else [])]
+        times = self._times.read()
+        if times is None:
+            times = time_all(ways, self._bundle, self._options.batch, self._measure)
+            self._times.write(times)
+            self._remember(times)
+        first = self._switch.first
+        best, why = winner(times, first.name)
+        chosen = next(
+            (way for way in ways if best and (way.backend, way.precision) == (best.backend, best.precision)), first
         )
+        if (chosen.backend, chosen.precision) == (first.backend, first.precision):
+            self._switch.stay(why)
+            log.info("%s goes on serving, %s: %s", first.backend, first.precision, why)
+        else:
+            self._switch.to(chosen, chosen.open(), why)
+
+    def _remember(self, times: list[Time]) -> None:
+        """So that the next start opens the faster precision of ONNX Runtime at once."""
+        first = self._switch.first
+        medians = {time.precision: time.p50_ms for time in times if time.backend == first.backend and time.p50_ms}
+        if self._options.batch == 1 and len(medians) > 1:
+            remember(self._bundle, self._config.provider, self._config.threads, medians)
+
+    def _engine(self) -> Way:
+        """The engine, loaded and looked at. Raises whatever that raises."""
+        assert self._gpu
+        assert self._cache
+        assert self._key
+        plan = self._cache.read(self._bundle.manifest, self._key)
+        gpu, options = self._gpu, self._options
+        engine = open_engine(self._bundle, gpu.cuda, gpu.tensorrt.load(plan), options.batch)
+        reference = as_classifier(self._bundle, self._switch.first.open())
+        check_loaded(self._bundle, options.precision, as_classifier(self._bundle, engine), reference)
+        return Way("tensorrt", options.precision, lambda: engine)
+
+    def _described(self) -> str:
+        assert self._key
+        most = self._options.batch
+        return f"TensorRT {self._key.tensorrt} serves on {self._key.gpu.name}, up to {most} stream(s) a step"
 
     def _build_and_use(self, build: Builder) -> None:
+        assert self._cache
         try:
             build(self._bundle, self._options, self._cache)
             self._use()
         except Exception as error:
+            self._switch.stay(f"no engine could be built: {one_line(error)[:200]}")
             log.warning("no engine could be built (%s); ONNX Runtime goes on serving", one_line(error))
 
 

@@ -6,6 +6,7 @@ state is ever gathered, copied or sent over the bus.
 """
 
 import ctypes
+import logging
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -19,11 +20,13 @@ from asit_edge.model.backends.tensorrt import Context, Engine, Tensor
 from asit_edge.model.bundle import EMBEDDING, StreamModel
 from asit_edge.model.classifier import NO_EMBEDDINGS, Embeddings, LogMels, Scores
 
+log = logging.getLogger(__name__)
+
 ALIGNMENT = 256
 """TensorRT wants addresses that are multiples of this."""
 
 MOST_GRAPHS = 16
-"""Captured graphs are kept for that many ways of stepping (batch and place); others run uncaptured."""
+"""Contexts and their graphs are kept for that many ways of stepping (batch and place); others share one, uncaptured."""
 
 Where = tuple[int, int, int]
 """Streams in the batch, first slot, arena that is read: all that tells one queued step from another."""
@@ -52,7 +55,8 @@ class Runner:
         self._staged = [tensor for tensor in engine.tensors if tensor.name not in moving]
         self._common = engine.context()
         self._graphs: dict[Where, Callable[[], None]] = {}
-        self._contexts: list[Context] = []
+        self._contexts: dict[Where, Context] = {}
+        self._captures = True
         self._device: dict[str, int] = {}
         self._host: dict[str, npt.NDArray[np.generic]] = {}
         self._owned: list[Callable[[], None]] = []
@@ -115,42 +119,70 @@ class Runner:
         self._cuda.enter()
         for name, values in inputs.items():
             self._host[name][:count] = values
-        where = (count, first if self._states else 0, arena if self._states else 0)
-        if where in self._graphs:
-            self._graphs[where]()
-        else:
-            self._first_run(where)
+        self._run((count, first if self._states else 0, arena if self._states else 0))
         self._cuda.synchronise()
         outputs = [tensor for tensor in self._staged if not tensor.is_input]
         return {tensor.name: self._host[tensor.name][:count].copy() for tensor in outputs}
 
+    def _run(self, where: Where) -> None:
+        """Queues a step: as a graph where there is one.
+
+        A graph that cannot be captured or launched is no reason to leave the GPU: from then on steps are queued piece
+        by piece. If the GPU itself is gone, that fails too.
+        """
+        if graph := self._graphs.get(where):
+            try:
+                graph()
+                return
+            except AsitEdgeError as error:
+                self._without_graphs(error)
+        if where in self._contexts:
+            self._queue(self._contexts[where], where)
+        elif len(self._contexts) < MOST_GRAPHS:
+            self._first_run(where)
+        else:
+            self._common.prepare(where[0], self._addresses(where))
+            self._queue(self._common, where)
+
     def _first_run(self, where: Where) -> None:
         """Runs once as it is, then captures a graph for the next time.
 
-        A graph gets a context of its own: it holds that context's shapes and addresses for good. The plain run first
-        is what TensorRT asks for, so that nothing is left to set up while the capture listens.
+        Every way of stepping has a context of its own, whose shapes and addresses are set here, once: a graph holds
+        them for good. The plain run first is what TensorRT asks for, so that nothing is left to set up while the
+        capture listens.
         """
-        if len(self._graphs) >= MOST_GRAPHS:
-            self._queue(self._common, where)
-            return
         context = self._engine.context()
+        context.prepare(where[0], self._addresses(where))
         self._queue(context, where)
         self._cuda.synchronise()
-        self._graphs[where] = self._cuda.capture(lambda: self._queue(context, where))
-        self._contexts.append(context)
+        self._contexts[where] = context
+        if self._captures:
+            try:
+                self._graphs[where] = self._cuda.capture(lambda: self._queue(context, where))
+            except AsitEdgeError as error:
+                self._without_graphs(error)
 
-    def _queue(self, context: Context, where: Where) -> None:
-        count, first, arena = where
+    def _without_graphs(self, error: AsitEdgeError) -> None:
+        log.warning("CUDA graphs do not work here (%s); TensorRT goes on without them", error)
+        self._captures = False
+        self._graphs.clear()
+
+    def _addresses(self, where: Where) -> dict[str, int]:
+        _, first, arena = where
         addresses = dict(self._device)
         for name, successor in self._states.items():
             offset = first * self._tensors[name].row
             addresses[name] = self._arenas[arena][name] + offset
             addresses[successor] = self._arenas[1 - arena][name] + offset
+        return addresses
+
+    def _queue(self, context: Context, where: Where) -> None:
+        count = where[0]
         for tensor in self._staged:
             if tensor.is_input:
                 host = self._host[tensor.name].ctypes.data
                 self._cuda.upload(self._device[tensor.name], host, tensor.row * count)
-        context.enqueue(count, addresses, self._cuda.stream)
+        context.enqueue(self._cuda.stream)
         for tensor in self._staged:
             if not tensor.is_input:
                 host = self._host[tensor.name].ctypes.data

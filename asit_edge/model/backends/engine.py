@@ -28,6 +28,20 @@ class Options(BaseModel):
     workspace_mb: int = Field(1024, ge=16, description="scratch memory that the builder may plan with")
 
 
+class Gpu(BaseModel):
+    """A GPU and what drives it. All Jetson Orins give one name: their numbers tell the modules apart, and on one module
+    the power mode, which takes multiprocessors away.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    compute_capability: str
+    multiprocessors: int
+    memory_gb: int = Field(description="rounded; on a Jetson that of the whole board")
+    driver: str = Field(description="what CUDA it speaks and, where the system tells, its release")
+
+
 class Key(BaseModel):
     """Everything that an engine depends on. Two engines with the same key are interchangeable."""
 
@@ -35,8 +49,7 @@ class Key(BaseModel):
 
     onnx: str = Field(description="SHA-256 of the ONNX file")
     tensorrt: str = Field(description="full version")
-    gpu: str
-    compute_capability: str
+    gpu: Gpu
     options: Options
 
     def differences(self, wanted: "Key") -> list[str]:
@@ -52,17 +65,23 @@ class SideCar(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     bundle: str = Field(description="name and version")
     key: Key
     plan_sha256: str
     plan_bytes: int
-    verified: dict[str, float] = Field(description="largest difference to ONNX Runtime, and what was allowed")
+    verified: dict[str, float] = Field(
+        description="largest differences to ONNX Runtime, of a probability and of a label's logits, and those allowed"
+    )
     benchmark: list[dict[str, float]] = Field(default_factory=list, description="latency by batch, on this device")
 
 
 class Unusable(AsitEdgeError):
     """There is no engine that may be used, and why."""
+
+
+class NotBuilt(Unusable):
+    """There is no engine for this model on this device yet, or only one that was built for something else."""
 
 
 class EngineCache:
@@ -92,8 +111,8 @@ class EngineCache:
                 differences = read_side_car(other).key.differences(key)
             except Unusable:
                 continue
-            raise Unusable(f"{other.with_suffix('.plan')}: was built for something else ({'; '.join(differences)})")
-        raise Unusable(f"{self.folder}: has no {key.options.precision} engine for {manifest.name} {manifest.version}")
+            raise NotBuilt(f"{other.with_suffix('.plan')}: was built for something else ({'; '.join(differences)})")
+        raise NotBuilt(f"{self.folder}: has no {key.options.precision} engine for {manifest.name} {manifest.version}")
 
     def write(self, manifest: Manifest, side_car: SideCar, plan: bytes) -> Path:
         """Keeps an engine. The side-car comes last, so that a plan without one is never taken for whole."""
@@ -139,26 +158,26 @@ def write_engine(file: Path, side_car: SideCar, plan: bytes) -> None:
     write_whole(file.with_suffix(".json"), (side_car.model_dump_json(indent=2) + "\n").encode())
 
 
-def make_side_car(manifest: Manifest, key: Key, plan: bytes, error: float, allowed: float) -> SideCar:
+def make_side_car(manifest: Manifest, key: Key, plan: bytes, verified: dict[str, float]) -> SideCar:
     """For a plan that was just built and verified."""
     return SideCar(
         bundle=f"{manifest.name} {manifest.version}",
         key=key,
         plan_sha256=hashlib.sha256(plan).hexdigest(),
         plan_bytes=len(plan),
-        verified={"error": error, "allowed": allowed},
+        verified=verified,
     )
 
 
-def make_key(onnx: Path, version: str, gpu: str, compute_capability: str, options: Options) -> Key:
+def make_key(onnx: Path, version: str, gpu: Gpu, options: Options) -> Key:
     """The key of the engine that would be built here and now."""
-    return Key(onnx=sha256(onnx), tensorrt=version, gpu=gpu, compute_capability=compute_capability, options=options)
+    return Key(onnx=sha256(onnx), tensorrt=version, gpu=gpu, options=options)
 
 
 def _flat(key: Key) -> dict[str, Any]:
     values = key.model_dump()
-    options = values.pop("options")
-    return {**values, **options}
+    gpu, options = values.pop("gpu"), values.pop("options")
+    return {**values, "gpu": gpu.pop("name"), **gpu, **options}
 
 
 def _age(file: Path) -> float:

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from asit_edge.errors import AsitEdgeError
+from asit_edge.errors import AsitEdgeError, one_line
+from asit_edge.model.backends.serving import Serving
 from asit_edge.model.backends.shapes import StreamBackend
 from asit_edge.model.classifier import Embeddings, LogMels, Memory, Scores, WindowBackend
 
@@ -22,8 +23,9 @@ Found = TypeVar("Found")
 class SwitchedWindows:
     """A `WindowBackend` on an engine that falls back."""
 
-    def __init__(self, fallback: WindowBackend) -> None:
+    def __init__(self, fallback: WindowBackend, serving: Serving) -> None:
         self._fallback = fallback
+        self._told = _Told(serving)
         self._engine: WindowBackend | None = None
 
     @property
@@ -40,7 +42,7 @@ class SwitchedWindows:
                 return engine.score(windows)
             except Exception as error:  # whatever it is, a listener goes on
                 self._engine = None
-                _log_failure(error)
+                self._told.failed(error)
         return self._fallback.score(windows)
 
 
@@ -55,8 +57,9 @@ class Held:
 class SwitchedStream:
     """A streaming `Classifier` on an engine that falls back. What streams remember moves with them."""
 
-    def __init__(self, fallback: StreamBackend) -> None:
+    def __init__(self, fallback: StreamBackend, serving: Serving) -> None:
         self._fallback = fallback
+        self._told = _Told(serving)
         self._engine: StreamBackend | None = None
         self.chunk = fallback.chunk
         self.steps = fallback.steps
@@ -92,7 +95,7 @@ class SwitchedStream:
                 return run(engine, [held.memory for held in memories])
             except Exception as error:  # whatever it is, a listener goes on
                 self._engine = None
-                _log_failure(error)
+                self._told.failed(error)
         for held in memories:
             if held.owner is not self._fallback:
                 self._bring_back(held)
@@ -110,5 +113,20 @@ class SwitchedStream:
         held.owner = self._fallback
 
 
-def _log_failure(error: Exception) -> None:
-    log.warning("the TensorRT engine failed (%s); ONNX Runtime serves from here on", error)
+class _Told:
+    """What is said of a failure: in the log, and to whoever asks what serves."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._first = serving.now
+
+    def failed(self, error: Exception) -> None:
+        failed = self._serving.now
+        name = failed.backend if failed else "the engine"
+        if self._first is not None:
+            why = f"{name} failed"
+            self._serving.tell(self._first.backend, self._first.precision, why, fallback=one_line(error)[:200])
+        log.warning("%s failed (%s); ONNX Runtime serves from here on", _ENGINE.get(name, name), error)
+
+
+_ENGINE = {"tensorrt": "the TensorRT engine"}

@@ -1,29 +1,24 @@
 """What `asit-edge model info`, `verify` and `bench` find out about a bundle on this device. Printing is the cli's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError
-from asit_edge.model.backends.build import key_here
+from asit_edge.model.backends.build import key_here, loaded_allowed
 from asit_edge.model.backends.choice import engine_cache, engine_options, onnx_precision
-from asit_edge.model.backends.cuda import DriverCuda
-from asit_edge.model.backends.engine import Options
+from asit_edge.model.backends.contest import Time, winner
+from asit_edge.model.backends.cuda import DriverCuda, NoGpu
+from asit_edge.model.backends.engine import NotBuilt, Options
 from asit_edge.model.backends.session import Provider, providers_here
 from asit_edge.model.backends.shapes import as_classifier, open_classifier, open_engine
 from asit_edge.model.backends.tensorrt import installed
 from asit_edge.model.bundle import Bundle
 from asit_edge.model.classifier import Classifier
-from asit_edge.model.golden import golden_error
+from asit_edge.model.golden import Deviation, allowed_for, golden_deviation
 from asit_edge.model.latency import Latency, measure, remember
 from asit_edge.model.variant import Precision
-
-EXACT = 1e-3
-"""Allowed difference of an fp32 probability to the golden one: processors round differently."""
-
-MARGIN = 0.02
-"""What another device may add to the golden error of a variant, or of a model that rounds within, where it was made."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +40,19 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of one way: the golden error and what is allowed, or why it could not be tried."""
+    """Of one way: `ok`, `wrong`, or `absent`, which is no fault: there is no engine yet, or nothing to check against.
+
+    `problem` says what is wrong or absent; the numbers are None where nothing could be scored.
+    """
 
     backend: str
     precision: Precision
-    error: float | None
-    allowed: float
+    state: Literal["ok", "wrong", "absent"]
+    error: float | None = None
+    label_error: float | None = None
+    allowed: float | None = None
+    label_allowed: float | None = None
     problem: str = ""
-
-    @property
-    def passed(self) -> bool:
-        return self.error is not None and self.error <= self.allowed
 
 
 @dataclass(frozen=True)
@@ -120,21 +117,32 @@ def candidates(bundle: Bundle, config: Config) -> Iterator[Candidate]:
             yield Candidate(backend, precision, bundle, config)
 
 
-def allowed_error(bundle: Bundle, precision: Precision) -> float:
-    """How far golden scores may differ here, in that precision."""
-    variant = bundle.manifest.variants.get(precision) if precision != "fp32" else None
-    known = variant.golden_error if variant else bundle.manifest.golden_error
-    return known + MARGIN if variant or known else EXACT
-
-
 def verify(bundle: Bundle, config: Config) -> Iterator[Verdict]:
-    """Each way of running the model against the bundle's golden scores."""
+    """Each way of running the model against the bundle's golden scores.
+
+    An engine that was never built here, for this model and these parts, is absent, not wrong.
+    """
     for way in candidates(bundle, config):
-        allowed = allowed_error(bundle, way.precision)
         try:
-            yield Verdict(way.backend, way.precision, golden_error(bundle, way.open()), allowed)
+            classifier = way.open()
         except AsitEdgeError as error:
-            yield Verdict(way.backend, way.precision, None, allowed, str(error))
+            absent = isinstance(error, NotBuilt) or (isinstance(error, NoGpu) and config.backend == "auto")
+            yield Verdict(way.backend, way.precision, "absent" if absent else "wrong", problem=str(error))
+            continue
+        try:
+            yield _verdict(way, golden_deviation(bundle, classifier))
+        except AsitEdgeError as error:
+            yield Verdict(way.backend, way.precision, "wrong", problem=str(error))
+
+
+def _verdict(way: Candidate, found: Deviation) -> Verdict:
+    allowed = allowed_for(way.bundle, way.precision)
+    if way.backend == "tensorrt":
+        allowed = loaded_allowed(way.bundle, way.precision)
+    right = found.within(allowed)
+    numbers = (found.error, found.label_error, allowed.error, allowed.label_error)
+    problem = "" if right else found.told(way.bundle, allowed)
+    return Verdict(way.backend, way.precision, "ok" if right else "wrong", *numbers, problem)
 
 
 def bench(bundle: Bundle, config: Config, batches: list[int], seconds: float) -> Iterator[Speed]:
@@ -153,6 +161,22 @@ def bench(bundle: Bundle, config: Config, batches: list[int], seconds: float) ->
             yield Speed(way.backend, way.precision, latency)
     if medians:
         remember(bundle, config.provider, config.threads, medians)
+
+
+def fastest(speeds: Sequence[Speed], config: Config) -> str:
+    """Which way `backend: auto` would take for one stream, and why, in a line."""
+    times = [
+        Time(
+            backend="tensorrt" if speed.backend == "tensorrt" else f"onnxruntime {config.provider}",
+            precision=speed.precision,
+            p50_ms=speed.latency.p50_ms if speed.latency else None,
+            problem=speed.problem,
+        )
+        for speed in speeds
+        if speed.latency is None or speed.latency.batch == 1
+    ]
+    best, why = winner(times, f"onnxruntime {config.provider} fp32")
+    return f"fastest: {best.name if best else 'none'} ({why})"
 
 
 def _engine_plan(bundle: Bundle, config: Config, options: Options) -> bytes:

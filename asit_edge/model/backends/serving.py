@@ -1,33 +1,32 @@
-"""What runs a bundle's model at the moment: it may change while a listener listens."""
+"""Which backend serves at the moment, in which precision, and why: for whoever asks, in any thread."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
-from asit_edge.config.root import Config
-from asit_edge.model.backends.choice import engine_precision, onnx_precision
-from asit_edge.model.backends.fallback import SwitchedStream, SwitchedWindows
-from asit_edge.model.backends.shapes import Backend
-from asit_edge.model.bundle import Bundle
-from asit_edge.model.variant import Precision
+import re
+from dataclasses import dataclass
 
 
-class Serving(NamedTuple):
-    """`provider` is what ONNX Runtime computes on; TensorRT always computes on the GPU, `cuda`."""
+@dataclass(frozen=True)
+class Serves:
+    """What runs the model."""
 
     backend: str
-    precision: Precision
-    provider: str
+    """`onnxruntime cpu`, `onnxruntime cuda`, `onnxruntime openvino` or `tensorrt`."""
+    precision: str
+    why: str
+    fallback: str = ""
+    """What failed before, where this is not what should serve."""
 
 
-def serving(backend: Backend, bundle: Bundle, config: Config) -> Callable[[], Serving]:
-    """Asks `backend`, which `open_backend` has opened for this bundle and configuration. Cheap, and for any thread."""
-    on_cpu = Serving("onnxruntime", _precision(onnx_precision, bundle, config), config.provider)
-    if not isinstance(backend, SwitchedStream | SwitchedWindows):
-        return lambda: on_cpu
-    engine = Serving("tensorrt", _precision(engine_precision, bundle, config), "cuda")
-    return lambda: engine if backend.on_engine else on_cpu
+class Serving:
+    """Keeps what serves; it is replaced as a whole, so that no reader sees half of it."""
+
+    def __init__(self) -> None:
+        self.now: Serves | None = None
+        """None until something serves."""
+
+    def tell(self, backend: str, precision: str, why: str, fallback: str = "") -> None:
+        self.now = Serves(backend, precision, without_folders(why), without_folders(fallback))
 
 
-def _precision(choose: Callable[[Bundle, Config], Precision], bundle: Bundle, config: Config) -> Precision:
-    """As it was chosen when the backend was opened; what there was to warn of has been said then."""
-    return choose(bundle, config) if config.precision == "auto" else config.precision
+def without_folders(text: str) -> str:
+    """Files by their names only: what is told here leaves the device."""
+    return re.sub(r"(?<![\w/])/(?:[^\s/:;,()]+/)+", "", text)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from asit_edge.errors import AsitEdgeError, one_line
 from asit_edge.host.files import write_whole
 from asit_edge.model.backends.engine import Options
+from asit_edge.model.backends.weights import settle_weights
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -60,8 +61,12 @@ class Tensor:
 class Context(Protocol):
     """One way of running an engine: its shapes and addresses stay as they were set last."""
 
-    def enqueue(self, batch: int, addresses: Mapping[str, int], stream: int) -> None:
-        """Queues a run on device addresses, one for each tensor. Raises AsitEdgeError if it is refused."""
+    def prepare(self, batch: int, addresses: Mapping[str, int]) -> None:
+        """Sets shapes and device addresses, one for each tensor. Raises AsitEdgeError if they are refused."""
+        ...
+
+    def enqueue(self, stream: int) -> None:
+        """Queues a run as prepared. Raises AsitEdgeError if it is refused."""
         ...
 
 
@@ -127,6 +132,7 @@ class InstalledTensorRT:
         parser: trt.OnnxParser = api.OnnxParser(network, self._logger)
         if not parser.parse_from_file(str(onnx)):
             raise AsitEdgeError(f"{onnx}: TensorRT {self.version} cannot read it: {_parser_errors(api, parser)}")
+        weights = settle_weights(api, network, onnx, options.precision)
         config: trt.IBuilderConfig = builder.create_builder_config()
         config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, options.workspace_mb << 20)
         if options.precision == "fp32":
@@ -150,6 +156,7 @@ class InstalledTensorRT:
         if progress is not None:
             config.progress_monitor = _monitor(api, progress)
         plan: trt.IHostMemory = builder.build_serialized_network(network, config)
+        del weights  # TensorRT does not copy them
         if plan is None:
             raise AsitEdgeError(
                 f"{onnx}: TensorRT {self.version} cannot build it: {self._logger.last or 'no reason given'}"
@@ -222,13 +229,16 @@ class LoadedContext:
         self._context = context
         self._tensors = tensors
 
-    def enqueue(self, batch: int, addresses: Mapping[str, int], stream: int) -> None:
+    def prepare(self, batch: int, addresses: Mapping[str, int]) -> None:
         context: trt.IExecutionContext = self._context
         for tensor in self._tensors:
             if tensor.is_input and not context.set_input_shape(tensor.name, (batch, *tensor.shape)):
                 raise AsitEdgeError(f"TensorRT refuses a batch of {batch} for {tensor.name}")
             if not context.set_tensor_address(tensor.name, addresses[tensor.name]):
                 raise AsitEdgeError(f"TensorRT refuses the address of {tensor.name}")
+
+    def enqueue(self, stream: int) -> None:
+        context: trt.IExecutionContext = self._context
         if not context.execute_async_v3(stream):
             raise AsitEdgeError("TensorRT did not run the engine")
 

@@ -87,7 +87,9 @@ export class Health {
       el("h3", {}, "Model and machine"),
       facts([
         ["Model", `${model.name} ${model.version}`],
-        ["Runs on", `${about.backend} (${about.provider}), ${about.precision}`],
+        ["Runs on", about.backend ? `${about.backend}, ${about.precision}` : "not known yet"],
+        ...(about.why ? [["Because", about.why]] : []),
+        ...(about.fallback ? [["Failed before", about.fallback]] : []),
         ["A decision takes", milliseconds(times.inference_ms)],
         ["From onset to report", times.latency_ms === null ? "not yet known" : `${milliseconds(times.latency_ms)}, at most ${milliseconds(times.latency_ms_most)}`],
         ["Running for", lasting(now - since)],

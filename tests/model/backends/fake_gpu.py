@@ -12,8 +12,10 @@ import numpy as np
 import onnxruntime
 
 from asit_edge.errors import AsitEdgeError
-from asit_edge.model.backends.engine import Options
+from asit_edge.model.backends.engine import Gpu, Options
 from asit_edge.model.backends.tensorrt import Progress, Tensor
+
+ORIN = Gpu(name="Orin", compute_capability="8.7", multiprocessors=8, memory_gb=8, driver="CUDA 12.6, L4T 36.4.0")
 
 
 class Crash(BaseException):
@@ -25,15 +27,15 @@ class HostCuda:
 
     stream = 1
 
-    def __init__(self, gpu: str = "Orin", compute_capability: str = "8.7") -> None:
+    def __init__(self, gpu: Gpu = ORIN) -> None:
         self.gpu = gpu
-        self.compute_capability = compute_capability
         self.blocks: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self.captured = 0
         self.launched = 0
         self.uploaded = 0
         self.downloaded = 0
         self.broken = ""
+        self.failing: set[str] = set()
         self.sizes: dict[int, int] = {}
         self._queue: list[Callable[[], None]] = []
         self._recording: list[Callable[[], None]] | None = None
@@ -41,7 +43,12 @@ class HostCuda:
     def enter(self) -> None:
         pass
 
+    def fail(self, name: str) -> None:
+        if name in self.failing:
+            raise AsitEdgeError(f"CUDA: {name} failed: out of memory (2)")
+
     def allocate(self, size: int) -> int:
+        self.fail("allocate")
         block = ctypes.create_string_buffer(size + 512)
         address = -(-ctypes.addressof(block) // 256) * 256
         ctypes.memset(address, 0xFF, size)  # NaN in every float, so that unwritten memory is noticed
@@ -49,7 +56,9 @@ class HostCuda:
         self.sizes[address] = size
         return address
 
-    allocate_host = allocate
+    def allocate_host(self, size: int) -> int:
+        self.fail("allocate_host")
+        return self.allocate(size)
 
     def free(self, address: int) -> None:
         if address not in self.blocks:
@@ -60,10 +69,12 @@ class HostCuda:
     free_host = free
 
     def upload(self, device: int, host: int, size: int) -> None:
+        self.fail("upload")
         self.check(device, size)
         self.queue(lambda: self._upload(device, host, size))
 
     def download(self, host: int, device: int, size: int) -> None:
+        self.fail("download")
         self.check(device, size)
         self.queue(lambda: self._download(host, device, size))
 
@@ -82,20 +93,30 @@ class HostCuda:
 
     def synchronise(self) -> None:
         work, self._queue = self._queue, []
+        self.fail("synchronise")
         if self.broken:
             raise AsitEdgeError(f"CUDA: cuStreamSynchronize failed: {self.broken}")
         for one in work:
             one()
 
+    @property
+    def capturing(self) -> bool:
+        return self._recording is not None
+
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         if self._queue:
             raise Crash("capture began with work still queued")
+        self.fail("begin capture")
         self._recording = []
-        work()
-        recorded, self._recording = self._recording, None
+        try:
+            work()
+        finally:
+            recorded, self._recording = self._recording, None
+        self.fail("end capture")
         self.captured += 1
 
         def launch() -> None:
+            self.fail("launch")
             self.launched += 1
             self._queue.extend(recorded)
 
@@ -140,7 +161,7 @@ class FakeTensorRT:
         return FakeEngine(self, plan[len(header) + 1 :], plan[len(header)])
 
     def _header(self) -> bytes:
-        return f"plan of {self.version} for {self.cuda.gpu};".encode()
+        return f"plan of {self.version} for {self.cuda.gpu.name};".encode()
 
 
 class FakeEngine:
@@ -164,12 +185,12 @@ class FakeContext:
     def __init__(self, engine: FakeEngine) -> None:
         self.engine = engine
 
-    def enqueue(self, batch: int, addresses: Mapping[str, int], stream: int) -> None:
+    def prepare(self, batch: int, addresses: Mapping[str, int]) -> None:
         engine, cuda = self.engine, self.engine.owner.cuda
+        if cuda.capturing:
+            raise Crash("shapes and addresses were set while a graph was captured")
         if not 1 <= batch <= engine.batch:
             raise AsitEdgeError(f"TensorRT refuses a batch of {batch}")
-        if stream != cuda.stream:
-            raise Crash("another stream")
         arrays = {}
         for tensor in engine.tensors:
             address, size = addresses[tensor.name], tensor.row * batch
@@ -178,6 +199,12 @@ class FakeContext:
             cuda.check(address, size)
             memory = (ctypes.c_float * (size // 4)).from_address(address)
             arrays[tensor.name] = np.ctypeslib.as_array(memory).reshape(batch, *tensor.shape)
+        self.arrays = arrays
+
+    def enqueue(self, stream: int) -> None:
+        engine, cuda, arrays = self.engine, self.engine.owner.cuda, self.arrays
+        if stream != cuda.stream:
+            raise Crash("another stream")
 
         def compute() -> None:
             feed = {tensor.name: arrays[tensor.name].copy() for tensor in engine.tensors if tensor.is_input}

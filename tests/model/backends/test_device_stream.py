@@ -15,6 +15,7 @@ from asit_edge.model.backends.device import DeviceStream
 from asit_edge.model.backends.engine import Options
 from asit_edge.model.backends.fallback import SwitchedStream
 from asit_edge.model.backends.onnx import OnnxStream
+from asit_edge.model.backends.serving import Serving
 from asit_edge.model.backends.shapes import open_engine
 from asit_edge.model.bundle import load_bundle
 from tests.model.backends.fake_gpu import FakeTensorRT, HostCuda
@@ -111,7 +112,7 @@ def test_streams_move_to_the_engine_and_back_without_forgetting(
     tone_stream: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     reference = OnnxStream(load_bundle(tone_stream))
-    switched = SwitchedStream(OnnxStream(load_bundle(tone_stream)))
+    switched = SwitchedStream(OnnxStream(load_bundle(tone_stream)), Serving())
     device, tensorrt = on_device(tone_stream, 2)
     held, memories = [switched.open() for _ in range(2)], [reference.open() for _ in range(2)]
 
@@ -132,13 +133,13 @@ def test_streams_move_to_the_engine_and_back_without_forgetting(
     tensorrt.spoil = lambda scores: scores + np.float32(2)
     step(4)
     assert not switched.on_engine
-    assert "the TensorRT engine failed (its scores are not probabilities)" in caplog.text
+    assert "the engine failed (its scores are not probabilities)" in caplog.text
     step(5)
     assert "lost" not in caplog.text
 
 
 def test_a_dead_gpu_costs_the_past_but_not_the_listener(tone_stream: Path, caplog: pytest.LogCaptureFixture) -> None:
-    switched = SwitchedStream(OnnxStream(load_bundle(tone_stream)))
+    switched = SwitchedStream(OnnxStream(load_bundle(tone_stream)), Serving())
     device, tensorrt = on_device(tone_stream, 1)
     switched.offer(device)
     held = [switched.open()]

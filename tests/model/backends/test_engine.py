@@ -11,6 +11,7 @@ from asit_edge.errors import AsitEdgeError
 from asit_edge.host.directories import default_cache
 from asit_edge.model.backends.engine import (
     EngineCache,
+    Gpu,
     Key,
     Options,
     Unusable,
@@ -19,9 +20,15 @@ from asit_edge.model.backends.engine import (
     write_engine,
 )
 from asit_edge.model.bundle import Manifest, load_bundle
+from tests.model.backends.fake_gpu import ORIN
 
-KEY = Key(onnx="a" * 64, tensorrt="10.3.0", gpu="Orin", compute_capability="8.7", options=Options())
+KEY = Key(onnx="a" * 64, tensorrt="10.3.0", gpu=ORIN, options=Options())
 PLAN = bytes(range(256)) * 8
+VERIFIED = {"error": 0.001, "allowed": 0.02, "label_error": 0.01, "label_allowed": 0.05}
+
+
+def other_gpu(**change: object) -> dict[str, Gpu]:
+    return {"gpu": ORIN.model_copy(update=change)}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +42,7 @@ def cache(tmp_path: Path) -> EngineCache:
 
 
 def keep(cache: EngineCache, manifest: Manifest, key: Key = KEY) -> Path:
-    return cache.write(manifest, make_side_car(manifest, key, PLAN, 0.001, 0.02), PLAN)
+    return cache.write(manifest, make_side_car(manifest, key, PLAN, VERIFIED), PLAN)
 
 
 def test_what_was_written_is_read(cache: EngineCache, manifest: Manifest) -> None:
@@ -54,8 +61,12 @@ def test_an_empty_cache_says_what_it_lacks(cache: EngineCache, manifest: Manifes
     ("change", "named"),
     [
         ({"tensorrt": "10.16.1"}, "tensorrt is 10.3.0, needed is 10.16.1"),
-        ({"gpu": "Thor"}, "gpu is Orin, needed is Thor"),
-        ({"compute_capability": "11.0"}, "compute_capability is 8.7, needed is 11.0"),
+        (other_gpu(name="Thor"), "gpu is Orin, needed is Thor"),
+        (other_gpu(compute_capability="11.0"), "compute_capability is 8.7, needed is 11.0"),
+        # The same image on a sibling: an Orin Nano of 8 GB, then one of 4 GB, then in another power mode.
+        (other_gpu(multiprocessors=4, memory_gb=4), "multiprocessors is 8, needed is 4; memory_gb is 8, needed is 4"),
+        (other_gpu(multiprocessors=6), "multiprocessors is 8, needed is 6"),
+        (other_gpu(driver="CUDA 12.6, L4T 36.4.3"), r"driver is CUDA 12.6, L4T 36.4.0, needed is .* L4T 36.4.3"),
         ({"onnx": "b" * 64}, "onnx is a+, needed is b+"),
         ({"options": Options(batch=4, best_batch=4)}, "batch is 1, needed is 4; best_batch is 1, needed is 4"),
         ({"options": Options(workspace_mb=64)}, "workspace_mb is 1024, needed is 64"),
@@ -77,8 +88,8 @@ def test_engines_of_different_keys_live_side_by_side(cache: EngineCache, manifes
 
 def test_a_foreign_engine_under_our_name_is_refused(cache: EngineCache, manifest: Manifest) -> None:
     """Somebody copied plan and side-car from another device over ours."""
-    foreign = KEY.model_copy(update={"gpu": "Thor"})
-    write_engine(cache.plan_file(manifest, KEY), make_side_car(manifest, foreign, PLAN, 0.0, 1.0), PLAN)
+    foreign = KEY.model_copy(update=other_gpu(name="Thor"))
+    write_engine(cache.plan_file(manifest, KEY), make_side_car(manifest, foreign, PLAN, VERIFIED), PLAN)
     with pytest.raises(Unusable, match="gpu is Thor, needed is Orin"):
         cache.read(manifest, KEY)
 
@@ -126,7 +137,7 @@ def test_any_other_side_car_is_refused(
 
 
 def test_a_side_car_comes_back_as_it_was(cache: EngineCache, manifest: Manifest) -> None:
-    written = make_side_car(manifest, KEY, PLAN, 0.001, 0.02)
+    written = make_side_car(manifest, KEY, PLAN, VERIFIED)
     file = cache.write(manifest, written, PLAN)
     assert read_side_car(file.with_suffix(".json")) == written
 

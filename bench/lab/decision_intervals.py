@@ -1,4 +1,4 @@
-"""Quality and delay by how often a model decides: `python bench/decision_intervals.py MODEL CLIPS SCENES [--part N]`.
+"""Quality and delay by how often a model decides: `python bench/lab/decision_intervals.py MODEL CLIPS SCENES`.
 
 MODEL is a checkpoint, a bundle, or YAMNet's TFLite file with its class map beside it. A model over windows is asked
 every 0.96, 0.48 and 0.32 s, a stream in its own chunks. CLIPS give accuracy and mAP of the classes that they have,

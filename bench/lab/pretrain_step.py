@@ -1,4 +1,4 @@
-"""What a pre-training step costs, data preparation included: `python bench/pretrain_step.py`.
+"""What a pre-training step costs, data preparation included: `python bench/lab/pretrain_step.py`.
 
 Prints seconds, which depend on the machine, and ratios, which hardly do: the shares of a step, and the step's
 model operations against those of a large matrix product on the same threads (utilisation). Recordings are

@@ -1,4 +1,4 @@
-"""Runs of the lab killed at random moments, against runs that nobody touched: `python -m bench.kills --kills 20`.
+"""Runs of the lab killed at random moments, against runs that nobody touched: `python -m bench.lab.kills --kills 20`.
 
 Each loop (pre-training, distillation, fine-tuning) trains a small network on made-up sounds with drop path on. It is
 killed with SIGKILL at a random moment, started again with the same command, and so on; what it ends with is compared

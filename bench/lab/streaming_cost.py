@@ -1,6 +1,6 @@
 """What a second of audio costs: recomputed windows, streaming, a CNN and YAMNet, at the same decision intervals.
 
-`python bench/streaming_cost.py [--yamnet yamnet.tflite] [--repeat 5]` prints a table. Weights are random: cost does
+`python bench/lab/streaming_cost.py [--yamnet yamnet.tflite] [--repeat 5]` prints a table. Weights are random: cost does
 not depend on them. Each model runs in a process of its own on one thread. CPU time is the least of several rounds,
 because whatever else the machine does can only add to it. int8 is ONNX Runtime's dynamic quantisation of
 matrix products.

@@ -1,0 +1,122 @@
+"""What a Jetson needs beside a microphone: the unit's drop-in, and the script that looks at a board."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, require_programs
+
+UNIT = ROOT / "systemd" / "asit-edge.service"
+DROP_IN = ROOT / "systemd" / "asit-edge.service.d" / "jetson.conf"
+
+
+def verified(folder: Path, more: str = "") -> str:
+    """What systemd-analyze has to say of the unit with the drop-in; empty if nothing."""
+    unit = UNIT.read_text().replace("/opt/asit-edge/venv/bin/asit-edge listen", "/bin/true")
+    (folder / UNIT.name).write_text(unit)
+    (folder / DROP_IN.parent.name).mkdir(exist_ok=True)
+    (folder / DROP_IN.parent.name / DROP_IN.name).write_text(DROP_IN.read_text() + more)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", f"./{UNIT.name}"],
+        cwd=folder,
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_the_unit_with_the_drop_in_is_as_systemd_wants_it(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    assert verified(tmp_path) == ""
+    assert "MemoryMix" in verified(tmp_path, "MemoryMix=1G\n")  # the drop-in is read
+
+
+def test_the_drop_in_opens_the_gpu_and_nothing_else() -> None:
+    lines = [line for line in DROP_IN.read_text().splitlines() if "=" in line and not line.startswith("#")]
+    keys = [line.partition("=")[0] for line in lines]
+    assert set(keys) == {
+        *("SupplementaryGroups", "DeviceAllow", "CacheDirectory", "CacheDirectoryMode"),
+        *("MemoryMax", "TasksMax", "OOMPolicy"),
+    }
+    opened = [line.partition("=")[2].split()[0] for line in lines if line.startswith("DeviceAllow")]
+    assert all(one == "char-drm" or "nv" in one for one in opened)
+    for needed in ("char-nvhost*", "char-nvgpu*", "/dev/nvmap", "/dev/nvhost-ctrl-gpu"):
+        assert needed in opened
+
+
+def test_the_builder_is_the_first_that_the_kernel_ends() -> None:
+    told = (
+        "from asit_edge.model.backends.build import go_first\n"
+        "go_first()\n"
+        "print(open('/proc/self/oom_score_adj').read())"
+    )
+    if not Path("/proc/self/oom_score_adj").exists():
+        pytest.skip("no Linux")
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "1000"
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    """The files of an Orin Nano with JetPack 6.2, as far as the script looks at them."""
+    root = tmp_path / "board"
+    for name, content in {
+        "proc/device-tree/model": "NVIDIA Jetson Orin Nano Developer Kit\0",
+        "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic\n",
+        "proc/meminfo": "MemTotal: 7802172 kB\nMemAvailable: 5000000 kB\nSwapTotal: 3900000 kB\n",
+        "proc/devices": "Character devices:\n 10 misc\n226 drm\n501 nvhost\n505 nvgpu-ctrl\n",
+        "etc/systemd/system/asit-edge.service": "",
+        "dev/nvmap": "",
+        "dev/nvhost-ctrl-gpu": "",
+        "dev/nvgpu/igpu0/ctrl": "",
+        "dev/dri/renderD128": "",
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    return root
+
+
+def checked(board: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    require_programs("bash", "awk", "getent")
+    return subprocess.run(
+        [ROOT / "scripts" / "check-jetson"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "ASIT_EDGE_ROOT": str(board), "PYTHON": sys.executable, **more},
+        check=False,
+    )
+
+
+def test_a_board_as_it_should_be_is_found_so(board: Path) -> None:
+    lines = checked(board).stdout.splitlines()
+    for line in (
+        "ok    board: NVIDIA Jetson Orin Nano Developer Kit",
+        "ok    L4T: # R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic",
+        "look  device groups (systemd's DeviceAllow=char-...): drm nvhost nvgpu-ctrl ",
+        "ok    the model gives its golden scores",
+        "ok    /etc/systemd/system/asit-edge.service",
+    ):
+        assert line in lines
+    for node in ("/dev/nvmap", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu/igpu0/ctrl", "/dev/dri/renderD128"):
+        assert any(line.startswith("ok ") and line.endswith(f" {node}") for line in lines), node
+
+
+def test_what_is_wrong_is_named_with_what_to_do(board: Path) -> None:
+    (board / "etc/nv_tegra_release").write_text("# R35 (release), REVISION: 5.0\n")
+    shutil.rmtree(board / "dev")
+    done = checked(board)
+    assert done.returncode == 1
+    assert "NO    L4T: # R35 (release), REVISION: 5.0\n      -> flash JetPack 6.2 (R36) or 7" in done.stdout
+    assert "NO    no device files of a GPU" in done.stdout
+    for line, after in zip(done.stdout.splitlines(), done.stdout.splitlines()[1:], strict=False):
+        assert not line.startswith("NO") or after.startswith("      -> ")
+    assert "Traceback" not in done.stdout + done.stderr
