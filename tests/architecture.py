@@ -31,6 +31,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("deliver",),
         ("listen.supervision", "detector"),
         ("listen",),
+        ("setup", "service"),
         ("cli",),
     ],
     "trainer": [

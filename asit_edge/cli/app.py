@@ -18,6 +18,7 @@ import typer
 from asit_edge import __version__
 from asit_edge.cli import demo, devices, events, listen, model, refused, replay, schema, subscribe, tag
 from asit_edge.cli.notifying import notify
+from asit_edge.cli.setup import config, service
 from asit_edge.cli.teaching import calibrate, corrections, taught, teach
 from asit_edge.errors import AsitEdgeError, readable
 
@@ -49,6 +50,8 @@ for command in (
 app.add_typer(model.app, name="model")
 app.add_typer(taught.app, name="taught")
 app.add_typer(notify.app, name="notify")
+app.add_typer(config.app, name="config")
+app.add_typer(service.app, name="service")
 
 
 def _version(wanted: bool) -> None:
