@@ -18,7 +18,7 @@ import typer
 from asit_edge import __version__
 from asit_edge.cli import demo, devices, events, listen, model, refused, replay, schema, subscribe, tag
 from asit_edge.cli.notifying import notify
-from asit_edge.cli.setup import config, service
+from asit_edge.cli.setup import config, init, service
 from asit_edge.cli.teaching import calibrate, corrections, taught, teach
 from asit_edge.errors import AsitEdgeError, readable
 
@@ -45,6 +45,7 @@ for command in (
     schema.schema,
     devices.devices,
     demo.demo,
+    init.init,
 ):
     app.command()(command)
 app.add_typer(model.app, name="model")

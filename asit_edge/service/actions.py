@@ -95,8 +95,8 @@ def carry_out(actions: Sequence[Action]) -> None:
 
 def absent(program: str) -> AsitEdgeError:
     return AsitEdgeError(
-        f"there is no {program} here: services are for systems with systemd; elsewhere have asit-edge listen started by "
-        "what starts your other programs"
+        f"there is no {program} here: services are for systems with systemd; elsewhere have asit-edge listen started "
+        "by what starts your other programs"
     )
 
 
