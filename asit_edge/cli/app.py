@@ -18,7 +18,7 @@ import typer
 from asit_edge import __version__
 from asit_edge.cli import demo, devices, events, listen, model, refused, replay, schema, subscribe, tag
 from asit_edge.cli.notifying import notify
-from asit_edge.cli.setup import config, init, service
+from asit_edge.cli.setup import config, health, init, service
 from asit_edge.cli.teaching import calibrate, corrections, taught, teach
 from asit_edge.errors import AsitEdgeError, readable
 
@@ -46,6 +46,7 @@ for command in (
     devices.devices,
     demo.demo,
     init.init,
+    health.health,
 ):
     app.command()(command)
 app.add_typer(model.app, name="model")
