@@ -11,13 +11,16 @@ from asit_edge.config.file import SYSTEM_CONFIG
 from asit_edge.config.root import Config
 from asit_edge.config.secrets import read_secret
 from asit_edge.errors import WrongUse, for_shell, readable
+from asit_edge.host.directories import config_directory
 
 
 def init(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", "-c", help="The file to write; without it config.yaml here, for root /etc/asit-edge's."
+            "--config",
+            "-c",
+            help="The file to write; without it ~/.config/asit-edge/config.yaml, for root that in /etc/asit-edge.",
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="Name of this box; without it the host name.")] = None,
@@ -49,7 +52,7 @@ def init(
     from asit_edge.setup.draft import drafted
     from asit_edge.setup.writing import writable, write
 
-    path = (config or (SYSTEM_CONFIG if os.geteuid() == 0 else Path("config.yaml"))).absolute()
+    path = (config or (SYSTEM_CONFIG if os.geteuid() == 0 else config_directory() / "config.yaml")).absolute()
     asks = not yes and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     if path.exists() and not overwrite and not (asks and typer.confirm(f"{path} is there; write it anew?")):
         raise WrongUse(f"{path}: is there already; --overwrite writes it anew, --config names another")
