@@ -1,5 +1,6 @@
 """Puts the parts together as the configuration says: which model, which thresholds, which pipeline."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from asit_edge.detect.pipeline import Pipeline, SilenceGate
 from asit_edge.detect.tracker import Tracker
 from asit_edge.errors import WrongUse
 from asit_edge.model.backends.choice import open_backend
+from asit_edge.model.backends.serving import Serving, serving
 from asit_edge.model.backends.shapes import as_classifier
 from asit_edge.model.bundle import Bundle, Manifest, find_bundle, load_bundle
 from asit_edge.model.classifier import Classifier, Embedding
@@ -43,6 +45,8 @@ class Model:
     gate: SilenceGate | None = None
     vocabulary: Vocabulary | None = None
     """Where sounds can be taught: what is known at the moment."""
+    serving: Callable[[], Serving] | None = None
+    """What runs it at the moment, where that is known."""
 
     @property
     def manifest(self) -> Manifest:
@@ -73,7 +77,8 @@ def load_model(config: Config, may_build: bool = False, calibrated: bool = True)
         return manifest if calibration is None else with_thresholds(manifest, calibration)
 
     bundle = Bundle(bundle.path, adjusted(bundle.manifest), bundle.model_file)
-    classifier = as_classifier(bundle, open_backend(bundle, config, may_build), config.events.interval)
+    backend = open_backend(bundle, config, may_build)
+    classifier = as_classifier(bundle, backend, config.events.interval)
     vocabulary = open_vocabulary(bundle, classifier, adjusted)
     manifest = vocabulary.manifest if vocabulary else bundle.manifest
     classes = class_settings(config.events, manifest)
@@ -82,7 +87,30 @@ def load_model(config: Config, may_build: bool = False, calibrated: bool = True)
     if config.events.silence_gate is not None:
         rate = manifest.front_end.sample_rate
         gate = SilenceGate(rms_of(config.events.silence_gate), round(GATE_HOLD * rate))
-    return Model(bundle, vocabulary.classifier if vocabulary else classifier, classes, parents, gate, vocabulary)
+    return Model(
+        bundle,
+        vocabulary.classifier if vocabulary else classifier,
+        classes,
+        parents,
+        gate,
+        vocabulary,
+        serving(backend, bundle, config),
+    )
+
+
+def known_manifest(config: Config) -> Manifest:
+    """What `load_model` would know, without what computes: the bundle's labels as they are calibrated, and taught ones.
+
+    Raises AsitEdgeError or WrongUse if the bundle cannot be used.
+    """
+    bundle = load_bundle(find_bundle(config.model))
+    calibration = calibration_for(bundle.manifest)
+    labels = list(bundle.manifest.labels)
+    if can_be_taught(bundle):
+        with contextlib.suppress(WrongUse):  # nothing can be kept, so nothing is taught
+            labels += Shelf().labels(bundle.manifest)
+    manifest = bundle.manifest.model_copy(update={"labels": labels})
+    return manifest if calibration is None else with_thresholds(manifest, calibration)
 
 
 def open_vocabulary(

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 _PRIVATE = {
     *("url", "host", "password_file", "token_file", "options", "run"),
-    *("server", "topic", "topic_file", "token", "user", "user_file", "chat", "url_file"),
+    *("server", "topic", "topic_file", "token", "user", "user_file", "chat", "url_file", "base_url"),
 }
 """Keys whose values may have a secret in them, or be one: they are not repeated."""
 
@@ -112,7 +112,7 @@ def _keys_at(model: type[BaseModel], path: list[int | str]) -> set[str]:
             for candidate in models
             if part in candidate.model_fields
             for found in _models_in(candidate.model_fields[part].annotation)
-        }
+        } or models  # a name in a mapping, such as a label's
     tags = [part for part in path if isinstance(part, str)]
     tagged = {candidate for candidate in models if tags and _tag(candidate) == tags[-1]}
     return {name for candidate in tagged or models for name in candidate.model_fields}

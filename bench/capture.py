@@ -49,6 +49,8 @@ class Nobody:
 
     def threshold(self, source: str, label: str, on: float) -> None: ...
 
+    def adjusted(self, adjusted: object) -> None: ...
+
 
 class NoModel:
     """Hears nothing, in no time, in the chunks of the model that it stands for."""

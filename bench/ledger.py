@@ -10,7 +10,7 @@ import numpy as np
 from asit_edge.listen.loop import NOTED_EVERY
 from asit_edge.listen.supervision.account import Totals
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from bench.faulty_device import Device
@@ -60,6 +60,8 @@ class Ledger:
     def know(self, manifest: Manifest) -> None: ...
 
     def threshold(self, source: str, label: str, on: float) -> None: ...
+
+    def adjusted(self, adjusted: Adjusted) -> None: ...
 
     def gap(self, gap: Gap) -> None:
         self._disk.post(gap)

@@ -17,7 +17,10 @@ import typer
 
 from asit_edge import __version__
 from asit_edge.cli import demo, devices, events, listen, model, refused, replay, schema, subscribe, tag
+from asit_edge.cli.adjusting import set as adjusting
+from asit_edge.cli.care import doctor
 from asit_edge.cli.notifying import notify
+from asit_edge.cli.recordings import clips
 from asit_edge.cli.setup import config, health, init, service
 from asit_edge.cli.teaching import calibrate, corrections, taught, teach
 from asit_edge.errors import AsitEdgeError, readable
@@ -44,6 +47,7 @@ for command in (
     refused.refused,
     schema.schema,
     devices.devices,
+    doctor.doctor,
     demo.demo,
     init.init,
     health.health,
@@ -52,6 +56,8 @@ for command in (
 app.add_typer(model.app, name="model")
 app.add_typer(taught.app, name="taught")
 app.add_typer(notify.app, name="notify")
+app.add_typer(clips.app, name="clips")
+app.add_typer(adjusting.app, name="set")
 app.add_typer(config.app, name="config")
 app.add_typer(service.app, name="service")
 

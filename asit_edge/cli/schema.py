@@ -10,7 +10,10 @@ from asit_edge.validation import nearest
 
 
 def schema(
-    name: Annotated[str, typer.Argument(help="event, bundle, config, gap, status, level, health, error or identity.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="event, bundle, config, gap, clip, status, level, adjusted, health, error, identity."),
+    ],
 ) -> None:
     """Print the JSON Schema of a payload, of bundle.yaml or of config.yaml."""
     from asit_edge.messages.schema import MODELS

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from asit_edge.config.clips import Clips
 from asit_edge.config.delivery import HomeAssistant, Mqtt, StoreSettings
 from asit_edge.config.events import Events
 from asit_edge.config.notifications import Notification, SinkSettings
@@ -43,6 +44,7 @@ class Config(Section):
     sinks: list[SinkSettings] = Field(default_factory=list)
     store: StoreSettings = StoreSettings()
     teach: TeachSettings = TeachSettings()
+    clips: Clips = Clips()
 
     @model_validator(mode="after")
     def _distinct_sources(self) -> "Config":

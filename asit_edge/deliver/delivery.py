@@ -9,6 +9,7 @@ import random
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from asit_edge.audio.clock import iso
@@ -23,7 +24,7 @@ from asit_edge.deliver.sinks.mqtt import MqttSink
 from asit_edge.deliver.sinks.worker import Worker
 from asit_edge.host.identity import identify
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Health, Level, Status
+from asit_edge.messages.report import Adjusted, ClipReport, Gap, Health, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from asit_edge.mqtt.connection import Message
@@ -44,6 +45,17 @@ class Remains(NamedTuple):
     problem: str | None
 
 
+class Standing(NamedTuple):
+    """How delivery stands."""
+
+    problems: dict[str, str]
+    """By part: `store`, `device` (its name) or a sink's name; in words for the user, "" where nothing is wrong."""
+    waiting: dict[str, int]
+    """Messages by the sink that has not taken them."""
+    dropped: int
+    refused: int
+
+
 class Delivery:
     """Where the listening loop puts what it heard; every method may be called from any thread."""
 
@@ -52,6 +64,10 @@ class Delivery:
         self._config = config
         self._topics = Topics(config.mqtt.prefix, config.device_name)
         self._sources = [source.name for source in config.sources]
+        self._sinks = list(routes(config))
+        self.on_acknowledged: Callable[[str], None] = lambda payload: None
+        """Told the JSON of every event and gap that the broker has just acknowledged, in the thread that sends: must
+        return at once. One that raises is not told again."""
         self._reported = reported(config, manifest)
         self._incoming = Incoming(self._topics, self._sources, self._reported.names)
         self.commands: queue.SimpleQueue[Command] = self._incoming.commands
@@ -75,8 +91,10 @@ class Delivery:
                 self._store,
                 subscriptions=[self._topics.commands, *birth, *self._namesakes.subscriptions],
                 on_message=self._on_message,
+                on_taken=self._taken,
             )
         self._health = ""
+        self._others: list[Callable[[], str | None]] = []
         self._stopping = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="delivery", daemon=True)
 
@@ -120,6 +138,15 @@ class Delivery:
         self._store.post(f"{gap.source}/gap", gap)
         self._wake()
 
+    def clip(self, clip: ClipReport) -> None:
+        """What became of the recording of an event: stored and sent like one. Waits for the store's disk."""
+        self._store.post(f"{clip.source}/clip", clip)
+        self._wake()
+
+    def tells(self, problem: Callable[[], str | None]) -> None:
+        """Somebody else has a word in `health`: what is wrong with it at the moment, in words for the user."""
+        self._others.append(problem)
+
     def status(self, status: Status) -> None:
         """A source's state changed."""
         if self._mqtt:
@@ -128,8 +155,13 @@ class Delivery:
     def threshold(self, source: str, label: str, on: float) -> None:
         """Events of this label begin at another score from now on."""
         slug = self._reported.slug_of(label)
-        if self._mqtt and slug is not None:
+        if self._mqtt and slug is not None and slug in self._reported.thresholds[source]:
             self._mqtt.set_state(self._topics.threshold(source, slug), f"{on:g}")
+
+    def adjusted(self, adjusted: Adjusted) -> None:
+        """What differs from the configuration of a source."""
+        if self._mqtt:
+            self._mqtt.set_state(self._topics.adjusted(adjusted.source), adjusted.to_json())
 
     def know(self, manifest: Manifest) -> None:
         """Other labels can be reported from now on: what is new appears, what is gone disappears."""
@@ -143,6 +175,16 @@ class Delivery:
         """How loud a source is; sent if there is a connection, or else never."""
         if self._mqtt:
             self._mqtt.publish(self._topics.level(level.source), level.to_json(), qos=0)
+
+    def standing(self) -> Standing:
+        """How the store and every sink are doing. Waits for the store's disk."""
+        namesake = self._namesakes.problem(time.monotonic()) if self._namesakes else None
+        problems = {"store": self._store.problem or "", "device": namesake or ""}
+        if self._mqtt:
+            problems[MQTT] = self._mqtt.problem or self._mqtt.refusal
+        problems |= {worker.name: worker.problem or "" for worker in self._workers}
+        waiting = {sink: self._store.count_waiting(sink) for sink in self._sinks}
+        return Standing(problems, waiting, self._store.dropped, self._store.refused)
 
     def stop(self, seconds: float) -> Remains:
         """Delivers what still waits, for at most so long; says `offline`; what is left stays in the store."""
@@ -162,6 +204,13 @@ class Delivery:
         remains = Remains(self._store.count_waiting(), problem)
         self._store.close()
         return remains
+
+    def _taken(self, payload: str) -> None:
+        try:
+            self.on_acknowledged(payload)
+        except Exception:
+            log.exception("whoever is told what the broker has taken failed, and is told no more")
+            self.on_acknowledged = lambda payload: None
 
     def _clear_old_topics(self) -> None:
         """Once it is known which are ours."""
@@ -189,7 +238,8 @@ class Delivery:
     def _show_health(self) -> None:
         denied = self._mqtt.refusal if self._mqtt else None
         namesake = self._namesakes.problem(time.monotonic()) if self._namesakes else None
-        problems = [self._store.problem, denied, namesake, *(worker.problem for worker in self._workers)]
+        others = [problem() for problem in self._others]
+        problems = [self._store.problem, denied, namesake, *(worker.problem for worker in self._workers), *others]
         health = Health(
             schema=1,
             device=self._topics.device,

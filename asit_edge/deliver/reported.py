@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from asit_edge.config.root import Config
 from asit_edge.detect.class_settings import class_settings
-from asit_edge.messages.report import Status
+from asit_edge.messages.report import Adjusted, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.discovery import discovery
 from asit_edge.mqtt.topics import Topics, label_slugs
@@ -54,6 +54,9 @@ def starting_state(
     for source in known.thresholds:
         status = Status(schema=1, device=topics.device, source=source, state="starting", since=since)
         yield topics.status(source), status.to_json()
+    for source in known.thresholds:
+        nothing = Adjusted(schema=1, device=topics.device, source=source, listen=True, snoozed_until=None, labels={})
+        yield topics.adjusted(source), nothing.to_json()
     yield from _labels(config, topics, known, model)
 
 

@@ -6,8 +6,7 @@ from asit_edge.config.notifications import Notification, SinkSettings
 from asit_edge.config.root import Config
 from asit_edge.deliver.sinks.base import MQTT
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap
-from asit_edge.store.rows import Wants
+from asit_edge.store.rows import Post, Wants
 from asit_edge.validation import nearest
 
 LONGEST_HINT = 100
@@ -42,8 +41,8 @@ def _filter(sink: SinkSettings) -> Wants:
     else:
         types, score = set(sink.types), 0.0
 
-    def wants(message: Event | Gap) -> bool:
-        if isinstance(message, Gap):
+    def wants(message: Post) -> bool:
+        if not isinstance(message, Event):
             return False
         return message.type in types and message.peak >= score and (sink.labels is None or message.label in sink.labels)
 

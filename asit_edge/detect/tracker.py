@@ -115,13 +115,18 @@ class Tracker:
         return changes
 
     def mute(self, labels: Iterable[int]) -> list[Change]:
-        """From here on these classes, and no others, are passed over; what they have begun ends."""
+        """From here on these classes, and no others, are passed over; what they have begun ends.
+
+        What else of their family is still heard goes on as an event of its own label.
+        """
         muted = frozenset(labels)
         changes: list[Change] = []
         for tracker in self._classes:
             if tracker.label in muted - self._muted:
                 self._stop(tracker, self._position, changes)
         self._muted = muted
+        for event in [one for one in self._events if one.label in muted]:
+            self._hand_over(event, changes)
         return changes
 
     def know(self, settings: Sequence[ClassSettings | None]) -> list[Change]:
@@ -139,11 +144,11 @@ class Tracker:
         self._size = len(settings)
         return changes
 
-    def set_threshold(self, label: int, on: float) -> None:
-        """Changes where events of a class begin; where they end follows if it must. ValueError if out of range."""
+    def set_thresholds(self, label: int, on: float, off: float) -> None:
+        """Changes where events of a class begin, and below which score they end. ValueError if out of range."""
         for tracker in self._classes:
             if tracker.label == label:
-                tracker.settings = replace(tracker.settings, on=on, off=min(tracker.settings.off, on))
+                tracker.settings = replace(tracker.settings, on=on, off=off)
 
     def _stop(self, tracker: Hysteresis, position: int, changes: list[Change]) -> None:
         if (offset := tracker.finish(position)) is not None:
@@ -185,6 +190,17 @@ class Tracker:
                     changes.append(event.change(Kind.END, decided))
                     self._events.remove(event)
                 return
+
+    def _hand_over(self, event: "_OpenEvent", changes: list[Change]) -> None:
+        """Ends an event whose label is muted, and lets what else is in it go on."""
+        others = [tracker for tracker in self._classes if tracker.label in event.active]
+        event.offset = max(event.offset, event.onset, *(one.heard_until for one in others))
+        changes.append(event.change(Kind.END, self._position))
+        self._events.remove(event)
+        for tracker in others:
+            assert tracker.onset is not None
+            tracker.onset = max(tracker.onset, min(event.onset, tracker.heard_until))  # before that it was this event
+            self._join(tracker, tracker.peak, self._position, changes)
 
     def _split(self, event: "_OpenEvent", start: int, end: int) -> list[Change]:
         """Ends an event that this audio makes too long, and lets it go on as another."""

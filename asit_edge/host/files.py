@@ -39,20 +39,25 @@ def make_private(file: Path) -> None:
     tighten(file)
 
 
+def put_whole(file: Path, content: bytes) -> None:
+    """Replaces a file in one step, also across a power cut, and makes folders that are missing. Raises OSError."""
+    make_folder(file.parent)
+    # 0600, as all that tempfile makes.
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as partial:
+        try:
+            partial.write(content)
+            partial.flush()
+            os.fsync(partial.fileno())
+            os.replace(partial.name, file)
+        except BaseException:
+            Path(partial.name).unlink(missing_ok=True)
+            raise
+
+
 def write_whole(file: Path, content: bytes) -> None:
-    """Replaces a file in one step, also across a power cut. Raises AsitEdgeError if it cannot be written."""
+    """As `put_whole`. Raises AsitEdgeError if it cannot be written."""
     try:
-        make_folder(file.parent)
-        # 0600, as all that tempfile makes.
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as partial:
-            try:
-                partial.write(content)
-                partial.flush()
-                os.fsync(partial.fileno())
-                os.replace(partial.name, file)
-            except BaseException:
-                Path(partial.name).unlink(missing_ok=True)
-                raise
+        put_whole(file, content)
     except OSError as error:
         raise AsitEdgeError(f"{file}: cannot be written ({error.strerror})") from None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 
@@ -35,6 +35,10 @@ class Announcer(Protocol):
 
     def threshold(self, source: str, label: str, on: float) -> None:
         """From now on events of this label (its display name) begin at that score: announced once it is applied."""
+        ...
+
+    def adjusted(self, adjusted: Adjusted) -> None:
+        """What differs from now on from the configuration of a source: all of it, once it is applied."""
         ...
 
 

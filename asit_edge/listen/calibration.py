@@ -22,7 +22,7 @@ from asit_edge.listen.supervision.intake import Intake
 from asit_edge.listen.supervision.opening import Attempt
 from asit_edge.listen.supervision.supervisor import SourceSupervisor
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 
@@ -169,3 +169,5 @@ class Silence:
     def know(self, manifest: Manifest) -> None: ...
 
     def threshold(self, source: str, label: str, on: float) -> None: ...
+
+    def adjusted(self, adjusted: Adjusted) -> None: ...

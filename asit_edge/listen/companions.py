@@ -1,13 +1,16 @@
 """What runs beside the listening, if the configuration wants it: each looks on, and none is in the way."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from asit_edge.assembly import Model
 from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery
 from asit_edge.observe.observer import Observer
 from asit_edge.observe.observers import Observers
+
+if TYPE_CHECKING:
+    from asit_edge.metrics.metrics import Metrics
 
 
 class Companion(Protocol):
@@ -28,13 +31,24 @@ class Companion(Protocol):
 class Companions:
     """All of them, in the order in which they look on."""
 
-    def __init__(self, companions: Sequence[Companion] = ()) -> None:
-        self._companions = companions
+    def __init__(self, companions: Sequence[Companion] = (), metrics: "Metrics | None" = None) -> None:
+        """`metrics` is the one of them that wants to know how the loop and the outputs are doing."""
+        self._companions, self._metrics = companions, metrics
         self.observer: Observer = Observers([one.observer for one in companions])
 
     def start(self) -> None:
         for one in self._companions:
             one.start()
+
+    def beat(self, progress: Mapping[str, int]) -> None:
+        """The listening loop has made a round; `progress` as `ListeningLoop.progress` has it."""
+        if self._metrics:
+            self._metrics.beat(progress)
+
+    def side_output(self, name: str, dropped: Callable[[], int]) -> None:
+        """`dropped` says how many things a bounded queue beside the listening had no room for."""
+        if self._metrics:
+            self._metrics.side_output(name, dropped)
 
     def stop(self, seconds: float) -> None:
         for one in self._companions:
@@ -43,4 +57,21 @@ class Companions:
 
 def open_companions(config: Config, model: Model, delivery: Delivery) -> Companions:
     """Those that the configuration asks for. Raises WrongUse where one cannot be as it says."""
-    return Companions()
+    companions: list[Companion] = []
+    if config.clips.enabled:
+        from asit_edge.clips.opening import open_clips
+
+        companions.append(open_clips(config, model.manifest, delivery.clip, delivery.tells))
+    metrics = open_metrics(config, model, delivery)
+    if metrics:
+        companions.append(metrics)
+    return Companions(companions, metrics)
+
+
+def open_metrics(config: Config, model: Model, delivery: Delivery) -> "Metrics | None":
+    """Where there is a page that serves them."""
+    if not getattr(getattr(config, "web", None), "enabled", False):
+        return None
+    from asit_edge.metrics.metrics import Metrics  # loads the client of Prometheus
+
+    return Metrics(config, model, delivery)

@@ -6,10 +6,14 @@ no longer overlap; then the oldest audio, as a gap with cause `overload`. Memory
 rings only.
 """
 
+import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from asit_edge.adjust.adjustments import SourceAdjustment
+from asit_edge.adjust.effect import Effect, effect, report, strangers
+from asit_edge.adjust.in_force import InForce
 from asit_edge.assembly import Model
 from asit_edge.audio.clock import Clock
 from asit_edge.audio.sources.source import Source
@@ -30,6 +34,8 @@ from asit_edge.observe.observer import Observer
 from asit_edge.teach.memory import Memory
 from asit_edge.teach.taught import Following
 
+log = logging.getLogger(__name__)
+
 NOTED_EVERY = 10.0
 """Seconds between notes of until when sources were heard; after a crash a gap is told too long by up to this."""
 
@@ -46,7 +52,12 @@ class Listened:
 
     supervisor: SourceSupervisor
     quiet: QuietTimes
-    switched_off: bool = False
+    classes: list[ClassSettings | None]
+    """How each class becomes events, as configured."""
+    adjustment: SourceAdjustment | None = None
+    """What was told of it last; None: all of it is to be told."""
+    effect: Effect = field(default_factory=Effect)
+    """What adjustments mean for it at the moment."""
     quiet_reason: str = ""
     """Which quiet hours mute the whole source at the moment."""
     muted_labels: frozenset[int] = frozenset()
@@ -56,7 +67,7 @@ class Listened:
     @property
     def muted(self) -> str:
         """Why the source should be muted; "" if it should not."""
-        return "switched off" if self.switched_off else self.quiet_reason
+        return self.effect.why_muted or self.quiet_reason
 
 
 class ListeningLoop:
@@ -74,9 +85,10 @@ class ListeningLoop:
         last_heard: Notes | None = None,
         memory: Memory | None = None,
         observer: Observer | None = None,
+        in_force: InForce | None = None,
     ) -> None:
         """`sources` in the order of `config.sources`; `last_heard` is what the run before has left; `memory` takes what
-        is to be remembered of them; `observer` looks on.
+        is to be remembered of them; `observer` looks on; `in_force` is what is adjusted.
 
         Raises WrongUse where settings do not fit the model.
         """
@@ -84,6 +96,7 @@ class ListeningLoop:
         self._model = model
         self._announcer, self._memory, self._observer = announcer, memory, observer or Observer()
         self._time = clock
+        self._in_force, self._named = in_force or InForce(), set[str]()
         self._last_heard, self._noted_at = last_heard, clock.steady()
         skims = isinstance(model.classifier, Skimming) and model.classifier.most_skimmed > 0
         self._load = Load(clock.steady(), can_decide_less=skims)
@@ -96,13 +109,14 @@ class ListeningLoop:
             for name in hours.labels or []:
                 label_index(name, f"events.quiet_hours[{position}].labels", manifest)
         for position, (source, entry) in enumerate(zip(sources, config.sources, strict=True)):
-            pipeline = model.pipeline(rate, self._settings(position))
+            classes = self._settings(position)
+            pipeline = model.pipeline(rate, classes)
             watch = Watch()
             if not isinstance(entry, FileSource):
                 watch = Watch(entry.stall_after, entry.reopen_after, entry.silent_after)
             supervisor = SourceSupervisor(source, watch, pipeline, rate, clock, attempt)
             supervisor.account.observer = self._observer
-            self._sources[source.name] = Listened(supervisor, self._quiet_times(source.name))
+            self._sources[source.name] = Listened(supervisor, self._quiet_times(source.name), classes)
 
     def _settings(self, position: int) -> list[ClassSettings | None]:
         """How each class becomes events of the source in that place of the configuration."""
@@ -110,8 +124,11 @@ class ListeningLoop:
         return class_settings(self._config.events, self._model.manifest, entry.events, where)
 
     def _quiet_times(self, source: str) -> QuietTimes:
-        labels = [label.name for label in self._model.manifest.labels]
-        return QuietTimes(self._config.events.quiet_hours, source, labels)
+        return QuietTimes(self._config.events.quiet_hours, source, self._labels)
+
+    @property
+    def _labels(self) -> list[str]:
+        return [label.name for label in self._model.manifest.labels]
 
     def start(self) -> None:
         """Says that sources are about to be opened; the announcer must be ready."""
@@ -145,8 +162,8 @@ class ListeningLoop:
     def tick(self) -> bool:
         """One round; False if there was nothing to do."""
         self._learn()  # 0. sounds that were taught, renamed or removed meanwhile
-        self._obey()  # 1. commands that came over MQTT
-        self._keep_quiet()  # 2. quiet hours, and what is switched off
+        self._obey()  # 1. commands, and what the command line has adjusted
+        self._keep_quiet()  # 2. quiet hours, and what is switched off or snoozed
         busy = False
         for supervisor in self.supervisors:  # 3. from each source's ring through its pipeline's front end
             tick = supervisor.tick()
@@ -167,21 +184,39 @@ class ListeningLoop:
             return
         self._reporter.know(self._model.manifest)
         for position, source in enumerate(self._sources.values()):
-            changes = source.supervisor.pipeline.tracker.know(self._settings(position))
+            source.classes = self._settings(position)
+            changes = source.supervisor.pipeline.tracker.know(source.classes)
             source.quiet = self._quiet_times(source.supervisor.source.name)
+            source.adjustment = None  # what is new may have been adjusted before
             if changes:
                 self._reporter.report(source.supervisor, [Changed(changes)])
+        self._adjust()
 
     def _obey(self) -> None:
+        now = self._time.wall()
         while not self._announcer.commands.empty():
-            command = self._announcer.commands.get()
-            source = self._sources[command.source]
-            if command.label is None:
-                source.switched_off = not command.value
-            else:
-                label = label_index(command.label, f"{command.source}: threshold", self._model.manifest)
-                source.supervisor.pipeline.tracker.set_threshold(label, float(command.value))
-                self._announcer.threshold(command.source, command.label, float(command.value))
+            self._in_force.obey(self._announcer.commands.get(), now)
+        if self._in_force.tend(self._time.steady(), now):
+            self._adjust()
+
+    def _adjust(self) -> None:
+        """Something is adjusted otherwise than before, or there is something else to be adjusted."""
+        adjustments, labels = self._in_force.adjustments, self._labels
+        for stranger in set(strangers(adjustments, list(self._sources), labels)) - self._named:
+            self._named.add(stranger)
+            log.warning("adjustments: nothing comes of %s; asit-edge set reset removes it", stranger)
+        for name, source in self._sources.items():
+            adjustment = adjustments.of(name)
+            if adjustment == source.adjustment:
+                continue
+            before, again = source.effect, source.adjustment is None
+            source.adjustment = adjustment
+            source.effect = effect(adjustment, labels, source.classes, self._time.wall())
+            for label, settings in source.effect.moved(before, source.classes, again):
+                source.supervisor.pipeline.tracker.set_thresholds(label, settings.on, settings.off)
+                self._announcer.threshold(name, labels[label], settings.on)
+            self._announcer.adjusted(report(self._config.device_name, name, adjustment, labels))
+        self._looked_at = -QUIET_EVERY  # at what is muted now, at once
 
     def _keep_quiet(self) -> None:
         now = self._time.steady()
@@ -194,7 +229,7 @@ class ListeningLoop:
                 epoch = supervisor.epoch_now()
                 hours = source.quiet.muting(epoch)
                 source.quiet_reason = f"quiet hours until {hours.end}" if hours else ""
-                muted = source.quiet.muted_labels(epoch)
+                muted = source.quiet.muted_labels(epoch) | source.effect.muted
                 if muted != source.muted_labels:
                     source.muted_labels = muted
                     if changes := supervisor.pipeline.tracker.mute(muted):

@@ -5,11 +5,14 @@ import threading
 import time
 from collections.abc import Callable
 
+from asit_edge.adjust.file import adjustments_file
+from asit_edge.adjust.keeper import Keeper
 from asit_edge.assembly import Model, load_model, open_source
 from asit_edge.audio.clock import SystemClock
 from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery, Remains
 from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.host.lines import Lines
 from asit_edge.host.systemd import Systemd
 from asit_edge.listen.companions import open_companions
 from asit_edge.listen.last_heard import LastHeard
@@ -52,7 +55,12 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     companions = open_companions(config, model, delivery)
     announcer = UnhurriedAnnouncer(ObservedAnnouncer(delivery, companions.observer), out)
     notes = UnhurriedNotes(last_heard)
+    companions.side_output("announcements", lambda: announcer.dropped)
+    companions.side_output("notes", lambda: notes.dropped)
+    if isinstance(out, Lines):
+        companions.side_output("stdout", lambda: out.dropped)
     memory = open_memory(config, model)
+    keeper = Keeper(adjustments_file(config))
     loop = ListeningLoop(
         config,
         model,
@@ -63,11 +71,13 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         last_heard=notes,
         memory=memory,
         observer=companions.observer,
+        in_force=keeper.in_force,
     )
     delivery.start()
     companions.start()
     end_unfinished(delivery, last_heard.last, time.time(), out)
     loop.start()
+    keeper.start()
     if model.vocabulary:
         model.vocabulary.watch()
     systemd.ready()
@@ -76,7 +86,9 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
             if not loop.tick():
                 rest(IDLE)
             announcer.check()
-            systemd.watch(loop.progress, loop.summary)
+            progress = loop.progress
+            companions.beat(progress)
+            systemd.watch(progress, loop.summary)
     finally:
         latest = time.monotonic() + LONGEST_STOP
         systemd.stopping()
@@ -86,6 +98,7 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         announcer.stop(DRAIN_SECONDS)
         companions.stop(COMPANIONS_SECONDS)
         notes.stop(1.0)
+        keeper.stop(1.0)
         if memory:
             memory.stop(1.0)
         remains = _stopped(delivery, latest)

@@ -10,7 +10,7 @@ from asit_edge.host.errands import Errands
 from asit_edge.listen.announcer import Announcer, Notes
 from asit_edge.listen.reporter import Output
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 
@@ -26,6 +26,11 @@ class UnhurriedAnnouncer:
         self._errands = Errands("announcements", MOST, "the disk of the event store hangs")
         self._gone: BrokenPipeError | None = None
         self.commands: queue.SimpleQueue[Command] = announcer.commands
+
+    @property
+    def dropped(self) -> int:
+        """Announcements that were given up since the start."""
+        return self._errands.dropped
 
     def events(self, source: str, events: list[Event]) -> list[Event]:
         """Returns nothing: they are known, and written to `out`, once the store has them."""
@@ -47,6 +52,9 @@ class UnhurriedAnnouncer:
 
     def threshold(self, source: str, label: str, on: float) -> None:
         self._errands.do(lambda: self._announcer.threshold(source, label, on))
+
+    def adjusted(self, adjusted: Adjusted) -> None:
+        self._errands.do(lambda: self._announcer.adjusted(adjusted))
 
     def stop(self, seconds: float) -> None:
         """What waits is announced, within so many seconds."""
@@ -72,6 +80,11 @@ class UnhurriedNotes:
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
         self._errands = Errands("notes of what was heard", 2, "the disk hangs")
+
+    @property
+    def dropped(self) -> int:
+        """Notes that were given up since the start."""
+        return self._errands.dropped
 
     def last(self, source: str) -> float | None:
         return self._notes.last(source)

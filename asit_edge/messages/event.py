@@ -33,7 +33,7 @@ class Event(BaseModel):
     latency_ms: int = Field(ge=0, description="from the onset to this message; in a replay, of the audio heard by then")
     seq: int = Field(ge=0, description="counts this device's messages")
     replayed: bool = Field(description="not told as it happened: sent late after an outage, or from a recording")
-    clip: str | None = Field(description="recording of the event, if one was kept")
+    clip: str | None = Field(description="at the end: where its recording will be; null: there is none")
     model: ModelName
     also: list[str] = Field(default_factory=list, description="other labels of the same sound")
     continues: str | None = Field(

@@ -12,4 +12,5 @@ def describe(event: Event) -> str:
 def describe_briefly(event: Event) -> str:
     """Where it is clear of which source, and whether it is late."""
     span = f"{event.onset} to {event.offset}" if event.offset else event.onset
-    return f"{event.type:<6} {event.label:<30} peak {event.peak:.2f}  {span}"
+    clip = f"  clip {event.clip}" if event.clip is not None else ""
+    return f"{event.type:<6} {event.label:<30} peak {event.peak:.2f}  {span}{clip}"

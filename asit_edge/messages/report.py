@@ -52,6 +52,39 @@ class Gap(_Report):
     cause: str = Field(description="overrun, lost, stalled, suspend, overload, restart, ...")
 
 
+class ClipReport(_Report):
+    """What became of the recording of an event: where it is, or why there is none."""
+
+    event: str = Field(description="id of the event")
+    label: str = Field(description="display name")
+    kept: bool
+    path: str | None = Field(description="below the folder of clips on the device; null: there is none")
+    url: str | None = Field(description="where it can be had; null: that is not known, or there is none")
+    seconds: float | None = Field(ge=0, description="how long it is")
+    reason: Literal["", "speech", "disk", "late"] = Field(
+        description="why there is none: somebody may have spoken; the disk takes nothing; the sound was not in memory "
+        "any more. Empty if there is one"
+    )
+
+
+class AdjustedLabel(BaseModel):
+    """What differs of a label."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threshold: float | None = Field(description="score at which its events start; null: as configured")
+    report: bool = Field(description="false: it is not reported until that is switched on again")
+    snoozed_until: str | None = Field(description="ISO 8601 with milliseconds and Z; null: not snoozed")
+
+
+class Adjusted(_Report):
+    """What was adjusted of a source and differs from its configuration, told whenever that changes."""
+
+    listen: bool = Field(description="false: switched off")
+    snoozed_until: str | None = Field(description="the whole source, ISO 8601 with milliseconds and Z; null: not")
+    labels: dict[str, AdjustedLabel] = Field(description="by display name; labels that are as configured are not here")
+
+
 class CommandError(_Report):
     """The answer to a command that makes no sense. Nothing was changed."""
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from asit_edge.config.root import Config
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import CommandError, DeviceIdentity, Gap, Health, Level, Status
+from asit_edge.messages.report import Adjusted, ClipReport, CommandError, DeviceIdentity, Gap, Health, Level, Status
 from asit_edge.model.bundle import Manifest
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -14,8 +14,10 @@ MODELS: dict[str, type[BaseModel]] = {
     "bundle": Manifest,
     "config": Config,
     "gap": Gap,
+    "clip": ClipReport,
     "status": Status,
     "level": Level,
+    "adjusted": Adjusted,
     "health": Health,
     "error": CommandError,
     "identity": DeviceIdentity,

@@ -1,7 +1,7 @@
 """Commands that come over MQTT: from topic and payload to something the listening loop can do, or what is wrong."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from asit_edge.messages.report import CommandError
@@ -12,6 +12,9 @@ from asit_edge.validation import nearest
 LOWEST, HIGHEST = 0.001, 0.999
 """Of a threshold: beyond them everything would be an event, or nothing."""
 
+LONGEST_SNOOZE = 7 * 86_400
+"""Seconds: what is switched off for longer is not snoozed but forgotten."""
+
 MOST_BYTES = 200
 """Of a payload; whatever is longer is no command."""
 
@@ -20,12 +23,17 @@ SHOWN = 100
 
 
 class Command(NamedTuple):
-    """A command that makes sense. `listen`: value True or False. `threshold`: the score at which `label` starts."""
+    """A command that makes sense, about a source or about a label (its display name) of it.
+
+    `listen`: True or False. `threshold`: the score at which events of the label start, None for the configured one.
+    `report`: False mutes the label until True. `snooze`: for so many seconds from now the label, or without one the
+    whole source, is muted; 0 ends that.
+    """
 
     source: str
     name: str
     label: str | None
-    value: bool | float
+    value: bool | float | None
 
 
 class BadCommand(Exception):
@@ -64,21 +72,55 @@ def read_command(
     if source not in sources:
         raise BadCommand(f"no source {_short(source)}{nearest(source, sorted(sources))}")
     text = payload[: MOST_BYTES + 1].decode("utf-8", errors="replace").strip()
-    if name == "listen":
-        if text not in ("ON", "OFF"):
-            raise BadCommand(f"listen must be ON or OFF, not {_short(text)}")
-        return Command(source, "listen", None, text == "ON")
     kind, _, slug = name.partition("/")
-    if kind != "threshold":
-        raise BadCommand(f"no command {_short(name)} (valid: listen, threshold/<label>)")
+    if name in ("listen", "snooze"):
+        value: bool | float | None = _switch(name, text) if name == "listen" else _seconds(text)
+        return Command(source, name, None, value)
+    if kind not in _OF_LABELS:
+        raise BadCommand(f"no command {_short(name)} (valid: {_VALID})")
     if slug not in labels:
         raise BadCommand(f"no label {_short(slug)}{nearest(slug, sorted(labels))}")
-    value = float(text) if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text) else 0.0
+    return Command(source, kind, labels[slug], _OF_LABELS[kind](text))
+
+
+def _switch(name: str, text: str) -> bool:
+    if text not in ("ON", "OFF"):
+        raise BadCommand(f"{name} must be ON or OFF, not {_short(text)}")
+    return text == "ON"
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if value is None or not (value == 0 or 1 <= value <= LONGEST_SNOOZE):
+        raise BadCommand(
+            f"a snooze must be a number of seconds from 1 to {LONGEST_SNOOZE}, such as 1800, or 0 to end it, "
+            f"not {_short(text)}"
+        )
+    return value
+
+
+def _threshold(text: str) -> float | None:
+    if text == "default":
+        return None
+    value = _number(text) or 0.0
     if not 0 < value < 1:
         raise BadCommand(f"a threshold must be a number between 0 and 1, not {_short(text)}")
     if not LOWEST <= value <= HIGHEST:
         raise BadCommand(f"a threshold must be a number from {LOWEST} to {HIGHEST}, such as 0.5, not {_short(text)}")
-    return Command(source, "threshold", labels[slug], value)
+    return value
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text) else None
+
+
+_OF_LABELS: dict[str, Callable[[str], bool | float | None]] = {
+    "threshold": _threshold,
+    "report": lambda text: _switch("report", text),
+    "snooze": _seconds,
+}
+
+_VALID = ", ".join(("listen", "snooze", *(f"{kind}/<label>" for kind in _OF_LABELS)))
 
 
 def _short(text: str) -> str:

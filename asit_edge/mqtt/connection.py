@@ -107,6 +107,8 @@ class Connection:
         self._attempted = threading.Event()
         self._over = threading.Event()
         self._problem: str | None = f"MQTT broker {self.where}: not connected yet"
+        self.refused_subscription = ""
+        """Why the broker has refused the newest subscription, in its words; "" if it has not."""
         self._falls_back = self._welcomed = self._came_up = False
         self._explained = False
         """Whether the present attempt has come to something: an answer, or a problem that was reported."""
@@ -303,8 +305,9 @@ class Connection:
             self._report(f"connection lost ({reason}); {self._waiting}")
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: Any, reasons: list[ReasonCode], _properties: Any) -> None:
-        if refused := [reason for reason in reasons if reason.is_failure]:
-            log.error("MQTT broker %s: refuses a subscription (%s); check its access rules", self.where, refused[0])
+        self.refused_subscription = refused = next((str(one) for one in reasons if one.is_failure), "")
+        if refused:
+            log.error("MQTT broker %s: refuses a subscription (%s); check its access rules", self.where, refused)
         self._callbacks.subscribed()
 
     def _report(self, problem: str | None) -> None:

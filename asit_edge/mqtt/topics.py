@@ -57,6 +57,9 @@ class Topics:
     def gap(self, source: str) -> str:
         return f"{self.root}/{source}/gap"
 
+    def clip(self, source: str) -> str:
+        return f"{self.root}/{source}/clip"
+
     def level(self, source: str) -> str:
         return f"{self.root}/{source}/level"
 
@@ -73,8 +76,11 @@ class Topics:
     def threshold(self, source: str, label: str) -> str:
         return f"{self.root}/{source}/threshold/{label}"
 
+    def adjusted(self, source: str) -> str:
+        return f"{self.root}/{source}/adjusted"
+
     def command(self, source: str, name: str) -> str:
-        """`name` is `listen` or `threshold/<label>`."""
+        """`name` is `listen`, `snooze`, or `threshold`, `report` or `snooze` with `/<label>`."""
         return f"{self.root}/{source}/set/{name}"
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from asit_edge.audio.samples import Samples
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.model.classifier import Scores
 
@@ -37,6 +37,10 @@ class Observer:
 
     # In the thread that announces, in order.
 
+    def clip(self, event: Event) -> str | None:
+        """What `clip` of an event that ends is to say, before it is committed: where its recording will be, if it is to
+        have one."""
+
     def events(self, source: str, events: Sequence[Event]) -> None:
         """As they were committed, numbered; the broker may not have them yet."""
 
@@ -49,3 +53,6 @@ class Observer:
 
     def threshold(self, source: str, label: str, on: float) -> None:
         """From now on events of this label (its display name) begin at that score."""
+
+    def adjusted(self, adjusted: Adjusted) -> None:
+        """What differs from now on from the configuration of a source: all of it. The first comes at the start."""

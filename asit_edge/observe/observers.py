@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from asit_edge.audio.samples import Samples
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.model.classifier import Scores
 from asit_edge.observe.observer import Observer
@@ -31,6 +31,11 @@ class Observers(Observer):
     def level(self, level: Level) -> None:
         self._all(lambda one: one.level(level))
 
+    def clip(self, event: Event) -> str | None:
+        found: list[str | None] = []
+        self._all(lambda one: found.append(one.clip(event)))
+        return next((clip for clip in found if clip is not None), None)
+
     def events(self, source: str, events: Sequence[Event]) -> None:
         self._all(lambda one: one.events(source, events))
 
@@ -46,7 +51,10 @@ class Observers(Observer):
     def threshold(self, source: str, label: str, on: float) -> None:
         self._all(lambda one: one.threshold(source, label, on))
 
-    def _all(self, tell: Callable[[Observer], None]) -> None:
+    def adjusted(self, adjusted: Adjusted) -> None:
+        self._all(lambda one: one.adjusted(adjusted))
+
+    def _all(self, tell: Callable[[Observer], object]) -> None:
         for one in self._observers:
             try:
                 tell(one)

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap
+from asit_edge.messages.report import ClipReport, Gap
 
-Wants = Callable[[Event | Gap], bool]
+Post = Event | Gap | ClipReport
+"""What is stored until every sink that wants it has it."""
+
+Wants = Callable[[Post], bool]
 """Whether a sink takes a message at all."""
 
 

@@ -17,14 +17,14 @@ from functools import partial
 from pathlib import Path
 
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap
+from asit_edge.messages.report import ClipReport, Gap
 from asit_edge.store.age import Age
 from asit_edge.store.bounds import Bounds
 from asit_edge.store.database import highest, lock_file
 from asit_edge.store.disk import Disk
 from asit_edge.store.notes import Notes
 from asit_edge.store.numbers import Numbers
-from asit_edge.store.rows import Outgoing, Refusal, Wants
+from asit_edge.store.rows import Outgoing, Post, Refusal, Wants
 from asit_edge.store.wishes import WISH, grant, requeue, wishes
 
 log = logging.getLogger(__name__)
@@ -117,13 +117,13 @@ class Store:
         with self._lock:
             return [Event.model_validate_json(payload) for (payload,) in self._disk.read(query)]
 
-    def post(self, topic: str, gap: Gap) -> None:
+    def post(self, topic: str, message: Gap | ClipReport) -> None:
         """Stores and queues a message that is not an event."""
         with self._lock:
-            self._enqueue(topic, gap)
+            self._enqueue(topic, message)
             self._write()
 
-    def _enqueue(self, topic: str, message: Event | Gap) -> None:
+    def _enqueue(self, topic: str, message: Post) -> None:
         payload = message.to_json()
         for sink, wants in self._sinks.items():
             if wants(message):

@@ -13,7 +13,7 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.host.directories import state_directory
 from asit_edge.host.files import hand_over, write_whole
 from asit_edge.labels import slug
-from asit_edge.model.bundle import Manifest
+from asit_edge.model.bundle import BundleLabel, Manifest
 from asit_edge.model.key import model_key
 from asit_edge.teach.overlay import (
     MOST_BYTES,
@@ -83,6 +83,15 @@ class Shelf:
                     used += 1
                 except AsitEdgeError as error:
                     log.warning("%s", error)
+
+    def labels(self, manifest: Manifest) -> list[BundleLabel]:
+        """Of this model's sounds that are switched on and labels of their own."""
+        key, taken = model_key(manifest), {slug(label.name) for label in manifest.labels}
+        return [
+            sound.label
+            for sound in self.sounds()
+            if sound.enabled and sound.corrects is None and sound.model.sha256 == key.sha256 and sound.slug not in taken
+        ]
 
     def file(self, name: str) -> Path:
         return self.folder / f"{slug(name)}.yaml"

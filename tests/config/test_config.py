@@ -78,6 +78,12 @@ def test_the_remedy_of_a_text_without_quotes_works_when_pasted(tmp_path: Path, w
         (b"events: {merge_gap: 1:30}\n", ":1: events.merge_gap: "),
         (b"events: {quiet_hours: [{begin: 9:00, end: 22:00}]}\n", "a time of day from 00:00 to 23:59, not '9:00'"),
         (b"events: {labels: {5: {}}}\n", ':1: events.labels: a key must be a text (in quotes it is a text: "5")'),
+        (b"clips: {before: 60}\n", ":1: clips: max_seconds (60) must be more than before (60)"),
+        (
+            b"clips: {base_url: hall.local}\n",
+            ":1: clips.base_url: must be an address such as http://hall.local:8080/clips",
+        ),
+        (b"clips: {speech: no}\n", ":1: clips.speech: "),
         (b"device: hall way\n", ":1: device: must be 1 to 64 letters, digits, _ and -, not 'hall way'"),
     ],
 )
@@ -107,6 +113,8 @@ def test_a_configuration_is_read_however_an_editor_saved_it(tmp_path: Path, enco
         "sources: [{type: stream, url: http://cam/x?token=s3cret: 1}]",
         "sources: [{type: stream, url: 'http://cam/x?token=s3cret}]",
         "mqtt: {password: s3cret}",
+        "clips: {base_url: 'http://ann:s3cret@hall.local/clips'}",
+        "clips: {base_url: 'http://hall.local/clips?token=s3cret'}",
     ],
 )
 def test_no_error_repeats_a_secret(tmp_path: Path, text: str) -> None:
@@ -147,6 +155,7 @@ def test_a_tilde_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("device: hall\nmqqt:\n  host: x\n", 2, "unknown key 'mqqt' (did you mean 'mqtt'?)"),
         ("mqtt:\n  hots: broker\n", 2, "unknown key 'mqtt.hots' (did you mean 'host'?)"),
         ("mqtt:\n  tls:\n    cafile: x\n", 3, "(did you mean 'ca_file'?)"),
+        ("events:\n  labels:\n    Dog: {on_treshold: 0.5}\n", 3, "(did you mean 'on_threshold'?)"),
         ("sources:\n  - type: microphone\n    divice: 3\n", 3, "(did you mean 'device'?)"),
         ("sources:\n  - type: file\n    name: x\n    pathh: y\n", 2, "is missing"),
         ("sources:\n  - type: radio\n", 2, "'radio'"),

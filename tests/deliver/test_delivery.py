@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from asit_edge.adjust.adjustments import AS_CONFIGURED
+from asit_edge.adjust.effect import report
 from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery, Remains
 from asit_edge.messages.event import Event
@@ -174,10 +176,13 @@ def test_gaps_states_levels_and_thresholds_go_where_they_belong(hall: Device) ->
     hall.delivery.status(status("yard", "lost"))
     hall.delivery.threshold("yard", "High tone", 0.25)
     hall.delivery.threshold("yard", "Tuba", 0.25)
+    adjusted = report("hall", "yard", AS_CONFIGURED, [])
+    hall.delivery.adjusted(adjusted)
     assert hall.broker.told == [
         ("publish", "asit/hall/yard/level", level.to_json(), 0),
         ("state", "asit/hall/yard/status", status("yard", "lost").to_json()),
         ("state", "asit/hall/yard/threshold/high_tone", "0.25"),
+        ("state", "asit/hall/yard/adjusted", adjusted.to_json()),
     ]
 
 
@@ -194,6 +199,7 @@ def test_without_a_broker_sinks_get_all_of_it_at_once(
     monkeypatch.setattr(worker, "wake", woken.set)
     delivery.status(status("mic", "listening"))
     delivery.threshold("mic", "Low tone", 0.5)
+    delivery.adjusted(report("hall", "mic", AS_CONFIGURED, []))
     delivery.level(Level(schema=1, device="hall", source="mic", dbfs=-40.0, peak_dbfs=-30.0, rms=0.01))
     delivery.gap(gap())
     assert woken.is_set()

@@ -54,6 +54,8 @@ def test_at_the_start_every_source_is_starting_and_every_sound_is_off(manifest: 
     own = {topic: payload for topic, payload in state.items() if topic.startswith("asit/")}
     status = json.loads(own.pop("asit/hall/mic/status"))
     assert (status["state"], status["since"]) == ("starting", SINCE)
+    adjusted = json.loads(own.pop("asit/hall/mic/adjusted"))
+    assert (adjusted["listen"], adjusted["snoozed_until"], adjusted["labels"]) == (True, None, {})
     assert own == {
         "asit/hall/mic/sound/low_tone": "OFF",
         "asit/hall/mic/sound/high_tone": "OFF",

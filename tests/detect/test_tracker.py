@@ -240,12 +240,26 @@ def test_muted_classes_end_and_stay_silent_until_they_are_heard_again() -> None:
     assert [(change.kind, change.label) for change in tracker.step(20, 30, loud)] == [(Kind.NEW, 0)]
 
 
+def test_when_what_an_event_is_called_is_muted_its_relative_goes_on() -> None:
+    """Bark is a Dog: the event is called Bark, and a dog is still heard."""
+    tracker = Tracker([ClassSettings(0.5, 0.3), ClassSettings(0.5, 0.3)], {1: 0})
+    tracker.step(0, 10, np.float32([0.1, 0.9]))
+    tracker.step(10, 20, np.float32([0.8, 0.9]))
+    end, new = tracker.mute({1})
+    assert (end.kind, end.label, end.onset, end.offset, end.also) == (Kind.END, 1, 0, 20, (0,))
+    assert (new.kind, new.label, new.onset, new.also) == (Kind.NEW, 0, 10, ())
+    assert new.peak == pytest.approx(0.8)
+    assert tracker.step(20, 30, np.float32([0.8, 0.9])) == []
+    [over] = tracker.step(30, 40, np.float32([0.1, 0.9]))
+    assert (over.kind, over.label, over.onset, over.offset) == (Kind.END, 0, 10, 30)
+
+
 def test_a_threshold_can_be_moved() -> None:
     tracker = Tracker([ClassSettings(0.5, 0.3)])
-    tracker.set_threshold(0, 0.2)
+    tracker.set_thresholds(0, 0.2, 0.1)
     assert len(tracker.step(0, 10, np.float32([0.25]))) == 1
     with pytest.raises(ValueError, match="thresholds"):
-        tracker.set_threshold(0, 1.5)
+        tracker.set_thresholds(0, 1.5, 0.3)
 
 
 @given(
@@ -399,7 +413,7 @@ def test_it_is_quiet_when_no_class_is_active() -> None:
 
 def test_a_threshold_is_one_classes_own() -> None:
     tracker = Tracker([ClassSettings(0.5, 0.3), ClassSettings(0.5, 0.3)])
-    tracker.set_threshold(1, 0.2)
+    tracker.set_thresholds(1, 0.2, 0.2)
     assert [change.label for change in tracker.step(0, 10, np.float32([0.25, 0.25]))] == [1]
 
 
@@ -428,6 +442,6 @@ def test_classes_come_and_go_while_it_runs_and_the_others_notice_nothing() -> No
 def test_a_threshold_that_was_set_stays_when_classes_come() -> None:
     settings = ClassSettings(on=0.5, off=0.3)
     tracker = Tracker([settings])
-    tracker.set_threshold(0, 0.95)
+    tracker.set_thresholds(0, 0.95, 0.3)
     tracker.know([settings, settings])
     assert tracker.step(0, 100, np.array([0.9, 0.1], np.float32)) == []

@@ -7,6 +7,8 @@ import paho.mqtt.client as paho
 import pytest
 from hypothesis import strategies as st
 
+from asit_edge.adjust.adjustments import NOTHING, obeyed
+from asit_edge.adjust.effect import Effect, effect, report
 from asit_edge.config.delivery import Mqtt
 from asit_edge.detect.hysteresis import ClassSettings
 from asit_edge.detect.tracker import Tracker
@@ -21,15 +23,18 @@ FILES = corpus("command")
 
 TOPICS = Topics("asit", "hall")
 LABELS = {"dog": "Dog", "baby_cry": "Baby cry"}
-PARTS = b"asit hall mic yard set listen threshold dog baby_cry + # $SYS".split()
+PARTS = b"asit hall mic yard set listen threshold report snooze dog baby_cry + # $SYS".split()
 NUMBERS = b"0.5 1 0 -0.0 1e-300 5e-324 1e-400 0.9999999999999999 nan inf 1_0 .5 0x1p-2 0,5 ON OFF on {}".split()
+NUMBERS += [b"default", b"604800", b"604800.001"]
 NUMBERS += ["\uff10.\uff15".encode(), b"0.5 ", b"\xef\xbb\xbf0.5", b"9" * 5_000, b"\0", b""]
 TOPIC = st.one_of(
     st.lists(st.sampled_from([b"", *PARTS]), max_size=8).map(b"/".join),
     st.lists(st.sampled_from(PARTS) | st.binary(max_size=6), max_size=4).map(
         lambda parts: b"asit/hall/mic/set/" + b"/".join(parts)
     ),
-    st.sampled_from([b"asit/hall/mic/set/listen", b"asit/hall/mic/set/threshold/dog"]),
+    st.sampled_from([b"listen", b"snooze", b"threshold/dog", b"report/dog", b"snooze/baby_cry"]).map(
+        lambda name: b"asit/hall/mic/set/" + name
+    ),
 )
 PAYLOAD = st.sampled_from(NUMBERS) | st.binary(max_size=40) | st.floats().map(lambda number: str(number).encode())
 
@@ -57,12 +62,16 @@ def obey(connection: Connection, messages: list[Message], topic: bytes, payload:
         elif isinstance(found, Command):
             assert found.source in ("mic", "yard")
             assert not retained
-            if found.label is not None:
-                assert not isinstance(found.value, bool)
-                tracker = Tracker([ClassSettings(0.5, 0.3)])
-                tracker.set_threshold(0, found.value)
-                assert [change.score for change in tracker.step(0, 10, np.float32([1.0]))] == [1.0]
-                assert 0 < float(f"{found.value:g}") < 1, "what is announced is a threshold too"
+            adjustment = obeyed(NOTHING, found, 1_800_000_000.0).of(found.source)
+            assert report("hall", found.source, adjustment, ["Dog", "Baby cry"]).to_json()
+            configured = ClassSettings(0.5, 0.3)
+            did = effect(adjustment, ["Dog", "Baby cry"], [configured, configured], 1_800_000_000.0)
+            for label, settings in did.moved(Effect(), [configured, configured]):
+                tracker = Tracker([configured, configured])
+                tracker.set_thresholds(label, settings.on, settings.off)
+                scores = np.float32([label == 0, label == 1])
+                assert [change.score for change in tracker.step(0, 10, scores)] == [1.0]
+                assert 0 < float(f"{settings.on:g}") < 1, "what is announced is a threshold too"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from asit_edge.adjust.in_force import InForce
 from asit_edge.assembly import Model, load_model
 from asit_edge.audio.clock import parse_iso
 from asit_edge.audio.ring import Ring
@@ -21,10 +22,11 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from asit_edge.observe.observer import Observer
+from asit_edge.teach.vocabulary import _gone
 from tests.conftest import RATE, tones
 from tests.detect.test_pipeline import Poisoned
 from tests.listen.virtual import Instantly, VirtualClock
@@ -77,6 +79,7 @@ class Notes:
         self.levels: list[Level] = []
         self.gaps: list[Gap] = []
         self.thresholds: list[tuple[str, str, float]] = []
+        self.adjustments: list[Adjusted] = []
 
     def start(self) -> None: ...
 
@@ -100,6 +103,9 @@ class Notes:
 
     def threshold(self, source: str, label: str, on: float) -> None:
         self.thresholds.append((source, label, on))
+
+    def adjusted(self, adjusted: Adjusted) -> None:
+        self.adjustments.append(adjusted)
 
 
 class Onlooker(Observer):
@@ -135,11 +141,13 @@ class Scene:
         self.began = self.clock.wall()
         self.out = io.StringIO()
         self.observer = Onlooker()
+        self.in_force = InForce()
         self.make()
 
     def make(self, heard: LastHeard | None = None) -> None:
         arguments = (self.config, self.model, self.sources, self.notes, self.out, self.clock, Instantly, heard)
-        self.loop = ListeningLoop(*arguments, observer=self.observer)  # type: ignore[arg-type]
+        more = {"observer": self.observer, "in_force": self.in_force}
+        self.loop = ListeningLoop(*arguments, **more)  # type: ignore[arg-type]
         self.loop.start()
 
     @property
@@ -171,6 +179,10 @@ class Scene:
         for _ in range(round(seconds / 0.1)):
             self.clock.advance(0.1)
             self.settle()
+
+    def command(self, name: str, label: str | None, value: bool | float | None) -> None:
+        """To the first source."""
+        self.notes.commands.put(Command(self.mic.name, name, label, value))
 
     def settle(self) -> None:
         while self.loop.tick():
@@ -453,6 +465,174 @@ def test_a_threshold_can_be_changed_while_listening(scene: Callable[..., Scene])
         story.notes.commands.put(Command("mic", "threshold", "Low tone", threshold))
         story.play(faint)
         assert [label for _, label, _, _ in story.ends()] == heard
+
+
+def test_a_threshold_that_is_taken_back_is_as_configured_again(scene: Callable[..., Scene]) -> None:
+    story = scene()
+    faint = np.float32(0.3) * tones((0, 2), (500, 1), (0, 2))
+    for value, heard in ((0.999, 0), (None, 1), (0.99, 1)):
+        story.command("threshold", "Low tone", value)
+        story.play(faint)
+        assert len(story.ends()) == heard
+    assert story.notes.thresholds == [("mic", "Low tone", 0.999), ("mic", "Low tone", 0.5), ("mic", "Low tone", 0.99)]
+    told = [{label: one.threshold for label, one in each.labels.items()} for each in story.notes.adjustments]
+    assert told == [{"Low tone": 0.999}, {}, {"Low tone": 0.99}]
+
+
+def test_a_label_that_is_not_reported_ends_its_event_until_it_is_again(scene: Callable[..., Scene]) -> None:
+    story = scene(["mic", "other"])
+    loud = tones((500, 4))
+    story.play(loud, loud)
+    story.command("report", "Low tone", False)
+    story.play(loud, loud)
+    [(source, label, onset, offset)] = story.ends()
+    assert (source, label) == ("mic", "Low tone"), "the other source is another matter"
+    assert offset - onset == pytest.approx(4, abs=0.34), "it ends when it is switched off"
+    assert story.states()[-1] == "listening"
+    story.play(tones((3000, 1), (0, 2)))
+    assert [label for source, label, _, _ in story.ends() if source == "mic"] == ["Low tone", "High tone"]
+    story.command("report", "Low tone", True)
+    story.play(tones((0, 2), (500, 1), (0, 2)))
+    assert [label for source, label, _, _ in story.ends() if source == "mic"][2:] == ["Low tone"]
+    assert [one.labels["Low tone"].report for one in story.notes.adjustments if one.labels] == [False]
+
+
+def test_a_snoozed_label_is_reported_again_by_itself(scene: Callable[..., Scene]) -> None:
+    story = scene()
+    story.command("snooze", "Low tone", 10.0)
+    story.play(tones((500, 1), (0, 2), (3000, 1), (0, 4)))
+    assert [label for _, label, _, _ in story.ends()] == ["High tone"]
+    story.play(tones((0, 3), (500, 1), (0, 2)))
+    assert [label for _, label, _, _ in story.ends()] == ["High tone", "Low tone"]
+    assert [len(one.labels) for one in story.notes.adjustments] == [1, 0]
+
+
+@pytest.mark.usefixtures("utc")
+def test_a_snoozed_source_is_muted_until_a_time_that_it_says(scene: Callable[..., Scene]) -> None:
+    story = scene(["mic", "other"])
+    story.play(tones((500, 4)))
+    story.command("snooze", None, 600.0)
+    story.noise(10)
+    assert len(story.ends()) == 1, "what sounded has ended"
+    last = [status for status in story.notes.statuses if status.source == "mic"][-1]
+    assert (last.state, last.detail) == ("muted", "snoozed until 08:11")  # it is 08:01:40
+    story.command("snooze", None, 20.0)
+    story.noise(10)
+    last = [status for status in story.notes.statuses if status.source == "mic"][-1]
+    assert (last.state, last.detail) == ("muted", "snoozed until 08:02")
+    story.noise(15)
+    assert [status.state for status in story.notes.statuses if status.source == "mic"][-1] == "listening"
+    assert story.gaps() == [("muted", pytest.approx(4, abs=0.05), pytest.approx(30, abs=1.1))]
+    story.command("snooze", None, 600.0)
+    story.noise(2)
+    story.command("snooze", None, 0.0)
+    story.noise(2)
+    assert [status.state for status in story.notes.statuses if status.source == "mic"][-1] == "listening"
+
+
+def test_a_clock_that_is_set_moves_the_end_of_no_snooze(scene: Callable[..., Scene]) -> None:
+    story = scene()
+    story.command("snooze", None, 20.0)
+    for jump in (5_000.0, -1e8):
+        story.clock.step(jump)
+        story.noise(8)
+        assert story.states()[-1] == "muted"
+    story.noise(6)
+    assert story.states()[-1] == "listening"
+
+
+@pytest.mark.usefixtures("utc")
+def test_a_snooze_and_quiet_hours_each_end_in_their_own_time(scene: Callable[..., Scene]) -> None:
+    hours = [{"begin": "08:00", "end": "08:02", "labels": ["Low tone"]}]  # it is 08:01:40
+    story = scene(events={"quiet_hours": hours})
+    story.command("snooze", "High tone", 30.0)
+    sound = tones((0, 2), (500, 1), (0, 2), (3000, 1), (0, 4))
+    story.play(sound)
+    assert story.ends() == []
+    story.noise(12)
+    story.play(sound)
+    assert [label for _, label, _, _ in story.ends()] == ["Low tone"], "the snooze lasts"
+    story.play(sound)
+    assert [label for _, label, _, _ in story.ends()] == ["Low tone", "Low tone", "High tone"]
+
+
+def test_what_was_adjusted_before_holds_from_the_first_sample(scene: Callable[..., Scene]) -> None:
+    story = scene()
+    for command in (
+        Command("mic", "report", "Low tone", False),
+        Command("mic", "threshold", "High tone", 0.999),
+        Command("attic", "listen", None, False),
+    ):
+        story.in_force.obey(command, story.clock.wall())
+    story.make()
+    story.play(np.float32(0.3) * tones((500, 2), (3000, 1), (0, 2)))
+    assert story.ends() == []
+    assert story.notes.thresholds == [("mic", "High tone", 0.999)]
+    [told] = story.notes.adjustments
+    assert (told.source, set(told.labels)) == ("mic", {"Low tone", "High tone"})
+
+
+class Learning:
+    """A vocabulary whose second label is switched off and on while it listens."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        known, other = manifest.labels
+        on = [known, other.model_copy(update={"taught": True})]
+        self._manifests = [manifest.model_copy(update={"labels": labels}) for labels in (on, [known, _gone(on[1])], on)]
+        self.manifest = self._manifests.pop(0)
+        self.news = False
+
+    def take(self) -> bool:
+        if self.news:
+            self.manifest = self._manifests.pop(0)
+        taken, self.news = self.news, False
+        return taken
+
+
+def test_a_taught_sound_that_comes_back_is_as_it_was_adjusted(scene: Callable[..., Scene]) -> None:
+    story = scene()
+    vocabulary = Learning(story.model.manifest)
+    story.model = replace(story.model, vocabulary=vocabulary)  # type: ignore[arg-type]
+    story.make()
+    story.command("threshold", "Low tone", 0.999)
+    story.command("threshold", "High tone", 0.999)
+    faint = np.float32(0.3) * tones((500, 1), (3000, 1), (0, 2))
+    for _ in range(2):
+        story.play(faint)
+        vocabulary.news = True
+    story.play(faint)
+    assert story.ends() == []
+    assert story.notes.thresholds[-1] == ("mic", "High tone", 0.999), "told again"
+    story.command("threshold", "High tone", None)
+    story.in_force.obey(Command("mic", "threshold", "Low tone", None), story.clock.wall())
+    story.play(faint)
+    assert [label for _, label, _, _ in story.ends()] == ["Low tone", "High tone"]
+
+
+def test_what_is_taken_back_as_labels_come_is_taken_back(scene: Callable[..., Scene]) -> None:
+    story = scene()
+    vocabulary = Learning(story.model.manifest)
+    story.model = replace(story.model, vocabulary=vocabulary)  # type: ignore[arg-type]
+    story.make()
+    story.command("threshold", "Low tone", 0.999)
+    story.noise(1)
+    story.in_force.obey(Command("mic", "threshold", "Low tone", None), story.clock.wall())
+    vocabulary.news = True
+    story.play(np.float32(0.3) * tones((500, 1), (0, 2)))
+    assert [label for _, label, _, _ in story.ends()] == ["Low tone"]
+    assert story.notes.thresholds[-1] == ("mic", "Low tone", 0.5)
+
+
+def test_labels_that_are_not_there_are_named_once_and_change_nothing(
+    scene: Callable[..., Scene], caplog: pytest.LogCaptureFixture
+) -> None:
+    story = scene()
+    for value in (0.9, 0.8):
+        story.command("threshold", "Tuba", value)
+        story.play(tones((500, 1), (0, 2)))
+    assert caplog.text.count("nothing comes of 'Tuba' of mic, which the model does not have") == 1
+    assert [label for _, label, _, _ in story.ends()] == ["Low tone", "Low tone"]
+    assert all(one.labels == {} for one in story.notes.adjustments)
 
 
 def test_quiet_hours_of_a_label_pass_over_it(scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,11 @@ import time
 
 import pytest
 
+from asit_edge.adjust.adjustments import AS_CONFIGURED
+from asit_edge.adjust.effect import report
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Gap, Level, Status
+from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from tests.store.samples import event, gap
@@ -44,6 +46,9 @@ class Slow:
     def threshold(self, source: str, label: str, on: float) -> None:
         self.told.append(label)
 
+    def adjusted(self, adjusted: Adjusted) -> None:
+        self.told.append("adjusted")
+
     def last(self, source: str) -> float | None:
         return 5.0
 
@@ -60,13 +65,14 @@ def test_the_loop_does_not_wait_and_what_it_said_comes_in_order() -> None:
     announcer.status(Status(schema=1, device="hall", source="mic", state="lost", since=""))
     announcer.gap(gap())
     announcer.threshold("mic", "Dog", 0.5)
+    announcer.adjusted(report("hall", "mic", AS_CONFIGURED, []))
     announcer.events("mic", [event(1)])
     announcer.level(Level(schema=1, device="hall", source="mic", dbfs=0.0, peak_dbfs=0.0, rms=0.5))
     assert time.monotonic() - began < 10, "it hangs for 20 s"
     assert slow.told == ["level"]
     slow.disk.set()
     announcer.stop(5)
-    assert slow.told == ["level", "id-0", "lost", "overrun", "Dog", "id-1"]
+    assert slow.told == ["level", "id-0", "lost", "overrun", "Dog", "adjusted", "id-1"]
     assert [Event.model_validate_json(line).seq for line in out.getvalue().splitlines()] == [7, 7], "as committed"
     assert announcer.commands is slow.commands
 

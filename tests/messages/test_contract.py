@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asit_edge.messages.event import Event, ModelName, late
-from asit_edge.messages.report import CommandError, DeviceIdentity, Gap, Health, Level, Status
+from asit_edge.messages.report import Adjusted, ClipReport, CommandError, DeviceIdentity, Gap, Health, Level, Status
 from asit_edge.messages.schema import MODELS, schema
 from tests.conftest import ROOT
 
@@ -15,8 +15,10 @@ CONTRACT = ROOT / "tests" / "data" / "contract"
 PAYLOADS = {
     "event": Event,
     "gap": Gap,
+    "clip": ClipReport,
     "status": Status,
     "level": Level,
+    "adjusted": Adjusted,
     "health": Health,
     "error": CommandError,
     "identity": DeviceIdentity,

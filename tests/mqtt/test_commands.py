@@ -23,6 +23,12 @@ def read(source: str, name: str, payload: bytes) -> Command:
         ("listen", b"OFF\n", Command("mic", "listen", None, False)),
         ("threshold/dog", b"0.7", Command("mic", "threshold", "Dog", 0.7)),
         ("threshold/baby_cry", b" .25 ", Command("mic", "threshold", "Baby cry", 0.25)),
+        ("threshold/dog", b"default", Command("mic", "threshold", "Dog", None)),
+        ("report/dog", b"OFF", Command("mic", "report", "Dog", False)),
+        ("report/baby_cry", b"ON", Command("mic", "report", "Baby cry", True)),
+        ("snooze", b"1800", Command("mic", "snooze", None, 1800.0)),
+        ("snooze", b"0", Command("mic", "snooze", None, 0.0)),
+        ("snooze/dog", b"604800", Command("mic", "snooze", "Dog", 604_800.0)),
     ],
 )
 def test_good_commands(name: str, payload: bytes, command: Command) -> None:
@@ -35,7 +41,23 @@ def test_good_commands(name: str, payload: bytes, command: Command) -> None:
         ("mik", "listen", b"ON", "no source 'mik' (did you mean 'mic'?)"),
         ("mic", "listen", b"on", "listen must be ON or OFF, not 'on'"),
         ("mic", "listen", b"\xff", "listen must be ON or OFF"),
-        ("mic", "volume", b"3", "no command 'volume' (valid: listen, threshold/<label>)"),
+        ("mic", "volume", b"3", "no command 'volume' (valid: listen, snooze, threshold/<label>, report/<label>"),
+        ("mic", "listen/dog", b"ON", "no command 'listen/dog'"),
+        ("mic", "report", b"ON", "no label ''"),
+        ("mic", "report/dgo", b"ON", "no label 'dgo' (did you mean 'dog'?)"),
+        ("mic", "report/dog", b"false", "report must be ON or OFF, not 'false'"),
+        ("mic", "snooze/cat", b"1", "no label 'cat'"),
+        (
+            "mic",
+            "snooze",
+            b"30m",
+            "a snooze must be a number of seconds from 1 to 604800, such as 1800, or 0 to end it",
+        ),
+        ("mic", "snooze", b"604801", "from 1 to 604800"),
+        ("mic", "snooze/dog", b"-1", "from 1 to 604800"),
+        ("mic", "snooze", b"0.5", "from 1 to 604800"),
+        ("mic", "snooze", b"inf", "from 1 to 604800"),
+        ("mic", "snooze", b"", "from 1 to 604800"),
         ("mic", "threshold/dgo", b"0.5", "no label 'dgo' (did you mean 'dog'?)"),
         ("mic", "threshold", b"0.5", "no label ''"),
         ("mic", "threshold/dog", b"loud", "a threshold must be a number between 0 and 1, not 'loud'"),
@@ -63,7 +85,8 @@ def test_nothing_gets_through_that_is_not_a_command(source: str, name: str, payl
         assert len(str(error)) < 400
     else:
         assert command.source in ("mic", "yard")
-        assert command.name == "listen" or 0.001 <= command.value <= 0.999
+        assert command.name in ("listen", "threshold", "report", "snooze")
+        assert (command.label is None) >= (command.name == "listen")
 
 
 def message(topic: str, payload: bytes, *, retained: bool = False) -> Command | CommandError | None:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from asit_edge.adjust.adjustments import AS_CONFIGURED
+from asit_edge.adjust.effect import report
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Level
+from asit_edge.messages.report import Adjusted, Level
 from asit_edge.observe.observer import Observer
 from asit_edge.observe.observers import Observers
 
@@ -27,6 +29,9 @@ class Noting(Observer):
     def events(self, source: str, events: Sequence[Event]) -> None:
         self.seen.append(f"{source} {len(events)}")
 
+    def adjusted(self, adjusted: Adjusted) -> None:
+        self.seen.append(f"{adjusted.source} adjusted")
+
 
 class Failing(Noting):
     def level(self, level: Level) -> None:
@@ -40,7 +45,8 @@ def test_all_see_everything_in_order() -> None:
     both.heard("mic", 1.5, np.zeros(320, np.float32), 16_000)
     both.level(LEVEL)
     both.events("mic", [])
-    assert one.seen == two.seen == ["mic 1.5 320 16000", "mic", "mic 0"]
+    both.adjusted(report("hall", "mic", AS_CONFIGURED, []))
+    assert one.seen == two.seen == ["mic 1.5 320 16000", "mic", "mic 0", "mic adjusted"]
 
 
 def test_one_that_fails_is_left_out_from_then_on_and_named(caplog: pytest.LogCaptureFixture) -> None:

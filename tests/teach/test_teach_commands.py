@@ -206,3 +206,11 @@ def write_config(folder: Path, model: Path) -> Path:
     path = folder / "config.yaml"
     path.write_text(f"model: {model}\nstore: {{path: {folder / 'events.db'}}}\n")
     return path
+
+
+def test_a_taught_sound_is_adjusted_like_any_other_label(taught: Path) -> None:
+    run("set", "threshold", "front doorbell", "0.75", "--model", taught)
+    assert "Front doorbell: threshold 0.75 instead of 0.5" in run("set", "show", "--model", taught)
+    run("taught", "off", "Front doorbell")
+    assert "nothing comes of 'Front doorbell'" in run("set", "show", "--model", taught)
+    run("set", "reset", "--model", taught)

@@ -21,6 +21,7 @@ from trainer.distillation.pool import ScenePool
 from trainer.distillation.validation import SOUNDING, pool_scores
 from trainer.evaluation.metrics import average_precision
 from trainer.evaluation.selection import RELEASE
+from trainer.evaluation.yardstick.families import related
 from trainer.finetuning.checkpoint import load_finetuned
 from trainer.models.device import stream_of
 from trainer.models.streaming_vit import STEP
@@ -77,13 +78,20 @@ def widened(flags: Flags, by: int) -> Flags:
 class Outcome:
     """What happens at each threshold of the grid, for one label: (thresholds,) each."""
 
-    def __init__(self, scores: npt.NDArray[np.float32], targets: npt.NDArray[np.float32]) -> None:
-        """Scores and targets (scenes, steps) of the label."""
+    def __init__(
+        self,
+        scores: npt.NDArray[np.float32],
+        targets: npt.NDArray[np.float32],
+        related: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        """Scores and targets (scenes, steps) of the label, and the highest target of those that are a kind of it or
+        that it is a kind of: where one of them sounds, an event is not wrong."""
         self.sounds = 0
         self.found, self.right, self.wrong = (np.zeros(len(GRID), np.int64) for _ in range(3))
-        for score, target in zip(scores, targets, strict=True):
+        near = targets if related is None else np.maximum(targets, related)
+        for score, target, beside in zip(scores, targets, near, strict=True):
             there = target >= SOUNDING
-            maybe = widened(target >= SOUNDING / 5, NEAR)
+            maybe = widened(beside >= SOUNDING / 5, NEAR)
             for first, last in runs(there):
                 self.sounds += 1
                 self.found += score[first : last + NEAR // 2].max() >= GRID
@@ -153,7 +161,8 @@ def pool_facts(checkpoint: Path, pools: Sequence[ScenePool], listed: Sequence[st
     quality: dict[str, dict[str, Any]] = {}
     for name in asked_for:
         score, target = scores[:, :, names.index(name)], targets[:, :, pools[0].labels.index(name)]
-        outcome = Outcome(score, target)
+        kin = [place for place, other in enumerate(pools[0].labels) if other != name and related(name, other)]
+        outcome = Outcome(score, target, targets[:, :, kin].max(axis=2) if kin else None)
         place = outcome.choose(hours, WAKES if name in WAKING else USUAL)
         on = float(GRID[place])
         thresholds[name] = [on, round(RELEASE * on, 2)]

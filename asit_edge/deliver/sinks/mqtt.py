@@ -93,8 +93,11 @@ class MqttSink:
         *,
         subscriptions: Iterable[str] = (),
         on_message: Callable[[Message], None] = lambda message: None,
+        on_taken: Callable[[str], None] = lambda payload: None,
     ) -> None:
-        """Raises WrongUse if certificates or the password cannot be read. Nothing is connected yet."""
+        """`on_taken` as in `Sender`. Raises WrongUse if certificates or the password cannot be read. Nothing is
+        connected yet.
+        """
         self._subscriptions = list(subscriptions)
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         callbacks = Callbacks(
@@ -108,7 +111,7 @@ class MqttSink:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._deliver, name="mqtt-deliver", daemon=True)
         self._available = topics.available
-        self._sender = Sender(settings, topics.root, store, self.connection, [topics.available])
+        self._sender = Sender(settings, topics.root, store, self.connection, [topics.available], on_taken)
         self._flushes: list[threading.Event] = []
 
     @property

@@ -9,7 +9,7 @@ No thread and no waiting here: `asit_edge.deliver.sinks.mqtt` has both.
 import logging
 import random
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -63,9 +63,16 @@ class Sender:
     """Sends one device's outbox and state. `connection` is used only between `up` and `down`."""
 
     def __init__(
-        self, settings: Mqtt, root: str, store: Store, connection: Connection, broken_by_broker: Collection[str] = ()
+        self,
+        settings: Mqtt,
+        root: str,
+        store: Store,
+        connection: Connection,
+        broken_by_broker: Collection[str] = (),
+        on_taken: Callable[[str], None] = lambda payload: None,
     ) -> None:
-        """`root` is what topics of the outbox are relative to; `broken_by_broker` as in `RetainedState`."""
+        """`root` is what topics of the outbox are relative to; `broken_by_broker` as in `RetainedState`. `on_taken` is
+        told the payload of every message of the outbox that the broker has acknowledged."""
         self._settings, self._root = settings, root
         self._store, self._connection = store, connection
         self.state = RetainedState(broken_by_broker)
@@ -78,6 +85,7 @@ class Sender:
         self._suspicion = Suspicion(STRIKES, STRIKE_SECONDS, IN_FLIGHT)
         self._refusals_logged: set[str] = set()
         self._denials = Denials(store.refused_topics(MQTT, DENIED))
+        self._on_taken = on_taken
 
     @property
     def problem(self) -> str:
@@ -129,6 +137,7 @@ class Sender:
         elif isinstance(message, Outgoing):
             if answer is Verdict.TAKEN:
                 self._taken.append(message.row)
+                self._on_taken(message.payload)
                 self._allowed(message.topic)
             else:
                 if str(reason) == DENIED:

@@ -31,7 +31,7 @@ class Worker:
     """Takes one sink's messages from the outbox to it, in order."""
 
     def __init__(self, name: str, send: Send, store: Store) -> None:
-        self._name, self._send, self._store = name, send, store
+        self.name, self._send, self._store = name, send, store
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._problem: str | None = None
@@ -53,7 +53,7 @@ class Worker:
     def drain(self, seconds: float) -> bool:
         """Waits until the sink has everything, at most so long, and not at all while it is away."""
         deadline = time.monotonic() + seconds
-        while self._store.count_waiting(self._name):
+        while self._store.count_waiting(self.name):
             if time.monotonic() > deadline or self._problem:
                 return False
             time.sleep(0.02)
@@ -77,7 +77,7 @@ class Worker:
                 self._rest(str(problem), problem.wait)
             except Exception as error:
                 # Whatever it is, the queue must not stand still for good, nor the others know of it.
-                log.debug("%s", self._name, exc_info=True)
+                log.debug("%s", self.name, exc_info=True)
                 self._rest(f"{type(error).__name__}: {one_line(error)}")
 
     def _rest(self, problem: str, wait: float = 0.0) -> None:
@@ -87,7 +87,7 @@ class Worker:
 
     def _deliver(self) -> bool:
         """Takes over what waits now. False if that was nothing. Raises Unavailable."""
-        waiting = self._store.waiting(self._name, 0, AT_ONCE)
+        waiting = self._store.waiting(self.name, 0, AT_ONCE)
         for outgoing in waiting:
             if self._stopping.is_set():
                 break
@@ -99,10 +99,10 @@ class Worker:
         try:
             self._send(late(outgoing.payload) if overdue else outgoing.payload)
         except NotWanted as reason:
-            log.debug("%s: an event is not told there: %s", self._name, reason)
+            log.debug("%s: an event is not told there: %s", self.name, reason)
             self._store.delivered([outgoing.row])
         except Refused as reason:
-            log.error("%s: refuses an event for good: %s", self._name, reason)
+            log.error("%s: refuses an event for good: %s", self.name, reason)
             self._store.refuse(outgoing.row, str(reason))
         else:
             self._report(None)
@@ -113,7 +113,7 @@ class Worker:
         if problem == self._problem:
             return
         if problem is None:
-            log.info("%s: takes events again", self._name)
+            log.info("%s: takes events again", self.name)
         else:
-            log.error("%s: %s; events wait in the store", self._name, problem)
+            log.error("%s: %s; events wait in the store", self.name, problem)
         self._problem = problem

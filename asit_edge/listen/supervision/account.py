@@ -89,7 +89,8 @@ class Account:
             self._resume(index + taken.skipped, rate)
         self.totals.heard += len(taken.samples) / rate
         if self.timeline.clock is not None:
-            epoch = self.timeline.clock.epoch(self._pipeline.position)
+            # Not where the pipeline is: what it resamples comes out later.
+            epoch = self.timeline.clock.epoch(self.timeline.position_of(index + taken.skipped, rate))
             self.observer.heard(self._name, epoch, taken.samples, rate)
         self._pipeline.take(taken.samples)
         if taken.flat_seconds:

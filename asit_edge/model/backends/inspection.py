@@ -120,12 +120,17 @@ def candidates(bundle: Bundle, config: Config) -> Iterator[Candidate]:
             yield Candidate(backend, precision, bundle, config)
 
 
+def allowed_error(bundle: Bundle, precision: Precision) -> float:
+    """How far golden scores may differ here, in that precision."""
+    variant = bundle.manifest.variants.get(precision) if precision != "fp32" else None
+    known = variant.golden_error if variant else bundle.manifest.golden_error
+    return known + MARGIN if variant or known else EXACT
+
+
 def verify(bundle: Bundle, config: Config) -> Iterator[Verdict]:
     """Each way of running the model against the bundle's golden scores."""
     for way in candidates(bundle, config):
-        variant = bundle.manifest.variants.get(way.precision) if way.precision != "fp32" else None
-        known = variant.golden_error if variant else bundle.manifest.golden_error
-        allowed = known + MARGIN if variant or known else EXACT
+        allowed = allowed_error(bundle, way.precision)
         try:
             yield Verdict(way.backend, way.precision, golden_error(bundle, way.open()), allowed)
         except AsitEdgeError as error:

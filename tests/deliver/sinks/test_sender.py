@@ -577,3 +577,16 @@ def test_old_topics_that_are_this_devices_are_emptied_and_others_stay(
     sender.up(Limits(IN_FLIGHT, None))
     sender.send()
     assert broker.sent == [("asit/hall/old/status", "", True)]
+
+
+def test_whoever_asks_is_told_what_the_broker_has_taken_and_nothing_else(store: Store, broker: Broker) -> None:
+    taken: list[str] = []
+    sender = Sender(Mqtt(host="broker"), "asit/hall", store, broker, (), taken.append)  # type: ignore[arg-type]
+    store.commit([event(number) for number in range(3)], "mic/event")
+    sender.state.update("asit/hall/mic/status", "listening")
+    sender.up(Limits(IN_FLIGHT, None))
+    sender.send()
+    assert taken == []
+    for number, reason in ((1, SUCCESS), (2, NOT_AUTHORISED), (3, QUOTA), (4, SUCCESS), (1, SUCCESS)):
+        sender.acknowledged(number, reason)
+    assert [json.loads(payload)["id"] for payload in taken] == ["id-0"]

@@ -11,6 +11,7 @@ from asit_edge.config.root import Config
 from asit_edge.detect.pipeline import decide
 from asit_edge.listen.supervision.account import Account
 from asit_edge.listen.supervision.facts import Changed, Missed
+from asit_edge.observe.observer import Observer
 from tests.conftest import RATE, tones
 from tests.detect.test_pipeline import Poisoned
 from tests.listen.virtual import VirtualClock
@@ -85,6 +86,23 @@ class Heard:
 
     def changes(self) -> list[str]:
         return [change.kind for fact in self.account.facts if isinstance(fact, Changed) for change in fact.changes]
+
+
+def test_an_observer_is_told_when_a_block_was_heard_and_not_when_the_model_gets_it(model: Model) -> None:
+    class Onlooker(Observer):
+        def heard(self, source: str, epoch: float, samples: np.ndarray, rate: int) -> None:
+            seen.append((epoch - began, len(samples) / rate))
+
+    seen: list[tuple[float, float]] = []
+    clock, rate = VirtualClock(), 8_000
+    began = clock.wall()
+    account = Account("hall", model.pipeline(rate), RATE, 0.0, clock)  # resampled, which takes a tenth of a second
+    account.observer = Onlooker()
+    account.begin(clock.steady(), rate, live=True, muted=False)
+    for start in range(0, len(NOISE), 160):
+        account.hear(NOISE[start : start + 160, None], start, rate, muted=False)
+    assert [epoch for epoch, _ in seen] == pytest.approx([number * 0.02 for number in range(len(seen))], abs=0.001)
+    assert len(seen) == 1_000
 
 
 def test_until_when_it_was_heard_is_known_from_the_first_sample_on_and_stays_in_a_gap(model: Model) -> None:

@@ -46,6 +46,20 @@ def test_a_sound_that_is_told_well_is_found_at_a_threshold_below_it_and_above_th
     assert made.wrong[place] == 0
 
 
+def test_an_event_where_a_related_label_sounds_is_neither_right_nor_wrong() -> None:
+    """A goat was named, and a bleat is heard."""
+    scores, targets = scene()
+    scores[30:33] = 0.9
+    goat = np.zeros(STEPS, np.float32)
+    goat[28:36] = 0.8
+    alone = Outcome(scores[None], targets[None])
+    beside = Outcome(scores[None], targets[None], goat[None])
+    assert alone.wrong[0] == 1
+    assert (beside.wrong.sum(), beside.right.sum(), beside.sounds) == (0, 0, 0)
+    elsewhere = Outcome(scores[None], targets[None], np.roll(goat, -20)[None])
+    assert elsewhere.wrong[0] == 1
+
+
 def test_what_is_not_there_and_scores_high_raises_the_threshold() -> None:
     false = [scene() for _ in range(4)]
     for scores, _ in false:

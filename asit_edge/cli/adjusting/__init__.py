@@ -1,0 +1,1 @@
+"""`asit-edge set`: what can be adjusted while the device listens."""

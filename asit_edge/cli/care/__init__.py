@@ -1,0 +1,1 @@
+"""Commands with which a device is looked after."""

@@ -1,0 +1,1 @@
+"""What is wrong with a device, what it means, and what to type."""

@@ -1,0 +1,92 @@
+"""The page: served by the listener that runs, or a port that it could be served on."""
+
+import http.client
+import ipaddress
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from asit_edge.config.secrets import read_secret
+from asit_edge.doctor.finding import Finding
+from asit_edge.doctor.patient import Patient
+from asit_edge.errors import readable
+
+ANSWER_SECONDS = 5.0
+MOST = 1 << 16
+"""Bytes of an answer."""
+
+
+def look(patient: Patient) -> Iterator[Finding]:
+    web: Any = getattr(patient.config, "web", None)
+    if web is None or not web.enabled:
+        yield Finding("page", "ok", "none is configured")
+        return
+    yield from page_findings(web.host, web.port, web.token_file, patient.listener)
+
+
+def page_findings(host: str, port: int, token_file: Path | None, listener: int | None) -> Iterator[Finding]:
+    """`host` is an IP address of this machine. Raises WrongUse where the token cannot be read."""
+    if token_file is not None:
+        read_secret(token_file, "web.token_file")
+    elif not ipaddress.ip_address(host).is_loopback:
+        found = f"web.host {host}: other machines reach it, and there is no web.token_file"
+        yield Finding("page", "wrong", found, "the page is not served", "set web.token_file, or web.host: 127.0.0.1")
+        return
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if listener is not None:
+        yield _served(host, port, where)
+    elif (taken := _taken(host, port)) is not None:
+        found = f"{where}: cannot be served on ({taken})"
+        yield Finding("page", "wrong", found, "there will be no page", f"ss -ltnp 'sport = :{port}'    # who has it")
+    else:
+        yield Finding("page", "ok", f"{where}: free for a listener")
+
+
+def _served(host: str, port: int, where: str) -> Finding:
+    """What the listener that runs says of itself."""
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    connection = http.client.HTTPConnection(near, port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        response = connection.getresponse()
+        status, body = response.status, response.read(MOST)
+    except (OSError, http.client.HTTPException) as error:
+        found = f"{where}: a listener runs, and its page does not answer ({error or type(error).__name__})"
+        return Finding("page", "wrong", found, "nothing can be looked at there", "journalctl -u asit-edge -n 50")
+    finally:
+        connection.close()
+    if status == 200:
+        return Finding("page", "ok", f"http://{where}: served, and the listener says that all is well")
+    if status != 503:
+        found = f"{where}: answers {status} to /healthz; is it another program's?"
+        return Finding("page", "warning", found, "", f"ss -ltnp 'sport = :{port}'    # who has it")
+    problems = _problems(body)
+    return Finding(
+        "page",
+        "warning",
+        f"the listener says: {problems or 'something is wrong'}",
+        "",
+        f"curl -s http://{where}/healthz",
+    )
+
+
+def _problems(body: bytes) -> str:
+    try:
+        told = json.loads(body)
+        return readable("; ".join(str(one) for one in told.get("problems", [])))
+    except (ValueError, AttributeError, TypeError):
+        return ""
+
+
+def _taken(host: str, port: int) -> str | None:
+    """Why nothing can be served there; None if it can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
