@@ -18,6 +18,7 @@ from asit_edge.listen.companions import open_companions
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
 from asit_edge.listen.observed import ObservedAnnouncer
+from asit_edge.listen.reload import Changes, Reloading
 from asit_edge.listen.reporter import Output
 from asit_edge.listen.unfinished import end_unfinished
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
@@ -39,12 +40,18 @@ LONGEST_STOP = 18.0
 """After so many seconds the listener ends, whatever does not; the unit for systemd gives it 20."""
 
 
-def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Callable[[float], object]) -> None:
+def listen(
+    config: Config,
+    out: Output,
+    stopping: Callable[[], bool],
+    rest: Callable[[float], object],
+    changes: Changes | None = None,
+) -> None:
     """Listens until `stopping()`, or until every source has ended; writes events to `out`, one JSON object a line.
 
-    `rest` waits so many seconds, less when it is time to stop. Raises AsitEdgeError if nothing can be listened to, a
-    source that is not opened again breaks off, or, when sources have come to their end, the broker has not taken every
-    message (they stay in the store).
+    `rest` waits so many seconds, less when it is time to stop; `changes` may change the configuration meanwhile. Raises
+    AsitEdgeError if nothing can be listened to, a source that is not opened again breaks off, or, when sources have
+    come to their end, the broker has not taken every message (they stay in the store).
     """
     model = load_model(config, may_build=True)
     rate = model.manifest.front_end.sample_rate
@@ -73,6 +80,10 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
         observer=companions.observer,
         in_force=keeper.in_force,
     )
+    reloading = Reloading(config, changes) if changes else None
+    if reloading:
+        delivery.tells(reloading.problem)
+        reloading.start()
     delivery.start()
     companions.start()
     end_unfinished(delivery, last_heard.last, time.time(), out)
@@ -83,6 +94,9 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     systemd.ready()
     try:
         while not loop.over and not stopping():
+            if reloading and (changed := reloading.take(model.manifest)):
+                delivery.configure(changed)
+                loop.reconfigure(changed)
             if not loop.tick():
                 rest(IDLE)
             announcer.check()
@@ -92,6 +106,8 @@ def listen(config: Config, out: Output, stopping: Callable[[], bool], rest: Call
     finally:
         latest = time.monotonic() + LONGEST_STOP
         systemd.stopping()
+        if reloading:
+            reloading.stop()
         if model.vocabulary:
             model.vocabulary.stop()
         loop.stop()

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
-from asit_edge.assembly import load_model, open_source
+from asit_edge.assembly import fits, load_model, open_source
 from asit_edge.config.root import Config
 from asit_edge.config.sources import SourceSettings, StreamSource
 from asit_edge.deliver.opening import open_sink
-from asit_edge.detect.class_settings import class_settings, label_index
 from asit_edge.errors import AsitEdgeError
 from asit_edge.mqtt.client import Client
 
@@ -21,7 +20,7 @@ def problems(config: Config) -> Iterator[str]:
     ]
     parts += [_source(entry) for entry in config.sources if isinstance(entry, StreamSource)]
     parts += [lambda sink=sink: open_sink(sink) for sink in config.sinks]  # type: ignore[misc]
-    parts.append(lambda: _model(config))
+    parts.append(lambda: fits(config, load_model(config).manifest))
     for part in parts:
         try:
             part()
@@ -31,13 +30,3 @@ def problems(config: Config) -> Iterator[str]:
 
 def _source(entry: SourceSettings) -> Callable[[], object]:
     return lambda: open_source(entry, ANY_RATE)
-
-
-def _model(config: Config) -> None:
-    """Raises AsitEdgeError for a bundle that cannot be used, WrongUse for a label that it has not."""
-    manifest = load_model(config).manifest
-    for position, entry in enumerate(config.sources):
-        class_settings(config.events, manifest, entry.events, f"sources[{position}].events")
-    for position, hours in enumerate(config.events.quiet_hours):
-        for name in hours.labels or []:
-            label_index(name, f"events.quiet_hours[{position}].labels", manifest)

@@ -5,20 +5,17 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from asit_edge.audio.downmix import Downmix
-from asit_edge.audio.level import CLIPPED_SHARE, FULL_SCALE, Flatness, Meter
+from asit_edge.audio.level import CLIPPED_SHARE
 from asit_edge.audio.samples import Samples
 from asit_edge.audio.sources.source import Source
+from asit_edge.doctor.checks.sources import QUIET
+from asit_edge.doctor.ear import Ear, impression
 from asit_edge.errors import AsitEdgeError
-from asit_edge.listen.supervision.opening import Attempt, close_in_background
 
 SECONDS = 2.0
 
 PATIENCE = 10.0
 """Seconds that a source gets beyond that until it has delivered them."""
-
-QUIET = -75.0
-"""dBFS: below, even a quiet room is hardly above what a microphone makes of nothing."""
 
 REST = 0.02
 
@@ -51,43 +48,31 @@ class Level(NamedTuple):
 
 def level_of(samples: Samples, rate: int) -> Level:
     """`samples` of one channel, not empty; `rate` in Hz."""
-    flatness = Flatness()
-    flatness.push(samples)
-    [loudness] = Meter(len(samples)).push(samples)
+    found = impression(samples, rate)
     verdict: Verdict = "good"
-    if flatness.run == len(samples):
+    if found.flat:
         verdict = "silent"
-    elif float((np.abs(samples) >= FULL_SCALE).mean()) > CLIPPED_SHARE:
+    elif found.clipped > CLIPPED_SHARE:
         verdict = "clipping"
-    elif loudness.dbfs < QUIET:
+    elif found.loudness.dbfs < QUIET:
         verdict = "too quiet"
-    return Level(verdict, loudness.dbfs, loudness.peak_dbfs)
+    return Level(verdict, found.loudness.dbfs, found.loudness.peak_dbfs)
 
 
 def listen_to(source: Source, seconds: float = SECONDS) -> Level:
     """Its level over so many seconds of audio. Raises AsitEdgeError where it cannot be heard."""
     deadline = time.monotonic() + seconds + PATIENCE
-    attempt = Attempt(source)
+    ear, heard = Ear(source), list[Samples]()
     try:
-        while not attempt.done:
-            _rest(deadline, source.name)
-    except AsitEdgeError:
-        attempt.abandon()
-        raise
-    capture = attempt.result()
-    try:
-        wanted = round(seconds * capture.rate)
-        while (capture.ended is None) and capture.ring.written < wanted:
-            _rest(deadline, source.name)
-        block = capture.ring.read(wanted).samples
-        if not len(block):
-            raise AsitEdgeError(f"{source.name}: {capture.ended or 'nothing comes of it'}")
-        return level_of(Downmix(capture.rate).mix(block), capture.rate)
+        while ear.rate is None or sum(map(len, heard)) < seconds * ear.rate:
+            if len(block := ear.take()):
+                heard.append(block)
+            elif ear.problem:
+                raise ear.problem
+            elif time.monotonic() > deadline:
+                raise AsitEdgeError(f"{source.name}: nothing has come within {seconds + PATIENCE:.0f} s")
+            else:
+                time.sleep(REST)
+        return level_of(np.concatenate(heard), ear.rate)
     finally:
-        close_in_background(capture)
-
-
-def _rest(deadline: float, name: str) -> None:
-    if time.monotonic() > deadline:
-        raise AsitEdgeError(f"{name}: nothing has come within {SECONDS + PATIENCE:.0f} s")
-    time.sleep(REST)
+        ear.close()

@@ -104,12 +104,14 @@ def test_a_conversation_ends_in_a_configuration(pulse: Pulse, broker: Mosquitto,
     talk.wait("the broker takes us")
     talk.answer("sounds to report", "dog; chikken")
     talk.answer("sounds to report", "baby cry; chicken")
+    talk.answer("keep recordings of what is reported?", "y")
     talk.wait("wrote")
     assert talk.exit_code() == 0
     assert PASSWORD not in talk.said
     config = load_config(home / "config.yaml")
     assert config.mqtt.password() == PASSWORD
     assert config.events.only == ["Baby cry, infant cry", "Chicken, rooster"]
+    assert config.clips.enabled
     assert {one.name: one.stat().st_mode & 0o777 for one in home.iterdir()} == {
         "config.yaml": 0o600,
         "mqtt-password": 0o600,

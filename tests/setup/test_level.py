@@ -86,7 +86,7 @@ def test_a_source_is_heard_and_closed_again() -> None:
     ("capture", "message"),
     [
         (AsitEdgeError("no input device"), "no input device"),
-        (Recorded(SINE[:0], "unplugged"), "box: unplugged"),
+        (Recorded(SINE[:0], "unplugged"), "unplugged"),
         (Recorded(SINE[:0], None), "box: nothing has come within"),
         (None, "box: nothing has come within"),
     ],
