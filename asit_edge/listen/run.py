@@ -80,10 +80,7 @@ def listen(
         observer=companions.observer,
         in_force=keeper.in_force,
     )
-    reloading = Reloading(config, changes) if changes else None
-    if reloading:
-        delivery.tells(reloading.problem)
-        reloading.start()
+    reloading = _reloading(config, changes, delivery) if changes else None
     delivery.start()
     companions.start()
     end_unfinished(delivery, last_heard.last, time.time(), out)
@@ -121,10 +118,25 @@ def listen(
     if loop.broken:
         raise AsitEdgeError(loop.broken)
     if remains.waiting:
-        message = f"{remains.waiting} message(s) not delivered yet, kept in {config.store.effective_path}"
-        if not stopping():
-            raise AsitEdgeError(f"{remains.problem}; {message}" if remains.problem else message)
-        log.warning("%s", message)
+        _tell(
+            remains,
+            f"{remains.waiting} message(s) not delivered yet, kept in {config.store.effective_path}",
+            stopping(),
+        )
+
+
+def _tell(remains: Remains, message: str, wanted: bool) -> None:
+    """Raises AsitEdgeError unless it was `wanted` that listening ends."""
+    if not wanted:
+        raise AsitEdgeError(f"{remains.problem}; {message}" if remains.problem else message)
+    log.warning("%s", message)
+
+
+def _reloading(config: Config, changes: Changes, delivery: Delivery) -> Reloading:
+    reloading = Reloading(config, changes)
+    delivery.tells(reloading.problem)
+    reloading.start()
+    return reloading
 
 
 def open_memory(config: Config, model: Model) -> Memory | None:
