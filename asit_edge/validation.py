@@ -17,6 +17,7 @@ _PRIVATE = {
 _PATTERNS = {
     r"^[A-Za-z0-9_-]{1,64}$": "must be 1 to 64 letters, digits, _ and -",
     r"^([01]\d|2[0-3]):[0-5]\d$": "must be a time of day from 00:00 to 23:59",
+    r"^([A-Za-z0-9._-]{1,255}|[0-9A-Fa-f:]{2,45})$": "must be a host name or an address, without http:// and port",
     r"^[^+#/\s]+(/[^+#/\s]+)*$": "must be a topic without +, #, spaces and empty parts",
     r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$": (
         "must be ${NAME}, of a variable in the environment: a secret does not stand in the configuration"

@@ -1,6 +1,6 @@
 """The estimates for boards that the documents show are those that the benchmark prints."""
 
-from bench.boards import BOARDS, share_of_a_core, table
+from bench.boards.estimate import BOARDS, share_of_a_core, table
 from tests.conftest import ROOT
 
 

@@ -70,7 +70,7 @@ def main(
         if len(results) > 1 and all("accuracy" in result for result in results.values()):
             print(f"mean: accuracy {np.mean([result['accuracy']['value'] for result in results.values()]):.3f}")
     if out is not None:
-        from trainer.evaluation.report import write_report
+        from trainer.evaluation.report.page import write_report
 
         out.mkdir(parents=True, exist_ok=True)
         (out / "results.json").write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -19,16 +19,18 @@ from asit_edge import __version__
 from asit_edge.cli import demo, devices, events, listen, model, refused, replay, schema, subscribe, tag
 from asit_edge.cli.adjusting import set as adjusting
 from asit_edge.cli.care import doctor
+from asit_edge.cli.models import labels
 from asit_edge.cli.notifying import notify
 from asit_edge.cli.recordings import clips
 from asit_edge.cli.setup import config, health, init, service
+from asit_edge.cli.shared.examples import examples
 from asit_edge.cli.teaching import calibrate, corrections, taught, teach
 from asit_edge.errors import AsitEdgeError, readable
 
 app = typer.Typer(
     help="Listens for sounds and tells over MQTT what it heard.",
     no_args_is_help=True,
-    add_completion=False,
+    epilog=examples(""),
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -48,11 +50,12 @@ for command in (
     schema.schema,
     devices.devices,
     doctor.doctor,
+    labels.labels,
     demo.demo,
     init.init,
     health.health,
 ):
-    app.command()(command)
+    app.command(epilog=examples(command.__name__))(command)
 app.add_typer(model.app, name="model")
 app.add_typer(taught.app, name="taught")
 app.add_typer(notify.app, name="notify")

@@ -1,12 +1,14 @@
 """`asit-edge demo`: a broker in this process, the bundled recording, and a subscriber that prints what arrives."""
 
 import logging
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
+from asit_edge.cli.terminal.look import look_at
 from asit_edge.config.delivery import Mqtt
 from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError
@@ -49,16 +51,16 @@ def demo() -> None:
 class Received:
     """What the subscriber got, printed as it comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, line_of: Callable[[str, Event], str]) -> None:
+        """`line_of` a topic and an event is what is printed."""
+        self._line_of = line_of
         self.count = 0
         self.labels: set[str] = set()
         self._changed = threading.Condition()
 
     def add(self, event: Event) -> None:
-        span = f"{event.onset[14:23]} to {event.offset[14:23]}" if event.offset else event.onset[14:23]
-        topic = f"asit/{event.device}/{event.source}/event"
         with self._changed:
-            print(f"{topic:<24} {event.type:<6} {event.label:<28} peak {event.peak:.2f}  {span}", flush=True)
+            print(self._line_of(f"asit/{event.device}/{event.source}/event", event), flush=True)
             self.count += 1
             self.labels.add(event.label)
             self._changed.notify_all()
@@ -69,11 +71,24 @@ class Received:
                 raise AsitEdgeError(f"only {self.count} of {count} events came back from the broker")
 
 
+def _line_of_topic() -> Callable[[str, Event], str]:
+    if look_at(sys.stdout).colours:
+        from asit_edge.cli.terminal.topics import coloured
+
+        return coloured(sys.stdout)
+
+    def line(topic: str, event: Event) -> str:
+        span = f"{event.onset[14:23]} to {event.offset[14:23]}" if event.offset else event.onset[14:23]
+        return f"{topic:<24} {event.type:<6} {event.label:<28} peak {event.peak:.2f}  {span}"
+
+    return line
+
+
 @contextmanager
 def _subscriber(settings: Mqtt) -> Iterator[Received]:
     from asit_edge.mqtt.client import Client
 
-    received = Received()
+    received = Received(_line_of_topic())
     with Client(settings, client_id="demo-subscriber", device="demo", on_event=received.add) as client:
         if not client.subscribed(10):
             raise AsitEdgeError(client.problem or "the embedded broker did not take the subscription")

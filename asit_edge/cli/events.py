@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asit_edge.cli.shared import completion
 from asit_edge.cli.shared.moments import parse_since
 from asit_edge.cli.shared.options import ConfigOption, stop_on_signals
 from asit_edge.config.file import load_config
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 def events(
     config: ConfigOption = None,
     since: Annotated[str | None, typer.Option(help="30m, 12h, 7d ago, or an ISO 8601 time.")] = None,
-    label: Annotated[str | None, typer.Option(help="Only this label.")] = None,
-    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    label: Annotated[str | None, typer.Option(help="Only this label.", autocompletion=completion.labels)] = None,
+    source: Annotated[str | None, typer.Option(help="Only this source.", autocompletion=completion.sources)] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")] = False,
 ) -> None:

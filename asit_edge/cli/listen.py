@@ -1,22 +1,27 @@
 """`asit-edge listen`."""
 
-import logging
 import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings, stop_on_signals
+from asit_edge.cli.shared.talk import talk_never_waiting
+from asit_edge.cli.terminal.look import is_terminal, look_at
 from asit_edge.config.file import SYSTEM_CONFIG
-from asit_edge.config.root import Config
 from asit_edge.config.sources import MicrophoneSource, StdinSource
 from asit_edge.errors import WrongUse
 from asit_edge.host.lines import Lines
+
+if TYPE_CHECKING:
+    from asit_edge.config.root import Config
+    from asit_edge.listen.reporter import Output
+    from asit_edge.observe.observer import Observer
 
 LAST_LINES = 1.0
 """Seconds that whoever reads our output gets, when listening ends, for what still waits."""
@@ -39,8 +44,14 @@ def listen(
     rate: Annotated[int, typer.Option(min=4_000, max=384_000, help="Of standard input, in Hz.")] = 16_000,
     channels: Annotated[int, typer.Option(min=1, max=64, help="Of standard input.")] = 1,
     form: Annotated[PcmFormat, typer.Option("--format", help="Of standard input.")] = PcmFormat.s16le,
+    as_json: Annotated[
+        bool | None,
+        typer.Option(
+            "--json/--no-json", help="One event a line, as JSON, or lines for people.", show_default="not in a terminal"
+        ),
+    ] = None,
 ) -> None:
-    """Listen until stopped; print events as JSON lines and publish them to the configured broker."""
+    """Listen until stopped; show events, as JSON lines where it is not a terminal, and publish them to the broker."""
     from asit_edge.host.malloc import return_freed_memory
 
     return_freed_memory()
@@ -50,7 +61,7 @@ def listen(
     if stdin and microphone is not None:
         raise WrongUse("--stdin and --microphone exclude each other: name one source")
 
-    def read() -> Config:
+    def read() -> "Config":
         settings = load_settings(config, model)
         if stdin:
             pipe = {"rate": rate, "channels": channels, "format": form.value}
@@ -62,8 +73,29 @@ def listen(
 
     settings, changes = read(), Changes(read, config or SYSTEM_CONFIG, threading.Event())
     stopping = stop_on_signals(changes.asked.set)
-    with _never_waiting() as out:
-        run(settings, out, stopping.is_set, stopping.wait, changes)
+    with _told(settings, as_json) as (out, observer):
+        run(settings, out, stopping.is_set, stopping.wait, observer, changes)
+
+
+@contextmanager
+def _told(settings: "Config", as_json: bool | None) -> "Iterator[tuple[Output, Observer | None]]":
+    """Where a listener writes its events, and who looks on, for as long as listening must not wait for either."""
+    if as_json is None:
+        as_json = not is_terminal(sys.stdout)
+    if as_json:
+        with _never_waiting() as out:
+            yield out, None
+        return
+    if look_at(sys.stdout).moves:
+        from asit_edge.cli.terminal.listening import shown_live
+
+        with shown_live(sys.stdout, settings) as told:
+            yield told
+    else:
+        from asit_edge.cli.terminal.listening import shown_plainly
+
+        with _never_waiting() as out, shown_plainly(sys.stdout, out, settings) as told:
+            yield told
 
 
 @contextmanager
@@ -71,17 +103,8 @@ def _never_waiting() -> Iterator[Lines]:
     """Standard output, and the log too, for as long as listening must not wait for whoever reads them."""
     # Python has no stdout where a process is started with it closed.
     out = Lines(sys.stdout.fileno() if sys.stdout else os.open(os.devnull, os.O_WRONLY), "stdout")
-    handlers = [one for one in logging.getLogger().handlers if isinstance(one, logging.StreamHandler)]
-    streams = [one.stream for one in handlers]
-    talk = [Lines(stream.fileno(), "stderr", telling=False) for stream in streams if hasattr(stream, "fileno")]
-    if len(talk) == len(handlers):
-        for handler, lines in zip(handlers, talk, strict=True):
-            handler.setStream(lines)
-    try:
-        yield out
-    finally:
-        out.close(LAST_LINES)
-        for lines in talk:
-            lines.close(LAST_LINES)
-        for handler, stream in zip(handlers, streams, strict=True):
-            handler.setStream(stream)
+    with talk_never_waiting():
+        try:
+            yield out
+        finally:
+            out.close(LAST_LINES)

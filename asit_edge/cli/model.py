@@ -1,11 +1,15 @@
 """The command line's `asit-edge model info | verify | bench`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asit_edge.cli.shared import completion
+from asit_edge.cli.shared.examples import examples
+from asit_edge.cli.terminal.look import look_at
 from asit_edge.config.file import load_config
 from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError
@@ -15,18 +19,23 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="What is in a model bundle, is it right on this device, and how fast.",
+    epilog=examples("model"),
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 BundleArgument = Annotated[
-    Path | None, typer.Argument(help="Directory of a model bundle; without it the configured one, or the package's.")
+    Path | None,
+    typer.Argument(
+        help="Directory of a model bundle; without it the configured one, or the package's.",
+        autocompletion=completion.bundles,
+    ),
 ]
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file, as for listen.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
-@app.command()
+@app.command(epilog=examples("model info"))
 def info(bundle: BundleArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show what a bundle holds, what its variants lost at their gates, and what would run it here."""
     from asit_edge.model.backends.inspection import describe
@@ -36,11 +45,16 @@ def info(bundle: BundleArgument = None, config: ConfigOption = None, as_json: Js
     if as_json:
         print(json.dumps(facts, ensure_ascii=False))
         return
+    if look_at(sys.stdout).colours:
+        from asit_edge.cli.models.tables import bundle_parts, show
+
+        show(*bundle_parts(facts))
+        return
     for line in _info_lines(facts):
         print(line)
 
 
-@app.command()
+@app.command(epilog=examples("model verify"))
 def verify(bundle: BundleArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Score the bundle's golden inputs here, on every backend and in every precision; fails if any is wrong."""
     from asit_edge.model.backends.inspection import verify as run
@@ -59,7 +73,7 @@ def verify(bundle: BundleArgument = None, config: ConfigOption = None, as_json: 
         raise AsitEdgeError(f"{loaded.path}: {wrong} way(s) of running it do not give the golden scores")
 
 
-@app.command()
+@app.command(epilog=examples("model bench"))
 def bench(
     bundle: BundleArgument = None,
     config: ConfigOption = None,

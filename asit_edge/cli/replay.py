@@ -1,6 +1,7 @@
 """`asit-edge replay`."""
 
 import logging
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 
 from asit_edge.audio.clock import parse_iso
 from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings
+from asit_edge.cli.terminal.look import look_at
 from asit_edge.errors import WrongUse
 
 log = logging.getLogger(__name__)
@@ -52,7 +54,13 @@ def replay(
             from asit_edge.deliver.publishing import published
 
             store, sent = stack.enter_context(published(settings.mqtt, settings.device_name))
-        for event in run(file, loaded, settings.device_name, store, began, settings.events.quiet_hours):
+        observer = None
+        if not as_json and look_at(sys.stdout).moves:
+            from asit_edge.cli.terminal.replaying import shown_live
+
+            observer = stack.enter_context(shown_live(sys.stdout, settings, file.name, dated=start is not None))
+        for event in run(file, loaded, settings.device_name, store, began, settings.events.quiet_hours, observer):
             if sent:
                 sent()
-            print(event.to_json() if as_json else describe_briefly(event))
+            if observer is None:
+                print(event.to_json() if as_json else describe_briefly(event))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from asit_edge.cli.shared import completion
 from asit_edge.errors import WrongUse
 from asit_edge.validation import nearest
 
@@ -12,7 +13,10 @@ from asit_edge.validation import nearest
 def schema(
     name: Annotated[
         str,
-        typer.Argument(help="event, bundle, config, gap, clip, status, level, adjusted, health, error, identity."),
+        typer.Argument(
+            help="event, bundle, config, gap, clip, status, level, adjusted, health, error, identity.",
+            autocompletion=completion.schemas,
+        ),
     ],
 ) -> None:
     """Print the JSON Schema of a payload, of bundle.yaml or of config.yaml."""

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from asit_edge.cli.shared import completion
 from asit_edge.cli.shared.options import ConfigOption, stop_on_signals
 from asit_edge.config.file import load_config
 from asit_edge.errors import AsitEdgeError, WrongUse
@@ -35,8 +36,11 @@ def subscribe(
     host: Annotated[str | None, typer.Option(help="The broker; without it, that of the configuration.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Its port.")] = None,
     device: Annotated[str, typer.Option(help="Only this device.")] = "+",
-    source: Annotated[str, typer.Option(help="Only this source.")] = "+",
-    label: Annotated[list[str] | None, typer.Option(help="Only this label; may be repeated.")] = None,
+    source: Annotated[str, typer.Option(help="Only this source.", autocompletion=completion.sources)] = "+",
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this label; may be repeated.", autocompletion=completion.labels),
+    ] = None,
     kind: Annotated[
         list[MessageType] | None, typer.Option("--type", help="Only such messages; may be repeated.")
     ] = None,

@@ -12,6 +12,7 @@ from asit_edge.config.notifications import Notification, SinkSettings
 from asit_edge.config.section import File, Name, Section
 from asit_edge.config.sources import MicrophoneSource, SourceSettings
 from asit_edge.config.teaching import TeachSettings
+from asit_edge.config.web import WebSettings
 from asit_edge.labels import slug
 from asit_edge.validation import nearest
 
@@ -45,6 +46,7 @@ class Config(Section):
     store: StoreSettings = StoreSettings()
     teach: TeachSettings = TeachSettings()
     clips: Clips = Clips()
+    web: WebSettings = WebSettings()
 
     @model_validator(mode="after")
     def _distinct_sources(self) -> "Config":

@@ -181,12 +181,13 @@ class Delivery:
             self._mqtt.publish(self._topics.level(level.source), level.to_json(), qos=0)
 
     def standing(self) -> Standing:
-        """How the store and every sink are doing. Waits for the store's disk."""
+        """How the store, every sink and what runs beside are doing. Waits for the store's disk."""
         namesake = self._namesakes.problem(time.monotonic()) if self._namesakes else None
         problems = {"store": self._store.problem or "", "device": namesake or ""}
         if self._mqtt:
             problems[MQTT] = self._mqtt.problem or self._mqtt.refusal
         problems |= {worker.name: worker.problem or "" for worker in self._workers}
+        problems |= {"beside": "; ".join(words for problem in self._others if (words := problem()))}
         waiting = {sink: self._store.count_waiting(sink) for sink in self._sinks}
         return Standing(problems, waiting, self._store.dropped, self._store.refused)
 
@@ -239,18 +240,22 @@ class Delivery:
                 self._mqtt.begin_anew()
             self._show_health()
 
-    def _show_health(self) -> None:
+    def health(self) -> Health:
+        """How store, sinks and what runs beside are doing at the moment."""
         denied = self._mqtt.refusal if self._mqtt else None
         namesake = self._namesakes.problem(time.monotonic()) if self._namesakes else None
         others = [problem() for problem in self._others]
         problems = [self._store.problem, denied, namesake, *(worker.problem for worker in self._workers), *others]
-        health = Health(
+        return Health(
             schema=1,
             device=self._topics.device,
             problem="; ".join(problem for problem in problems if problem),
             dropped=self._store.dropped,
             refused=self._store.refused,
-        ).to_json()
+        )
+
+    def _show_health(self) -> None:
+        health = self.health().to_json()
         if health != self._health:
             self._health = health
             if self._mqtt:

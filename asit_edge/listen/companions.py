@@ -62,16 +62,16 @@ def open_companions(config: Config, model: Model, delivery: Delivery) -> Compani
         from asit_edge.clips.opening import open_clips
 
         companions.append(open_clips(config, model.manifest, delivery.clip, delivery.tells))
-    metrics = open_metrics(config, model, delivery)
-    if metrics:
-        companions.append(metrics)
-    return Companions(companions, metrics)
+    if not config.web.enabled:
+        return Companions(companions)
+    from asit_edge.clips.shelf import ClipShelf
+    from asit_edge.metrics.metrics import Metrics  # loads the client of Prometheus; the page serves what it counts
+    from asit_edge.web.page import Page
 
-
-def open_metrics(config: Config, model: Model, delivery: Delivery) -> "Metrics | None":
-    """Where there is a page that serves them."""
-    if not getattr(getattr(config, "web", None), "enabled", False):
-        return None
-    from asit_edge.metrics.metrics import Metrics  # loads the client of Prometheus
-
-    return Metrics(config, model, delivery)
+    metrics = Metrics(config, model, delivery)
+    page = Page(config, model, delivery.commands, delivery.health)
+    page.exposition, page.health = metrics.exposition, metrics.health
+    if config.clips.enabled:
+        page.shelf = ClipShelf(config.clips.effective_folder)
+    delivery.tells(lambda: page.problem)
+    return Companions([*companions, metrics, page], metrics)

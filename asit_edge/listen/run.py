@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from asit_edge.adjust.file import adjustments_file
 from asit_edge.adjust.keeper import Keeper
@@ -14,7 +15,7 @@ from asit_edge.deliver.delivery import Delivery, Remains
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.host.lines import Lines
 from asit_edge.host.systemd import Systemd
-from asit_edge.listen.companions import open_companions
+from asit_edge.listen.companions import Companions, open_companions
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
 from asit_edge.listen.observed import ObservedAnnouncer
@@ -23,6 +24,8 @@ from asit_edge.listen.reporter import Output
 from asit_edge.listen.unfinished import end_unfinished
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
 from asit_edge.model.key import model_key
+from asit_edge.observe.observer import Observer
+from asit_edge.observe.observers import Observers
 from asit_edge.teach.memory import Memory, memory_folder
 
 log = logging.getLogger(__name__)
@@ -45,13 +48,15 @@ def listen(
     out: Output,
     stopping: Callable[[], bool],
     rest: Callable[[float], object],
+    observer: Observer | None = None,
     changes: Changes | None = None,
 ) -> None:
     """Listens until `stopping()`, or until every source has ended; writes events to `out`, one JSON object a line.
 
-    `rest` waits so many seconds, less when it is time to stop; `changes` may change the configuration meanwhile. Raises
-    AsitEdgeError if nothing can be listened to, a source that is not opened again breaks off, or, when sources have
-    come to their end, the broker has not taken every message (they stay in the store).
+    `rest` waits so many seconds, less when it is time to stop. `observer` looks on; it is told at first what the model
+    knows. `changes` may change the configuration meanwhile. Raises AsitEdgeError if nothing can be listened to, a
+    source that is not opened again breaks off, or, when sources have come to their end, the broker has not taken every
+    message (they stay in the store).
     """
     model = load_model(config, may_build=True)
     rate = model.manifest.front_end.sample_rate
@@ -60,12 +65,13 @@ def listen(
     systemd = Systemd()
     last_heard = LastHeard(config.store.effective_path.with_name("heard.json"))
     companions = open_companions(config, model, delivery)
-    announcer = UnhurriedAnnouncer(ObservedAnnouncer(delivery, companions.observer), out)
+    watching = companions.observer
+    if observer is not None:
+        observer.know(model.manifest)
+        watching = Observers([watching, observer])
+    announcer = UnhurriedAnnouncer(ObservedAnnouncer(delivery, watching), out)
     notes = UnhurriedNotes(last_heard)
-    companions.side_output("announcements", lambda: announcer.dropped)
-    companions.side_output("notes", lambda: notes.dropped)
-    if isinstance(out, Lines):
-        companions.side_output("stdout", lambda: out.dropped)
+    _count_dropped(companions, announcer, notes, out)
     memory = open_memory(config, model)
     keeper = Keeper(adjustments_file(config))
     loop = ListeningLoop(
@@ -77,7 +83,7 @@ def listen(
         SystemClock(),
         last_heard=notes,
         memory=memory,
-        observer=companions.observer,
+        observer=watching,
         in_force=keeper.in_force,
     )
     reloading = _reloading(config, changes, delivery) if changes else None
@@ -91,9 +97,7 @@ def listen(
     systemd.ready()
     try:
         while not loop.over and not stopping():
-            if reloading and (changed := reloading.take(model.manifest)):
-                delivery.configure(changed)
-                loop.reconfigure(changed)
+            _change(reloading, model, delivery, loop)
             if not loop.tick():
                 rest(IDLE)
             announcer.check()
@@ -118,18 +122,22 @@ def listen(
     if loop.broken:
         raise AsitEdgeError(loop.broken)
     if remains.waiting:
-        _tell(
-            remains,
-            f"{remains.waiting} message(s) not delivered yet, kept in {config.store.effective_path}",
-            stopping(),
-        )
+        _tell(remains, config.store.effective_path, stopping())
 
 
-def _tell(remains: Remains, message: str, wanted: bool) -> None:
+def _tell(remains: Remains, store: Path, wanted: bool) -> None:
     """Raises AsitEdgeError unless it was `wanted` that listening ends."""
+    message = f"{remains.waiting} message(s) not delivered yet, kept in {store}"
     if not wanted:
         raise AsitEdgeError(f"{remains.problem}; {message}" if remains.problem else message)
     log.warning("%s", message)
+
+
+def _change(reloading: Reloading | None, model: Model, delivery: Delivery, loop: ListeningLoop) -> None:
+    """Takes the configuration that has changed, if one has."""
+    if reloading and (changed := reloading.take(model.manifest)):
+        delivery.configure(changed)
+        loop.reconfigure(changed)
 
 
 def _reloading(config: Config, changes: Changes, delivery: Delivery) -> Reloading:
@@ -137,6 +145,14 @@ def _reloading(config: Config, changes: Changes, delivery: Delivery) -> Reloadin
     delivery.tells(reloading.problem)
     reloading.start()
     return reloading
+
+
+def _count_dropped(companions: Companions, announcer: UnhurriedAnnouncer, notes: UnhurriedNotes, out: Output) -> None:
+    """What bounded queues beside the listening have no room for is counted by whoever measures."""
+    companions.side_output("announcements", lambda: announcer.dropped)
+    companions.side_output("notes", lambda: notes.dropped)
+    if isinstance(out, Lines):
+        companions.side_output("stdout", lambda: out.dropped)
 
 
 def open_memory(config: Config, model: Model) -> Memory | None:

@@ -64,15 +64,16 @@ class FrontEnd(BaseModel):
         return (float(np.log(LOG_FLOOR)) - self.mean) / (2 * self.std)
 
 
+def mel(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Frequencies on Kaldi's mel scale, 1127 ln(1 + f/700)."""
+    return 1127.0 * np.log1p(np.asarray(hz, dtype=np.float64) / 700.0)
+
+
 def mel_filters(spec: FrontEnd) -> npt.NDArray[np.float32]:
-    """Triangular filters on Kaldi's mel scale, 1127 ln(1 + f/700); shape (fft/2 + 1, mels).
+    """Triangular filters; shape (fft/2 + 1, mels).
 
     As in Kaldi, the triangles are linear in mel and the Nyquist bin takes no part.
     """
-
-    def mel(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        return 1127.0 * np.log1p(np.asarray(hz, dtype=np.float64) / 700.0)
-
     edges = np.linspace(mel(spec.low_hz), mel(spec.high_hz), spec.mels + 2)
     bins = mel(np.arange(spec.fft // 2) * spec.sample_rate / spec.fft)[:, None]
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]

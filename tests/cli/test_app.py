@@ -104,7 +104,7 @@ def test_the_version_is_told() -> None:
 
 
 def test_it_starts_without_what_only_some_commands_need() -> None:
-    heavy = "numpy", "onnxruntime", "sounddevice", "soundfile", "paho", "amqtt"
+    heavy = "numpy", "onnxruntime", "sounddevice", "soundfile", "paho", "amqtt", "rich", "jinja2"
     program = f"import sys, asit_edge.cli.app; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr

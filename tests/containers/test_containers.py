@@ -114,7 +114,7 @@ def test_the_listener_of_compose_can_do_no_more_than_it_needs() -> None:
     assert "store" in yaml.load((ROOT / "compose.yaml").read_text(encoding="utf-8"), Tagged)["volumes"]
 
 
-@pytest.mark.parametrize("name", ["compose.yaml", "containers/pulse.yaml"])
+@pytest.mark.parametrize("name", ["compose.yaml", "containers/pulse.yaml", "containers/metrics.yaml"])
 def test_variables_of_compose_are_keys_of_the_configuration(name: str) -> None:
     given = composed(name)["asit-edge"]["environment"]
     filled = {key: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value)) for key, value in given.items()}
@@ -122,11 +122,32 @@ def test_variables_of_compose_are_keys_of_the_configuration(name: str) -> None:
     if name == "compose.yaml":
         assert (config.device_name, config.mqtt.host) == ("asit-edge", "broker")
         assert "broker" in composed(name)
+    elif name == "containers/metrics.yaml":
+        assert (config.web.host, config.web.names) == ("0.0.0.0", ["asit-edge"])
+        assert str(config.web.token_file) == f"/run/secrets/{composed(name)['asit-edge']['secrets'][0]}"
+        assert composed(name)["asit-edge"]["ports"] == [f"127.0.0.1:{config.web.port}:{config.web.port}"]
     else:
         [source] = config.sources
         assert isinstance(source, MicrophoneSource)
         assert source.device == "pulse"
         assert filled["PULSE_SERVER"] == "unix:/run/pulse/native"
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "containers/metrics.yaml"])
+def test_what_is_mounted_is_there_and_nothing_is_open_to_other_machines(name: str) -> None:
+    for service in composed(name).values():
+        for mount in service.get("volumes", []):
+            source = mount.split(":")[0]
+            assert not source.startswith("./") or (ROOT / source).is_file(), source
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_prometheus_asks_the_page_of_the_listener_with_its_token() -> None:
+    [job] = yaml.safe_load((ROOT / "containers" / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    environment = composed("containers/metrics.yaml")["asit-edge"]["environment"]
+    config = load_layers(None, environment).config
+    assert job["static_configs"] == [{"targets": [f"{config.web.names[0]}:{config.web.port}"]}]
+    assert job["authorization"]["credentials_file"] == str(config.web.token_file)
 
 
 def test_the_brokers_configuration_is_one_that_mosquitto_takes(tmp_path: Path) -> None:

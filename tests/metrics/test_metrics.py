@@ -49,6 +49,7 @@ def test_a_listener_tells_what_it_heard_and_what_became_of_it(told: Told) -> Non
         "device": 1,
         "mqtt": 1,
         "file": 1,
+        "beside": 1,
     }
     assert (of("asit_queue_messages", sink="mqtt"), of("asit_queue_messages", sink="file")) == (0, 0)
     assert of("asit_messages_dropped_total") == of("asit_messages_refused") == 0
@@ -69,7 +70,7 @@ def test_its_health_says_so_in_words(told: Told) -> None:
         "version": __version__,
         "model": {"model": "tones", "version": "1.0", "backend": "onnxruntime", "precision": "fp32", "provider": "cpu"},
         "sources": {"yard": {"state": "listening", "detail": ""}},
-        "delivery": {"store": "", "device": "", "mqtt": "", "file": ""},
+        "delivery": {"store": "", "device": "", "mqtt": "", "file": "", "beside": ""},
         "waiting": {"mqtt": 0, "file": 0},
         "dropped": 0,
         "refused": 0,
@@ -142,7 +143,6 @@ def test_metrics_are_loaded_only_where_a_page_serves_them(tmp_path: Path, tone_b
     """In a process of its own: what is loaded here says nothing."""
     code = """
 import sys
-from types import SimpleNamespace
 from asit_edge.assembly import load_model
 from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery
@@ -152,7 +152,7 @@ config = Config.model_validate({"model": sys.argv[1], "store": {"path": sys.argv
 model = load_model(config)
 delivery = Delivery(config, model.manifest)
 for enabled in (False, True):
-    served = config.model_copy(update={"web": SimpleNamespace(enabled=enabled)})
+    served = config.model_copy(update={"web": config.web.model_copy(update={"enabled": enabled})})
     open_companions(served, model, delivery)
     print("prometheus_client" in sys.modules)
 """

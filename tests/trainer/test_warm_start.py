@@ -12,7 +12,6 @@ from export.bundle import main as export_bundle
 from tests.trainer.commands import call
 from trainer.distill import main as distill
 from trainer.models.mobilenet import MobileNet
-from trainer.rescale import main as rescale
 from trainer.scenes import main as scenes
 from trainer.students.student import load_student
 from trainer.synthesise import main as synthesise
@@ -59,16 +58,6 @@ def test_the_documented_way_from_recordings_to_a_bundle(
     after = load_student(run / "student.pt")[0].state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert any(name.startswith("features.13") for name in moved)
-    scaled = tmp_path / "scaled.pt"
-    rescaling = ["--scenes", heard_never, "--like", teacher, "--most", "8", "--out", scaled]
-    assert call("trainer.rescale", rescale, run / "student.pt", *rescaling) == 0
-    assert "13 of 13 labels rescaled by 8 scenes" in capsys.readouterr().out
-    lines = load_student(scaled)[0].state_dict()
-    changed = {name for name in after if not torch.equal(after[name], lines[name])}
-    assert changed
-    assert changed <= {
-        f"{head}.{part}" for head in ("frame_head", "correction", "chunk_head") for part in ("weight", "bias")
-    }
     assert not any(name.startswith(("features.0", "features.6", "picture")) for name in moved)
     judged = [run / "student.pt", "--scenes", heard_never, "--most", "8", "--labels", tmp_path / "listed.txt"]
     assert call("trainer.thresholds", thresholds, *judged, "--out", tmp_path / "facts.yaml") == 0

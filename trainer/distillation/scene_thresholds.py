@@ -37,8 +37,8 @@ WAKING = frozenset(
 )
 """Labels that people want to be woken by."""
 
-GRID = np.round(np.concatenate((np.arange(0.05, 0.19, 0.03), np.arange(0.20, 0.951, 0.02))), 2)
-"""Scores at which an event may start."""
+GRID = np.round(np.arange(0.30, 0.951, 0.02), 2)
+"""Scores at which an event may start: below, few sounds of a label are no evidence that it may."""
 
 
 @dataclass(frozen=True)

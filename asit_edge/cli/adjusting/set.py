@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asit_edge.cli.shared.examples import examples
 from asit_edge.cli.shared.moments import parse_duration
 from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings
 from asit_edge.errors import AsitEdgeError, WrongUse, readable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Adjust what is listened for: at once, also while it listens, and until it is set otherwise.",
     no_args_is_help=True,
+    epilog=examples("set"),
     rich_markup_mode=None,
 )
 
@@ -30,7 +32,7 @@ SourcesOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog=examples("set threshold"))
 def threshold(
     label: LabelArgument,
     value: Annotated[str, typer.Argument(help="From 0.001 to 0.999, or default: as configured or calibrated.")],
@@ -38,10 +40,7 @@ def threshold(
     config: ConfigOption = None,
     model: ModelOption = None,
 ) -> None:
-    """Set the score at which events of a label begin.
-
-    asit-edge set threshold Dog 0.6
-    """
+    """Set the score at which events of a label begin."""
     wanted = _threshold(value)
     device = _device(config, model)
     name = device.label(label)
@@ -54,7 +53,7 @@ def threshold(
     _say_when()
 
 
-@app.command()
+@app.command(epilog=examples("set report"))
 def report(
     label: LabelArgument,
     value: Annotated[str, typer.Argument(help="on or off.")],
@@ -62,10 +61,7 @@ def report(
     config: ConfigOption = None,
     model: ModelOption = None,
 ) -> None:
-    """Report a label no more, or again.
-
-    asit-edge set report Dog off
-    """
+    """Report a label no more, or again."""
     wanted = _switch(value)
     device = _device(config, model)
     name = device.label(label)
@@ -76,7 +72,7 @@ def report(
     _say_when()
 
 
-@app.command()
+@app.command(epilog=examples("set snooze"))
 def snooze(
     duration: Annotated[str, typer.Argument(help="30m, 2h, 1d, at most 7d; off ends it.")],
     label: Annotated[str | None, typer.Option("--label", "-l", help="Only this label; otherwise all of it.")] = None,
@@ -84,10 +80,7 @@ def snooze(
     config: ConfigOption = None,
     model: ModelOption = None,
 ) -> None:
-    """Hear nothing for a while, or not of a label.
-
-    asit-edge set snooze 30m --label Dog
-    """
+    """Hear nothing for a while, or not of a label."""
     from asit_edge.adjust.effect import clock_time
     from asit_edge.mqtt.commands import LONGEST_SNOOZE
 
@@ -103,17 +96,14 @@ def snooze(
     _say_when()
 
 
-@app.command()
+@app.command(epilog=examples("set listen"))
 def listen(
     value: Annotated[str, typer.Argument(help="on or off.")],
     source: SourcesOption = None,
     config: ConfigOption = None,
     model: ModelOption = None,
 ) -> None:
-    """Switch a source off until it is switched on.
-
-    asit-edge set listen off --source yard
-    """
+    """Switch a source off until it is switched on."""
     wanted = _switch(value)
     device = _device(config, model)
     sources = device.chosen(source)
@@ -123,7 +113,7 @@ def listen(
     _say_when()
 
 
-@app.command()
+@app.command(epilog=examples("set show"))
 def show(
     config: ConfigOption = None,
     model: ModelOption = None,
@@ -150,7 +140,7 @@ def show(
         print(readable(f"nothing comes of {stranger}; asit-edge set reset removes it"), file=sys.stderr)
 
 
-@app.command()
+@app.command(epilog=examples("set reset"))
 def reset(
     label: Annotated[
         list[str] | None, typer.Option("--label", "-l", help="Only this label; repeat for several. Otherwise all.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asit_edge.cli.shared.examples import examples
 from asit_edge.cli.shared.options import ConfigOption
 from asit_edge.config.file import load_config
 from asit_edge.errors import AsitEdgeError, WrongUse, readable
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Notifications, and other sinks.",
     no_args_is_help=True,
+    epilog=examples("notify"),
     rich_markup_mode=None,
 )
 
 
-@app.command("test")
+@app.command("test", epilog=examples("notify test"))
 def send_example(
     sink: Annotated[
         str | None, typer.Argument(help="Name of a sink, of any type; without it all that notify people.")

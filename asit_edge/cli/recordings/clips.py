@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asit_edge.cli.shared.examples import examples
 from asit_edge.cli.shared.moments import parse_since
 from asit_edge.cli.shared.options import ConfigOption
 from asit_edge.config.file import load_config
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="The recordings of events that were kept on this device (clips in config.yaml).",
     no_args_is_help=True,
+    epilog=examples("clips"),
     rich_markup_mode=None,
 )
 
@@ -27,7 +29,7 @@ LabelOption = Annotated[str | None, typer.Option(help="Only this label.")]
 SourceOption = Annotated[str | None, typer.Option(help="Only this source.")]
 
 
-@app.command("list")
+@app.command("list", epilog=examples("clips list"))
 def show(
     config: ConfigOption = None,
     since: SinceOption = None,
@@ -47,7 +49,7 @@ def show(
             print(f"{moment}  {clip.source:<16} {clip.label:<30} {clip.event}  {clip.size / 1e3:8.1f} kB")
 
 
-@app.command()
+@app.command(epilog=examples("clips path"))
 def path(
     event: Annotated[str, typer.Argument(help="Id of the event, or its first eight digits.")],
     config: ConfigOption = None,
@@ -57,7 +59,7 @@ def path(
     print(shelf.folder / _of(shelf, event)[0].name)
 
 
-@app.command()
+@app.command(epilog=examples("clips remove"))
 def remove(
     events: Annotated[list[str] | None, typer.Argument(help="Ids of events, or their first eight digits.")] = None,
     config: ConfigOption = None,
@@ -78,7 +80,7 @@ def remove(
     _remove(shelf, [clip for clip in _chosen(shelf, label, source) if clip.begin < until])
 
 
-@app.command()
+@app.command(epilog=examples("clips prune"))
 def prune(config: ConfigOption = None) -> None:
     """Remove what is beyond clips.max_days, clips.max_mb and clips.min_free_mb, as a listener does by itself."""
     from asit_edge.clips.shelf import Bounds

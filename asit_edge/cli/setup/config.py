@@ -8,14 +8,20 @@ from typing import Annotated
 
 import typer
 
+from asit_edge.cli.shared.examples import examples
 from asit_edge.cli.shared.options import ConfigOption
 from asit_edge.config.file import load_layers
 from asit_edge.errors import WrongUse, readable
 
-app = typer.Typer(help="The configuration that is in force.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="The configuration that is in force.",
+    no_args_is_help=True,
+    epilog=examples("config"),
+    rich_markup_mode=None,
+)
 
 
-@app.command()
+@app.command(epilog=examples("config show"))
 def show(
     config: ConfigOption = None,
     changed: Annotated[bool, typer.Option("--changed", help="Only what is not the default.")] = False,
@@ -34,7 +40,7 @@ def show(
             print(f"{readable(f'{one.key}: {one.text}'):<{min(width, 60)}}  {readable(one.origin)}")
 
 
-@app.command()
+@app.command(epilog=examples("config check"))
 def check(config: ConfigOption = None) -> None:
     """Say whether the configuration can be used: keys, files, secrets, labels. Opens no connection."""
     from asit_edge.setup.check import problems
@@ -51,7 +57,7 @@ def check(config: ConfigOption = None) -> None:
     print(f"{readable(where)}: can be used")
 
 
-@app.command()
+@app.command(epilog=examples("config example"))
 def example() -> None:
     """Print the example, which has every key with its default and what it means."""
     print(resources.files("asit_edge.config").joinpath("config.yaml").read_text(encoding="utf-8"), end="")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asit_edge.cli.shared.examples import examples
 from asit_edge.cli.shared.options import ConfigOption
 from asit_edge.config.file import load_config
 from asit_edge.errors import AsitEdgeError, for_shell, readable
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from asit_edge.service.actions import Action
     from asit_edge.service.installation import Service
 
-app = typer.Typer(help="Listening as a service of systemd.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Listening as a service of systemd.",
+    no_args_is_help=True,
+    epilog=examples("service"),
+    rich_markup_mode=None,
+)
 
 SystemOption = Annotated[
     bool | None,
@@ -29,7 +35,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what wou
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-@app.command()
+@app.command(epilog=examples("service install"))
 def install(
     config: ConfigOption = None,
     system: SystemOption = None,
@@ -50,7 +56,7 @@ def install(
         print(f"it runs while you are logged in; from the start of the machine: sudo loginctl enable-linger {user}")
 
 
-@app.command()
+@app.command(epilog=examples("service remove"))
 def remove(
     system: SystemOption = None,
     purge: Annotated[
@@ -74,7 +80,7 @@ def remove(
         print(f"what is yours stays; to delete it: {sudo}rm -r {' '.join(for_shell(one) for one in kept)}")
 
 
-@app.command()
+@app.command(epilog=examples("service status"))
 def status(system: SystemOption = None) -> None:
     """Say how the service is doing; exit code 1 where it is not running."""
     from asit_edge.service.state import state
@@ -86,7 +92,7 @@ def status(system: SystemOption = None) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=examples("service logs"))
 def logs(
     system: SystemOption = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="And what comes.")] = False,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from asit_edge.cli.shared import completion
 from asit_edge.config.file import load_config
 from asit_edge.config.root import Config
 
@@ -19,7 +20,13 @@ ConfigOption = Annotated[
 
 
 ModelOption = Annotated[
-    Path | None, typer.Option("--model", "-m", help="Directory of a model bundle, or the name of one in the package.")
+    Path | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Directory of a model bundle, or the name of one in the package.",
+        autocompletion=completion.bundles,
+    ),
 ]
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asit_edge.cli.shared import completion
+from asit_edge.cli.shared.examples import examples
 from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings
 from asit_edge.errors import WrongUse, readable
 
@@ -16,14 +18,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="The sounds that were taught on this device.",
+    epilog=examples("taught"),
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-NameArgument = Annotated[str, typer.Argument(help="Of the taught sound.")]
+NameArgument = Annotated[str, typer.Argument(help="Of the taught sound.", autocompletion=completion.taught)]
 
 
-@app.command("list")
+@app.command("list", epilog=examples("taught list"))
 def show(
     config: ConfigOption = None,
     model: ModelOption = None,
@@ -48,7 +51,7 @@ def show(
         print('nothing is taught; begin with asit-edge teach "Front doorbell" FILE FILE FILE', file=sys.stderr)
 
 
-@app.command()
+@app.command(epilog=examples("taught rename"))
 def rename(name: NameArgument, new: Annotated[str, typer.Argument(help="Its new name.")]) -> None:
     """Give a taught sound another name."""
     from asit_edge.teach.lessons.teaching import check_name
@@ -58,19 +61,19 @@ def rename(name: NameArgument, new: Annotated[str, typer.Argument(help="Its new 
     Shelf().rename(name, new)
 
 
-@app.command()
+@app.command(epilog=examples("taught on"))
 def on(name: NameArgument) -> None:
     """Use it again."""
     _switch(name, True)
 
 
-@app.command()
+@app.command(epilog=examples("taught off"))
 def off(name: NameArgument) -> None:
     """Keep it, but do not use it."""
     _switch(name, False)
 
 
-@app.command()
+@app.command(epilog=examples("taught remove"))
 def remove(name: NameArgument) -> None:
     """Forget it."""
     from asit_edge.teach.shelf import Shelf
@@ -78,7 +81,7 @@ def remove(name: NameArgument) -> None:
     Shelf().remove(name)
 
 
-@app.command()
+@app.command(epilog=examples("taught export"))
 def export(name: NameArgument, file: Annotated[Path, typer.Argument(help="To write.")]) -> None:
     """Write it into one file, for another device with the same model."""
     from asit_edge.teach.shelf import Shelf
@@ -88,7 +91,7 @@ def export(name: NameArgument, file: Annotated[Path, typer.Argument(help="To wri
     Shelf().export(name, file)
 
 
-@app.command("import")
+@app.command("import", epilog=examples("taught import"))
 def bring_in(
     file: Annotated[Path, typer.Argument(help="Written by asit-edge taught export.")],
     config: ConfigOption = None,

@@ -1,8 +1,6 @@
 """The folder of clips, where they are asked for."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 from asit_edge.doctor.checks.storage import folder_finding
 from asit_edge.doctor.finding import Finding
@@ -10,9 +8,8 @@ from asit_edge.doctor.patient import Patient
 
 
 def look(patient: Patient) -> Iterator[Finding]:
-    clips: Any = getattr(patient.config, "clips", None)
-    if clips is None or not clips.enabled:
+    clips = patient.config.clips
+    if not clips.enabled:
         yield Finding("clips", "ok", "none are kept")
         return
-    folder: Path = clips.effective_folder
-    yield folder_finding("clips", folder, "no clip can be kept")
+    yield folder_finding("clips", clips.effective_folder, "no clip can be kept")

@@ -6,7 +6,6 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from asit_edge.config.secrets import read_secret
 from asit_edge.doctor.finding import Finding
@@ -19,8 +18,8 @@ MOST = 1 << 16
 
 
 def look(patient: Patient) -> Iterator[Finding]:
-    web: Any = getattr(patient.config, "web", None)
-    if web is None or not web.enabled:
+    web = patient.config.web
+    if not web.enabled:
         yield Finding("page", "ok", "none is configured")
         return
     yield from page_findings(web.host, web.port, web.token_file, patient.listener)

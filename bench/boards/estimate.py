@@ -50,7 +50,3 @@ def table() -> list[str]:
         shares = [f"{share_of_a_core(board, costs[name]):.0%} of a core" for name in names]
         lines.append(f"| {board.name} | {board.core}, {board.ghz:g} GHz | {' | '.join(shares)} |")
     return lines
-
-
-if __name__ == "__main__":
-    print("\n".join(table()))

@@ -1,0 +1,133 @@
+"""What every request has to pass before it reaches anything: names, rate, origin, token; and what every answer says."""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asit_edge.web.guards.access import Access, TooManyGuesses
+from asit_edge.web.guards.hosts import Hosts, same_origin
+
+log = logging.getLogger(__name__)
+
+SAFE = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; media-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+
+OPEN = ("/", "/healthz", "/api/session")
+"""What may be asked for without a token: the page itself, which knows nothing yet; and what is below /static/."""
+
+BURST, A_SECOND = 200, 60.0
+"""Requests of one address: so many at once, and so many a second."""
+
+MOST_ADDRESSES = 512
+"""That are remembered."""
+
+
+class Rate:
+    """How many requests an address may make."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def admits(self, address: str) -> bool:
+        now = self._clock()
+        left, at = self._left.pop(address, (float(BURST), now))
+        left = min(left + (now - at) * A_SECOND, BURST)
+        admitted = left >= 1
+        self._left[address] = (left - 1 if admitted else left), now
+        while len(self._left) > MOST_ADDRESSES:
+            self._left.popitem(last=False)
+        return admitted
+
+
+class Gate:
+    """Before an application; `cookie` is the name under which browsers keep a session."""
+
+    def __init__(self, app: ASGIApp, hosts: Hosts, access: Access, cookie: str) -> None:
+        self._app, self._hosts, self._access, self._cookie = app, hosts, access, cookie
+        self._rate = Rate()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def safe_send(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = MutableHeaders(scope=message)
+                for name, value in SAFE.items():
+                    headers[name] = value
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope)
+            await (refusal or self._app)(scope, receive, safe_send)
+        except Exception:
+            log.exception("the page: a request failed")
+            if not begun:
+                await _no(500, "something went wrong here; the log says what")(scope, receive, safe_send)
+
+    def _refusal(self, scope: Scope) -> ASGIApp | None:
+        """Why a request goes no further; None if it does."""
+        headers, path = Headers(scope=scope), scope["path"]
+        address = scope["client"][0] if scope["client"] else ""
+        if not self._rate.admits(address):
+            return _no(429, "too many requests; wait a second", {"retry-after": "1"})
+        if not self._hosts.allows(headers.get("host")):
+            return _no(421, "this name is not this machine's: open it by its address, or add the name to web.names")
+        if not _from_here(scope["method"], path, headers):
+            return _no(403, "this was asked for by a page of somebody else")
+        scope["asit_edge.admitted"] = admitted = self._admitted(headers, address)
+        if isinstance(admitted, float):
+            wait = max(round(admitted), 1)
+            return _no(429, f"too many wrong tokens; try again in {wait} s", {"retry-after": str(wait)})
+        if admitted or path in OPEN or path.startswith("/static/"):
+            return None
+        return _no(401, "the token is needed: open the page and give it", {"www-authenticate": "Bearer"})
+
+    def _admitted(self, headers: Headers, address: str) -> bool | float:
+        """Whether the token is known, or for how many seconds nobody is asked."""
+        cookies = SimpleCookie()
+        try:
+            cookies.load(headers.get("cookie", ""))
+        except CookieError:
+            cookies.clear()
+        session = cookies[self._cookie].value if self._cookie in cookies else None
+        try:
+            return self._access.admits(session, headers.get("authorization"), address)
+        except TooManyGuesses as wait:
+            return wait.seconds
+
+
+def _from_here(method: str, path: str, headers: Headers) -> bool:
+    """Whether a browser asks on behalf of this very page, or somebody follows a link to it, or it is no browser."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if origin is not None and not same_origin(origin, headers.get("host")):
+        return False
+    if site in (None, "same-origin"):
+        return True
+    visit = method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
+    return visit and headers.get("sec-fetch-dest") == "document" and (site == "none" or path == "/")
+
+
+def _no(status: int, words: str, headers: dict[str, str] | None = None) -> ASGIApp:
+    return JSONResponse({"error": words}, status, {"cache-control": "no-store", **(headers or {})})
