@@ -1,6 +1,5 @@
 """Where a service is on this machine, and what installing and removing it does."""
 
-import getpass
 import os
 import sys
 from dataclasses import dataclass
@@ -37,12 +36,15 @@ class Service:
         if self.system:
             return SYSTEM_UNITS / NAME
         configured = os.environ.get("XDG_CONFIG_HOME")
-        return (Path(configured) if configured else Path.home() / ".config") / "systemd" / "user" / NAME
+        try:
+            return (Path(configured) if configured else Path.home() / ".config") / "systemd" / "user" / NAME
+        except RuntimeError:
+            raise WrongUse("this user has no home directory, and so no services; --system is for root") from None
 
     @property
     def whose(self) -> str:
         """In words for people."""
-        return "the system's service" if self.system else f"a service of the user {getpass.getuser()}"
+        return "the system's service" if self.system else "a service of your own"
 
     def systemctl(self, *words: str) -> tuple[str, ...]:
         return ("systemctl", *([] if self.system else ["--user"]), *words)

@@ -1,10 +1,8 @@
 """`asit-edge service install|remove|status|logs`."""
 
-import getpass
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,8 +50,8 @@ def install(
     if not _carried_out(installing(service, this_executable(), config, start=start), dry_run, yes):
         return
     print(f"done: {service.whose}; asit-edge service status says how it is doing")
-    if not service.system and not Path("/var/lib/systemd/linger", user := getpass.getuser()).exists():
-        print(f"it runs while you are logged in; from the start of the machine: sudo loginctl enable-linger {user}")
+    if not service.system:
+        print("it runs while you are logged in; from the start of the machine: sudo loginctl enable-linger $USER")
 
 
 @app.command(epilog=examples("service remove"))
