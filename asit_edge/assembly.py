@@ -14,7 +14,7 @@ from asit_edge.config.root import Config
 from asit_edge.config.secrets import fill_in, read_secret, with_password
 from asit_edge.config.sources import FileSource, SourceSettings, StdinSource, StreamSource
 from asit_edge.detect.chunker import Chunker, Scorer
-from asit_edge.detect.class_settings import class_parents, class_settings
+from asit_edge.detect.class_settings import class_parents, class_settings, label_index
 from asit_edge.detect.hysteresis import ClassSettings
 from asit_edge.detect.pipeline import Pipeline, SilenceGate
 from asit_edge.detect.tracker import Tracker
@@ -112,6 +112,15 @@ def known_manifest(config: Config) -> Manifest:
             labels += Shelf().labels(bundle.manifest)
     manifest = bundle.manifest.model_copy(update={"labels": labels})
     return manifest if calibration is None else with_thresholds(manifest, calibration)
+
+
+def fits(config: Config, manifest: Manifest) -> None:
+    """Raises WrongUse where the configuration's settings for events do not fit the model."""
+    for position, entry in enumerate(config.sources):
+        class_settings(config.events, manifest, entry.events, f"sources[{position}].events")
+    for position, hours in enumerate(config.events.quiet_hours):
+        for name in hours.labels or []:
+            label_index(name, f"events.quiet_hours[{position}].labels", manifest)
 
 
 def open_vocabulary(

@@ -32,6 +32,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("deliver",),
         ("listen.supervision", "detector", "metrics"),
         ("listen", "doctor"),
+        ("setup", "service"),
         ("cli",),
     ],
     "trainer": [

@@ -22,6 +22,7 @@ from asit_edge.cli.care import doctor
 from asit_edge.cli.models import labels
 from asit_edge.cli.notifying import notify
 from asit_edge.cli.recordings import clips
+from asit_edge.cli.setup import config, health, init, service
 from asit_edge.cli.shared.examples import examples
 from asit_edge.cli.teaching import calibrate, corrections, taught, teach
 from asit_edge.errors import AsitEdgeError, readable
@@ -51,6 +52,8 @@ for command in (
     doctor.doctor,
     labels.labels,
     demo.demo,
+    init.init,
+    health.health,
 ):
     app.command(epilog=examples(command.__name__))(command)
 app.add_typer(model.app, name="model")
@@ -58,6 +61,8 @@ app.add_typer(taught.app, name="taught")
 app.add_typer(notify.app, name="notify")
 app.add_typer(clips.app, name="clips")
 app.add_typer(adjusting.app, name="set")
+app.add_typer(config.app, name="config")
+app.add_typer(service.app, name="service")
 
 
 def _version(wanted: bool) -> None:

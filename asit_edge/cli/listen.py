@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -12,6 +13,7 @@ import typer
 from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings, stop_on_signals
 from asit_edge.cli.shared.talk import talk_never_waiting
 from asit_edge.cli.terminal.look import is_terminal, look_at
+from asit_edge.config.file import SYSTEM_CONFIG
 from asit_edge.config.sources import MicrophoneSource, StdinSource
 from asit_edge.errors import WrongUse
 from asit_edge.host.lines import Lines
@@ -53,20 +55,26 @@ def listen(
     from asit_edge.host.malloc import return_freed_memory
 
     return_freed_memory()
+    from asit_edge.listen.reload import Changes
     from asit_edge.listen.run import listen as run
 
-    settings = load_settings(config, model)
     if stdin and microphone is not None:
         raise WrongUse("--stdin and --microphone exclude each other: name one source")
-    if stdin:
-        pipe = {"rate": rate, "channels": channels, "format": form.value}
-        settings = settings.model_copy(update={"sources": [StdinSource.model_validate(pipe)]})
-    if microphone is not None:
-        device = int(microphone) if microphone.isdecimal() else microphone
-        settings = settings.model_copy(update={"sources": [MicrophoneSource(device=device)]})
-    stopping = stop_on_signals()
+
+    def read() -> "Config":
+        settings = load_settings(config, model)
+        if stdin:
+            pipe = {"rate": rate, "channels": channels, "format": form.value}
+            return settings.model_copy(update={"sources": [StdinSource.model_validate(pipe)]})
+        if microphone is not None:
+            device = int(microphone) if microphone.isdecimal() else microphone
+            return settings.model_copy(update={"sources": [MicrophoneSource(device=device)]})
+        return settings
+
+    settings, changes = read(), Changes(read, config or SYSTEM_CONFIG, threading.Event())
+    stopping = stop_on_signals(changes.asked.set)
     with _told(settings, as_json) as (out, observer):
-        run(settings, out, stopping.is_set, stopping.wait, observer)
+        run(settings, out, stopping.is_set, stopping.wait, observer, changes)
 
 
 @contextmanager

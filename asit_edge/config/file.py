@@ -1,12 +1,19 @@
-"""Reads config.yaml, and settings of other kinds that people write: an error names file, line and key."""
+"""Reads config.yaml, with what the environment says instead, and settings of other kinds that people write.
+
+An error names file, line and key, or the variable.
+"""
 
 import codecs
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
+from asit_edge.config.environment import Override, laid_over, overrides
 from asit_edge.config.root import Config
 from asit_edge.errors import WrongUse
 from asit_edge.validation import explain
@@ -22,16 +29,44 @@ MOST = 1 << 20
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
-def load_config(path: Path | None) -> Config:
-    """The configuration in `path`, or in /etc/asit-edge/config.yaml if that exists, or else the defaults.
+class Loaded(NamedTuple):
+    """A configuration, and what it was made of."""
 
-    Raises WrongUse, naming file, line and key.
+    config: Config
+    file: Path | None
+    """None: there is none, so what the environment does not say is the default."""
+    root: yaml.Node | None
+    """Of the file; knows lines."""
+    overrides: Sequence[Override]
+
+
+def load_config(path: Path | None) -> Config:
+    """The configuration in `path`, or in /etc/asit-edge/config.yaml if that exists, or else the defaults; variables
+    of the environment go before.
+
+    Raises WrongUse, naming file, line and key, or the variable.
     """
-    if path is None:
-        if not SYSTEM_CONFIG.is_file():
-            return Config()
+    return load_layers(path, os.environ).config
+
+
+def load_layers(path: Path | None, environment: Mapping[str, str]) -> Loaded:
+    """The same, with what came from where. Raises WrongUse, as `load_config`."""
+    if path is None and SYSTEM_CONFIG.is_file():
         path = SYSTEM_CONFIG
-    return read_settings(path, Config, "the config.yaml that comes with asit-edge")
+    root, values = (None, {}) if path is None else _document(path, "the config.yaml that comes with asit-edge")
+    given = overrides(environment, Config)
+    while True:
+        try:
+            merged = laid_over(values, given, Config().model_dump(mode="json")) if given else values
+            return Loaded(Config.model_validate(merged), path, root, given)
+        except ValidationError as error:
+            place = _responsible(error.errors(include_url=False)[0], given)
+            if place is None:
+                raise _mistake(error, Config, path, root) from None
+            one = given[place]
+            if isinstance(one.value, str) or error.errors()[0]["type"] not in ("string_type", "path_type"):
+                raise WrongUse(f"environment: {one.variable}: {explain(error, Config)}") from None
+            given[place] = one._replace(value=one.text.strip())  # a name that looks like a number is a name
 
 
 def read_settings(path: Path, model: type[Settings], example: str) -> Settings:
@@ -39,20 +74,58 @@ def read_settings(path: Path, model: type[Settings], example: str) -> Settings:
 
     Raises WrongUse, naming file, line and key.
     """
-    root: Any = None
+    root, values = _document(path, example)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _mistake(error, model, path, root) from None
+
+
+def line_of(root: yaml.Node | None, location: Sequence[int | str]) -> int | None:
+    """On which line of its file a key stands; None where the file does not have it."""
+    line = None
+    for part in location:
+        if isinstance(root, yaml.MappingNode):
+            found = next(((key, value) for key, value in root.value if _names(key, part)), None)
+            if found is None:
+                return None
+            line, root = found[0].start_mark.line + 1, found[1]
+        elif isinstance(root, yaml.SequenceNode) and isinstance(part, int) and part < len(root.value):
+            root = root.value[part]
+            line = root.start_mark.line + 1
+        else:
+            return None
+    return line
+
+
+def _document(path: Path, example: str) -> tuple[yaml.Node | None, dict[str, Any]]:
+    """Raises WrongUse, naming file and line."""
     try:
         root, values = read_yaml(_read(path), PlainLoader)
-        if not isinstance(values, dict | None):
-            raise WrongUse(f"{path}: must be a mapping of keys to values, like {example}")
-        return model.model_validate(values or {})
     except Unreadable as error:
         raise WrongUse(error.of(path)) from None
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        if root is None:
-            raise WrongUse(f"{path}: {explain(error, model)}") from None
-        node, line = _find(root, problem["loc"])
-        raise WrongUse(f"{path}:{line}: {explain(error, model)}{_quotes(node, problem['type'])}") from None
+    if not isinstance(values, dict | None):
+        raise WrongUse(f"{path}: must be a mapping of keys to values, like {example}")
+    return root, values or {}
+
+
+def _responsible(problem: ErrorDetails, given: Sequence[Override]) -> int | None:
+    """Which of the variables says what is wrong: the most special one whose key that is, or is in."""
+    place = [part for part in problem["loc"] if isinstance(part, int) or part in _keys_of(given)]
+    fitting = [number for number, one in enumerate(given) if tuple(place[: len(one.location)]) == one.location]
+    return max(fitting, key=lambda number: len(given[number].location), default=None)
+
+
+def _keys_of(given: Sequence[Override]) -> set[int | str]:
+    return {part for one in given for part in one.location}
+
+
+def _mistake(error: ValidationError, model: type[BaseModel], path: Path | None, root: yaml.Node | None) -> WrongUse:
+    problem = error.errors(include_url=False)[0]
+    if path is None or root is None:
+        return WrongUse(f"{path or 'environment'}: {explain(error, model)}")
+    node, line = _find(root, problem["loc"])
+    return WrongUse(f"{path}:{line}: {explain(error, model)}{_quotes(node, problem['type'])}")
 
 
 def _read(path: Path) -> str:

@@ -167,6 +167,10 @@ class Delivery:
         if self._mqtt:
             self._mqtt.set_state(self._topics.adjusted(adjusted.source), adjusted.to_json())
 
+    def configure(self, config: Config) -> None:
+        """Other labels may be reported, at other thresholds: from the next `know` on. Nothing else of it differs."""
+        self._config = config
+
     def know(self, manifest: Manifest) -> None:
         """Other labels can be reported from now on: what is new appears, what is gone disappears."""
         before, self._reported = self._reported, reported(self._config, manifest)

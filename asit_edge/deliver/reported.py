@@ -64,7 +64,7 @@ def news(config: Config, topics: Topics, before: Reported, known: Reported, mode
     """What is to be said when `known` takes the place of `before`; an empty payload: it is gone."""
     said, now = dict(_labels(config, topics, before, model)), dict(_labels(config, topics, known, model))
     yield from ((topic, "") for topic in said if topic not in now)
-    yield from ((topic, payload) for topic, payload in now.items() if topic not in said)
+    yield from ((topic, payload) for topic, payload in now.items() if said.get(topic) != payload)
 
 
 def _labels(config: Config, topics: Topics, known: Reported, model: str) -> Iterator[tuple[str, str]]:

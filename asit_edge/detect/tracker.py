@@ -129,13 +129,15 @@ class Tracker:
             self._hand_over(event, changes)
         return changes
 
-    def know(self, settings: Sequence[ClassSettings | None]) -> list[Change]:
+    def know(self, settings: Sequence[ClassSettings | None], *, anew: bool = False) -> list[Change]:
         """More classes, after those that there were; and what is None is not reported any more. What was set meanwhile
-        for one that stays remains so."""
+        for one that stays remains so, unless all are set `anew`."""
         changes: list[Change] = []
         for tracker in [one for one in self._classes if settings[one.label] is None]:
             self._stop(tracker, self._position, changes)
             self._classes.remove(tracker)
+        for tracker in self._classes if anew else ():
+            tracker.settings = settings[tracker.label] or tracker.settings
         reported = {tracker.label for tracker in self._classes}
         for label, entry in enumerate(settings):
             self._families.setdefault(label, (label,))

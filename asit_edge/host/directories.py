@@ -16,8 +16,17 @@ def state_directory() -> Path:
     return _directory("STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state")
 
 
-_WHAT = {"CACHE_DIRECTORY": "engines and measurements", "STATE_DIRECTORY": "the event store"}
-_ALSO = {"CACHE_DIRECTORY": "", "STATE_DIRECTORY": ", or store.path in config.yaml"}
+def config_directory() -> Path:
+    """The user's own configuration: the XDG one. Raises WrongUse where there is none."""
+    return _directory("CONFIGURATION_DIRECTORY", "XDG_CONFIG_HOME", ".config")
+
+
+_WHAT = {
+    "CACHE_DIRECTORY": "engines and measurements",
+    "STATE_DIRECTORY": "the event store",
+    "CONFIGURATION_DIRECTORY": "the configuration",
+}
+_ALSO = {"CACHE_DIRECTORY": "", "CONFIGURATION_DIRECTORY": "", "STATE_DIRECTORY": ", or store.path in config.yaml"}
 
 
 def _directory(service: str, user: str, home: str) -> Path:

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from asit_edge.adjust.adjustments import SourceAdjustment
 from asit_edge.adjust.effect import Effect, effect, report, strangers
 from asit_edge.adjust.in_force import InForce
-from asit_edge.assembly import Model
+from asit_edge.assembly import Model, fits
 from asit_edge.audio.clock import Clock
 from asit_edge.audio.sources.source import Source
 from asit_edge.config.root import Config
 from asit_edge.config.sources import FileSource
-from asit_edge.detect.class_settings import class_settings, label_index
+from asit_edge.detect.class_settings import class_settings
 from asit_edge.detect.fusion import Fusion
 from asit_edge.detect.hysteresis import ClassSettings
 from asit_edge.detect.pipeline import Pipeline, Skimming, decide
@@ -105,9 +105,7 @@ class ListeningLoop:
         self._reporter = Reporter(config.device_name, manifest, fusion, announcer, out)
         self._sources: dict[str, Listened] = {}
         self._config = config
-        for position, hours in enumerate(config.events.quiet_hours):
-            for name in hours.labels or []:
-                label_index(name, f"events.quiet_hours[{position}].labels", manifest)
+        fits(config, manifest)
         for position, (source, entry) in enumerate(zip(sources, config.sources, strict=True)):
             classes = self._settings(position)
             pipeline = model.pipeline(rate, classes)
@@ -180,12 +178,24 @@ class ListeningLoop:
         self._note_heard(last=True)
 
     def _learn(self) -> None:
-        if self._model.vocabulary is None or not self._model.vocabulary.take():
-            return
+        if self._model.vocabulary is not None and self._model.vocabulary.take():
+            self._know()
+
+    def reconfigure(self, config: Config) -> None:
+        """Scores become events as `events` of this says, from now on; nothing else of it may differ from before.
+
+        Raises WrongUse where it does not fit the model: then nothing has changed.
+        """
+        fits(config, self._model.manifest)
+        self._config = config
+        self._know(anew=True)
+
+    def _know(self, *, anew: bool = False) -> None:
+        """Other labels than before, or with `anew` other settings."""
         self._reporter.know(self._model.manifest)
         for position, source in enumerate(self._sources.values()):
             source.classes = self._settings(position)
-            changes = source.supervisor.pipeline.tracker.know(source.classes)
+            changes = source.supervisor.pipeline.tracker.know(source.classes, anew=anew)
             source.quiet = self._quiet_times(source.supervisor.source.name)
             source.adjustment = None  # what is new may have been adjusted before
             if changes:

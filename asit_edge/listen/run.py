@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from asit_edge.adjust.file import adjustments_file
 from asit_edge.adjust.keeper import Keeper
@@ -18,6 +19,7 @@ from asit_edge.listen.companions import Companions, open_companions
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
 from asit_edge.listen.observed import ObservedAnnouncer
+from asit_edge.listen.reload import Changes, Reloading
 from asit_edge.listen.reporter import Output
 from asit_edge.listen.unfinished import end_unfinished
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
@@ -47,11 +49,12 @@ def listen(
     stopping: Callable[[], bool],
     rest: Callable[[float], object],
     observer: Observer | None = None,
+    changes: Changes | None = None,
 ) -> None:
     """Listens until `stopping()`, or until every source has ended; writes events to `out`, one JSON object a line.
 
     `rest` waits so many seconds, less when it is time to stop. `observer` looks on; it is told at first what the model
-    knows. Raises AsitEdgeError if nothing can be listened to, a
+    knows. `changes` may change the configuration meanwhile. Raises AsitEdgeError if nothing can be listened to, a
     source that is not opened again breaks off, or, when sources have come to their end, the broker has not taken every
     message (they stay in the store).
     """
@@ -83,6 +86,7 @@ def listen(
         observer=watching,
         in_force=keeper.in_force,
     )
+    reloading = _reloading(config, changes, delivery) if changes else None
     delivery.start()
     companions.start()
     end_unfinished(delivery, last_heard.last, time.time(), out)
@@ -93,6 +97,7 @@ def listen(
     systemd.ready()
     try:
         while not loop.over and not stopping():
+            _change(reloading, model, delivery, loop)
             if not loop.tick():
                 rest(IDLE)
             announcer.check()
@@ -102,6 +107,8 @@ def listen(
     finally:
         latest = time.monotonic() + LONGEST_STOP
         systemd.stopping()
+        if reloading:
+            reloading.stop()
         if model.vocabulary:
             model.vocabulary.stop()
         loop.stop()
@@ -115,10 +122,29 @@ def listen(
     if loop.broken:
         raise AsitEdgeError(loop.broken)
     if remains.waiting:
-        message = f"{remains.waiting} message(s) not delivered yet, kept in {config.store.effective_path}"
-        if not stopping():
-            raise AsitEdgeError(f"{remains.problem}; {message}" if remains.problem else message)
-        log.warning("%s", message)
+        _tell(remains, config.store.effective_path, stopping())
+
+
+def _tell(remains: Remains, store: Path, wanted: bool) -> None:
+    """Raises AsitEdgeError unless it was `wanted` that listening ends."""
+    message = f"{remains.waiting} message(s) not delivered yet, kept in {store}"
+    if not wanted:
+        raise AsitEdgeError(f"{remains.problem}; {message}" if remains.problem else message)
+    log.warning("%s", message)
+
+
+def _change(reloading: Reloading | None, model: Model, delivery: Delivery, loop: ListeningLoop) -> None:
+    """Takes the configuration that has changed, if one has."""
+    if reloading and (changed := reloading.take(model.manifest)):
+        delivery.configure(changed)
+        loop.reconfigure(changed)
+
+
+def _reloading(config: Config, changes: Changes, delivery: Delivery) -> Reloading:
+    reloading = Reloading(config, changes)
+    delivery.tells(reloading.problem)
+    reloading.start()
+    return reloading
 
 
 def _count_dropped(companions: Companions, announcer: UnhurriedAnnouncer, notes: UnhurriedNotes, out: Output) -> None:

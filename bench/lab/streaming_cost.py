@@ -143,7 +143,7 @@ def main() -> None:
         return
     import onnx
 
-    sys.path.insert(0, str(Path(__file__).parent.parent))
+    sys.path.insert(0, str(Path(__file__).parent.parent.parent))
     from bench.macs import onnx_macs, tflite_macs
 
     measured: dict[Path, dict[str, float]] = {}

@@ -113,6 +113,34 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "asit-edge labels baby": "those whose name has that in it",
         "asit-edge labels --all --json --model asit-stream-nano": "all of another bundle, as JSON",
     },
+    "init": {
+        "asit-edge init": "asks, tries what it is told, writes ~/.config/asit-edge/config.yaml",
+        "asit-edge init --broker broker.local --label Dog --yes": "asks nothing",
+        "asit-edge init --config /etc/asit-edge/config.yaml": "for the system's service",
+    },
+    "config": {"asit-edge config show --changed": "what is not the default, and where it comes from"},
+    "config show": {
+        "asit-edge config show --changed": "what is not the default, and where it comes from",
+        "asit-edge config show --config config.yaml --json": "every key of that one, as JSON",
+    },
+    "config check": {"asit-edge config check --config config.yaml": "what a listener would stumble over"},
+    "config example": {"asit-edge config example": "every key with its default and what it means"},
+    "service": {"asit-edge service install --dry-run": "what it would write and run"},
+    "service install": {
+        "asit-edge service install --config ~/.config/asit-edge/config.yaml": "of your own, with your microphones",
+        "asit-edge service install --system": "of the system, as root",
+        "asit-edge service install --dry-run": "what it would write and run",
+    },
+    "service remove": {
+        "asit-edge service remove": "stops it, deletes its unit; what was heard stays",
+        "asit-edge service remove --purge": "store, taught sounds and caches too",
+    },
+    "service status": {"asit-edge service status": "is it running, and what do its sources do?"},
+    "service logs": {"asit-edge service logs --follow": "what it has logged, and what comes"},
+    "health": {
+        "asit-edge health": "does the listener live?",
+        "asit-edge health --heard 300": "and was anything heard in the last five minutes?",
+    },
     "demo": {"asit-edge demo": "no microphone, no broker needed"},
     "model": {"asit-edge model info": "what is in the bundle that is used"},
     "model info": {

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -29,17 +30,18 @@ ModelOption = Annotated[
 ]
 
 
-def stop_on_signals() -> threading.Event:
+def stop_on_signals(on_hangup: Callable[[], None] | None = None) -> threading.Event:
     """An event that is set when this process is asked to end, or when the terminal that it belongs to goes away.
 
-    Without a terminal (a service), and after `nohup`, a SIGHUP means nothing.
+    Without a terminal (a service) a SIGHUP is what `on_hangup` makes of it; after `nohup` it means nothing.
     """
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         stops = _has_terminal()
-        signal.signal(signal.SIGHUP, lambda *_: stopping.set() if stops else None)
+        hangup = stopping.set if stops else on_hangup or (lambda: None)
+        signal.signal(signal.SIGHUP, lambda *_: hangup())
     return stopping
 
 

@@ -26,7 +26,7 @@ def look(patient: Patient) -> Iterator[Finding]:
     found = [finding for scope in ([], ["--user"]) if (finding := unit_finding(asked(scope), scope)) is not None]
     if not found:
         means = "" if patient.listener else "nobody listens unless somebody runs asit-edge listen"
-        remedy = "sudo cp systemd/asit-edge.service /etc/systemd/system/ && sudo systemctl enable --now asit-edge"
+        remedy = "asit-edge service install    # of your own; as root: of the system"
         found = [Finding("service", "ok", "not installed as a service", means, remedy)]
     elif found[0].grade == "ok" and patient.listener is None:
         # It has another user's state directory.

@@ -1,0 +1,1 @@
+"""Commands that set a device up: its configuration, and its service."""

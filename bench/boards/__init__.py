@@ -1,0 +1,1 @@
+"""What the bundled models may cost on boards that nobody has measured here."""

@@ -1,0 +1,101 @@
+"""A running listener is given other thresholds, and bad configurations: nothing is missed, and the reason is told."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tests.conftest import tones
+from tests.integration.mosquitto import Mosquitto, Subscriber, wait_for
+
+AHEAD = 1 << 15
+"""Bytes of a second, so that a busy machine is no gap."""
+
+
+def pcm(*parts: tuple[float, float]) -> bytes:
+    return (np.clip(tones(*parts), -1, 1) * 32_767).astype("<i2").tobytes()
+
+
+class Listener:
+    """Given samples ahead of time, of which it takes so many as could have been heard."""
+
+    def __init__(self, config: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "asit_edge", "listen", "--config", str(config)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # no terminal, as a service
+            pipesize=AHEAD,
+        )
+
+    def hear(self, *parts: tuple[float, float]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(pcm(*parts))
+        self.process.stdin.flush()
+
+    def end(self) -> tuple[list[dict[str, object]], str]:
+        self.process.send_signal(signal.SIGTERM)
+        out, said = self.process.communicate(timeout=30)
+        assert self.process.returncode == 0, said
+        return [json.loads(line) for line in out.splitlines()], said.decode()
+
+
+def test_other_events_from_now_on_and_bad_configurations_change_nothing(tone_bundle: Path, tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path / "broker")
+    broker.start()
+    config = tmp_path / "config.yaml"
+    base = (
+        f"device: hall\nmodel: {tone_bundle}\nstore: {{path: {tmp_path}/events.db}}\n"
+        f"sources: [{{type: stdin, name: pipe}}]\nmqtt: {{host: 127.0.0.1, port: {broker.port}}}\n"
+    )
+
+    def write(text: str) -> None:
+        fresh = tmp_path / "fresh"
+        fresh.write_text(base + text, encoding="utf-8")
+        os.replace(fresh, config)
+
+    write("events: {only: [Low tone]}\n")
+    listener = Listener(config)
+    with Subscriber(broker, topic="asit/hall/#") as subscriber:
+
+        def problem() -> str:
+            health = subscriber.payloads("asit/hall/health")
+            return json.loads(health[-1])["problem"] if health else "none yet"
+
+        def hears(what: tuple[float, float], until: "object", seconds: float) -> None:
+            deadline = time.monotonic() + seconds
+            while not until():  # type: ignore[operator]
+                assert time.monotonic() < deadline
+                listener.hear(what)
+
+        try:
+            hears((0, 0.5), lambda: problem() == "", 20)
+            listener.hear((3000, 1), (0, 1))  # not reported yet
+            # A bad one: told, and nothing of it is in force.
+            write("events: {only: [High tone], merge_gap: never}\n")
+            hears((0, 0.5), lambda: "merge_gap" in problem(), 10)
+            write("threads: 2\nevents: {only: [High tone]}\n")
+            hears((0, 0.5), lambda: "threads: cannot change while it listens" in problem(), 10)
+            listener.hear((500, 1), (0, 2.5))
+            # A good one, while a sound goes on.
+            write("events: {only: [High tone, Low tone], labels: {High tone: {on_threshold: 0.6}}}\n")
+            listener.process.send_signal(signal.SIGHUP)
+            hears((500, 0.5), lambda: problem() == "", 10)
+            threshold = "asit/hall/pipe/threshold/high_tone"
+            hears((500, 0.5), lambda: "0.6" in subscriber.payloads(threshold), 10)
+            listener.hear((0, 1.5), (3000, 1), (0, 1))
+            wait_for(lambda: "High tone" in str(subscriber.payloads("asit/hall/pipe/event")), 10, "it is heard")
+        finally:
+            events, said = listener.end()
+            broker.kill()
+        assert subscriber.payloads("asit/hall/pipe/gap") == []
+    started = [event["label"] for event in events if event["type"] == "new"]
+    assert started == ["Low tone", "Low tone", "High tone"]
+    assert said.count("what was before stays in force") == 2
+    assert "in force: events.labels.High tone" in said
