@@ -114,9 +114,13 @@ def test_two_processes_give_the_losses_and_centres_of_one(shards: Path, tmp_path
             torch.testing.assert_close(ours, theirs)
 
 
-def test_bfloat16_follows_float32(shards: Path, whole_run: Path, tmp_path: Path) -> None:
-    half = losses(train(tmp_path, config(shards, bf16=True, epochs=2)))
-    np.testing.assert_allclose([entry[:4] for entry in half], [e[:4] for e in losses(metrics(whole_run))], rtol=0.05)
+def test_bfloat16_follows_float32(shards: Path, tmp_path: Path) -> None:
+    # At this rate: at that of the other runs so small a network multiplies any difference.
+    slow = {"learning_rate": 0.005, "epochs": 2}
+    whole = losses(train(tmp_path / "float32", config(shards, **slow)))
+    half = losses(train(tmp_path / "bfloat16", config(shards, bf16=True, **slow)))
+    np.testing.assert_allclose([entry[:4] for entry in half], [entry[:4] for entry in whole], rtol=0.05)
+    assert half != whole
 
 
 def test_variant_2023_trains(shards: Path, tmp_path: Path) -> None:
