@@ -141,7 +141,8 @@ def test_a_device_is_online_once_it_is_known_what_its_sources_do(hall: Device) -
     assert hall.broker.states(SOUND) == ["OFF"]
     assert hall.broker.states("asit/hall/available") == ["online"]
     assert hall.broker.kinds()[-2:] == ["clear", "start"], "nothing is sent before all of it is set"
-    assert hall.health() == {"schema": 1, "device": "hall", "problem": "", "dropped": 0, "refused": 0}
+    served = {"backend": "", "precision": "", "why": "", "fallback": ""}
+    assert hall.health() == {"schema": 1, "device": "hall", "problem": "", "dropped": 0, "refused": 0, **served}
     assert hall.delivery.stop(0) == Remains(0, None)
 
 
