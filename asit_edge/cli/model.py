@@ -140,6 +140,9 @@ def _info_lines(facts: dict[str, Any]) -> list[str]:
             for key, value in variant["measured"].items()
         ]
         lines.append(f"  layer that lost most: {variant['worst_layer']}")
+    if facts["unchecked"]:
+        names = "; ".join(facts["unchecked"])
+        lines.append(f"never active in the golden inputs, so only their logits are checked: {names}")
     lines += [f"{part}: {key}: {value}" for part in ("training", "metrics") for key, value in facts[part].items()]
     lines.append(f"here: ONNX Runtime ({', '.join(here['onnxruntime'])}) would run {here['onnxruntime_precision']}")
     lines.append(f"here: {here['tensorrt']}")

@@ -145,6 +145,20 @@ def logits_of(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.log(clipped / (1 - clipped))
 
 
+def never_active(bundle: Bundle) -> list[str] | None:
+    """Labels that are at their on-threshold in no golden input: whether they are heard when they should be, nothing
+    says. None where the golden inputs do not tell, or there are none.
+    """
+    file = bundle.path / GOLDEN
+    if GOLDEN not in bundle.manifest.files or LOGITS not in array_names(file):
+        return None
+    [logits] = read_arrays(file, [LOGITS], "not readable")
+    highest = logits.reshape(-1, logits.shape[-1]).max(axis=0)
+    labels = bundle.manifest.labels
+    on = logits_of(np.array([label.on_threshold for label in labels]))
+    return [label.name for label, logit, least in zip(labels, highest, on, strict=True) if logit < least]
+
+
 def golden_inputs(bundle: Bundle) -> npt.NDArray[np.float32]:
     """The golden windows or streams (n, frames, width); in a bundle without any, silence and noise."""
     if GOLDEN in bundle.manifest.files:

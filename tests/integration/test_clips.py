@@ -114,7 +114,7 @@ def test_a_full_disk_and_a_deleted_folder_cost_clips_and_nothing_else(
             process.communicate()
         assert process.returncode == 0, err
         problem = wait_for(
-            lambda: not json.loads(subscriber.payloads("asit/hall/health")[-1])["problem"], 10, "health is well again"
+            lambda: not json.loads(subscriber.payloads("asit/hall/health")[-1])["problem"], 30, "health is well again"
         )
         assert problem
         told = reports(subscriber)

@@ -346,4 +346,4 @@ def test_a_listener_that_hangs_holds_up_nobody_for_ever(listening: Listening, sh
         wait_for(page.locator("#lost").is_visible, 25, "the silence is noticed")
     finally:
         os.kill(listening.process.pid, signal.SIGCONT)
-    wait_for(lambda: not page.locator("#lost").is_visible(), 40, "it is back")
+    wait_for(lambda: not page.locator("#lost").is_visible(), 90, "it is back")

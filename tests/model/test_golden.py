@@ -22,6 +22,7 @@ from asit_edge.model.golden import (
     golden_deviation,
     golden_inputs,
     label_errors,
+    never_active,
 )
 from asit_edge.model.variant import Precision
 from bench.damage import damaged, one_channel, random_labels, swapped_caches, zero_labels
@@ -42,6 +43,8 @@ def test_most_labels_of_a_shipped_bundle_are_active_in_its_golden_inputs(name: s
         probabilities = 1 / (1 + np.exp(-stored[LOGITS].astype(np.float64)))
     active = (probabilities >= on).any(axis=(0, 1))
     assert active.mean() > 0.6
+    silent = [label.name for label, one in zip(bundle.manifest.labels, active, strict=True) if not one]
+    assert never_active(bundle) == silent
     assert (bundle.path / "golden-sounds.md").read_text().count("CC-BY-SA 3.0") == 1
     assert (bundle.path / GOLDEN).stat().st_size < 400_000
 

@@ -134,7 +134,7 @@ def open_backend(
         return fallback
     streams = isinstance(bundle.manifest.model, StreamModel)
     switched: Any = (SwitchedStream if streams else SwitchedWindows)(fallback, told)  # type: ignore[arg-type]
-    _Supply(bundle, config, gpu, parts, may_build, Switch(switched, first, told), others).start()
+    _Supply(bundle, config, gpu, parts, may_build, _Switch(switched, first, told), others).start()
     backend: Backend = switched
     return backend
 
@@ -148,7 +148,7 @@ class _Gpu:
 
 
 @dataclass(frozen=True)
-class Switch:
+class _Switch:
     """What serves, and what takes its place."""
 
     switched: Any
@@ -174,7 +174,7 @@ class _Supply:
         gpu: _Gpu | None,
         parts: Parts,
         may_build: bool,
-        switch: Switch,
+        switch: _Switch,
         others: list[Way],
     ) -> None:
         self._bundle, self._config = bundle, config
@@ -206,36 +206,54 @@ class _Supply:
         if self._gpu is None:
             log.warning("backends could not be compared (%s)", cause)
             return
-        self._switch.stay(f"no usable engine: {cause[:200]}")
         if self._build is None:
             log.warning("ONNX Runtime serves, without a usable engine: %s; build one with %s", cause, command)
+            self._do_without(f"no usable engine: {cause[:200]}")
             return
+        self._switch.stay(f"an engine is being built, as there is none to use: {cause[:200]}")
         log.warning("ONNX Runtime serves while an engine is built (%s), as there is none to use: %s", command, cause)
         threading.Thread(target=self._build_and_use, args=(self._build,), name="engine build", daemon=True).start()
+
+    def _build_and_use(self, build: Builder) -> None:
+        assert self._cache
+        try:
+            build(self._bundle, self._options, self._cache)
+            self._use()
+        except Exception as error:
+            log.warning("no engine could be built (%s); ONNX Runtime goes on serving", one_line(error))
+            self._do_without(f"no engine could be built: {one_line(error)[:200]}")
 
     def _use(self) -> None:
         """Raises whatever opening an engine raises."""
         engine = self._engine() if self._gpu else None
-        if not self._others:
-            if engine is not None:
-                self._switch.to(engine, engine.open(), self._described())
-            return
-        ways = [*self._others, *([engine] if engine else [])]
-        times = self._times.read()
+        if self._others:
+            self._compare([*self._others, *([engine] if engine else [])], self._times)
+        elif engine is not None:
+            self._switch.to(engine, engine.open(), self._described())
+
+    def _do_without(self, why: str) -> None:
+        """No engine: what else there is, compared."""
+        self._switch.stay(why)
+        if len(self._others) > 1:
+            try:
+                self._compare(self._others, Times(self._bundle, self._config, self._options.batch, None), f"{why}; ")
+            except Exception as error:  # as above
+                log.warning("backends could not be compared (%s)", one_line(error))
+
+    def _compare(self, ways: list[Way], kept: Times, before: str = "") -> None:
+        times = kept.read()
         if times is None:
             times = time_all(ways, self._bundle, self._options.batch, self._measure)
-            self._times.write(times)
+            kept.write(times)
             self._remember(times)
         first = self._switch.first
         best, why = winner(times, first.name)
-        chosen = next(
-            (way for way in ways if best and (way.backend, way.precision) == (best.backend, best.precision)), first
-        )
-        if (chosen.backend, chosen.precision) == (first.backend, first.precision):
-            self._switch.stay(why)
-            log.info("%s goes on serving, %s: %s", first.backend, first.precision, why)
+        chosen = next((way for way in ways if best is not None and way.name == best.name), first)
+        if chosen.name == first.name:
+            self._switch.stay(before + why)
+            log.debug("%s goes on serving, %s: %s", first.backend, first.precision, why)
         else:
-            self._switch.to(chosen, chosen.open(), why)
+            self._switch.to(chosen, chosen.open(), before + why)
 
     def _remember(self, times: list[Time]) -> None:
         """So that the next start opens the faster precision of ONNX Runtime at once."""
@@ -260,15 +278,6 @@ class _Supply:
         assert self._key
         most = self._options.batch
         return f"TensorRT {self._key.tensorrt} serves on {self._key.gpu.name}, up to {most} stream(s) a step"
-
-    def _build_and_use(self, build: Builder) -> None:
-        assert self._cache
-        try:
-            build(self._bundle, self._options, self._cache)
-            self._use()
-        except Exception as error:
-            self._switch.stay(f"no engine could be built: {one_line(error)[:200]}")
-            log.warning("no engine could be built (%s); ONNX Runtime goes on serving", one_line(error))
 
 
 def _asked_for(bundle: Bundle, precision: Precision) -> Precision:

@@ -16,7 +16,7 @@ from asit_edge.model.backends.shapes import as_classifier, open_classifier, open
 from asit_edge.model.backends.tensorrt import installed
 from asit_edge.model.bundle import Bundle
 from asit_edge.model.classifier import Classifier
-from asit_edge.model.golden import Deviation, allowed_for, golden_deviation
+from asit_edge.model.golden import Deviation, allowed_for, golden_deviation, never_active
 from asit_edge.model.latency import Latency, measure, remember
 from asit_edge.model.variant import Precision
 
@@ -82,6 +82,7 @@ def describe(bundle: Bundle, config: Config) -> dict[str, Any]:
             name: {"file": variant.file, "passed": variant.gate.passed, **variant.gate.model_dump()}
             for name, variant in manifest.variants.items()
         },
+        "unchecked": never_active(bundle),
         "training": manifest.training,
         "metrics": manifest.metrics,
         "here": {

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from asit_edge.config.root import Config, TensorRTSettings
+from asit_edge.errors import AsitEdgeError
 from asit_edge.model.backends import choice
 from asit_edge.model.backends.build import build_engine
 from asit_edge.model.backends.choice import Parts, open_backend
@@ -118,6 +119,18 @@ def test_without_tensorrt_int8_is_still_compared(device: Any) -> None:
     assert backend.on_engine
     _, again = device(Clock(0.0, [3.0, 9.0]), gpu=False)
     assert told(again) == "onnxruntime cpu int8"  # and opened at once
+
+
+def test_where_no_engine_can_be_had_the_rest_is_compared(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unusable(*arguments: Any) -> Any:
+        raise AsitEdgeError("the engine is not what it was")
+
+    monkeypatch.setattr(choice, "check_loaded", unusable)
+    monkeypatch.setattr(choice, "build_in_child", unusable)
+    _, serving = device(Clock(1.0, [9.0, 3.0]))
+    wait_for(lambda: told(serving) == "onnxruntime cpu int8")
+    assert serving.now is not None
+    assert serving.now.why.startswith("no engine could be built: the engine is not what it was; timed here")
 
 
 def test_a_failure_while_serving_is_told_with_its_cause(device: Any) -> None:
