@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from asit_edge.audio.clock import iso
 from asit_edge.config.root import Config
+from asit_edge.deliver.corrector import Corrector
 from asit_edge.deliver.incoming import Incoming
 from asit_edge.deliver.namesakes import Namesakes
 from asit_edge.deliver.opening import open_worker
@@ -24,7 +25,7 @@ from asit_edge.deliver.sinks.mqtt import MqttSink
 from asit_edge.deliver.sinks.worker import Worker
 from asit_edge.host.identity import identify
 from asit_edge.messages.event import Event
-from asit_edge.messages.report import Adjusted, ClipReport, Gap, Health, Level, Status
+from asit_edge.messages.report import Adjusted, ClipReport, CommandError, Gap, Health, Level, Status
 from asit_edge.model.backends.serving import Serving
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
@@ -72,7 +73,8 @@ class Delivery:
         """Told the JSON of every event and gap that the broker has just acknowledged, in the thread that sends: must
         return at once. One that raises is not told again."""
         self._reported = reported(config, manifest)
-        self._incoming = Incoming(self._topics, self._sources, self._reported.names)
+        self._corrector = Corrector(config, self._refuse)
+        self._incoming = Incoming(self._topics, self._sources, self._reported.names, self._corrector.ask)
         self.commands: queue.SimpleQueue[Command] = self._incoming.commands
         self._model = f"{manifest.name} {manifest.version}"
         self._serving = serving or Serving()
@@ -205,6 +207,7 @@ class Delivery:
         self._stopping.set()
         for worker in self._workers:
             worker.stop()
+        self._corrector.stop(max(deadline - time.monotonic(), 0.0))
         problem = self._problem()
         if self._mqtt:
             self._mqtt.stop()
@@ -281,4 +284,8 @@ class Delivery:
             self._mqtt.set_state(self._topics.identity, self._namesakes.own)
         self._clear_old_topics()
         if (answer := self._incoming.take(message)) is not None:
+            self._refuse(answer)
+
+    def _refuse(self, answer: CommandError) -> None:
+        if self._mqtt:
             self._mqtt.publish(self._topics.error(answer.source), answer.to_json())

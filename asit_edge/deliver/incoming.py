@@ -3,11 +3,12 @@
 import logging
 import queue
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 from asit_edge.messages.report import CommandError
 from asit_edge.mqtt.command_rate import TOO_MANY, Admission, CommandRate
-from asit_edge.mqtt.commands import Command, answer, read_message
+from asit_edge.mqtt.commands import Command, Correction, answer, read_message
 from asit_edge.mqtt.connection import Message
 from asit_edge.mqtt.topics import Topics
 
@@ -17,7 +18,15 @@ log = logging.getLogger(__name__)
 class Incoming:
     """The commands of one device, as they come in the connection's thread; `labels` maps slugs to names."""
 
-    def __init__(self, topics: Topics, sources: Collection[str], labels: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        sources: Collection[str],
+        labels: Mapping[str, str],
+        correct: Callable[[Correction, Callable[[str], CommandError]], None] | None = None,
+    ) -> None:
+        """`correct` takes corrections, with what makes an answer of words."""
+        self._correct = correct
         self._topics, self._sources, self._labels = topics, sources, labels
         self._rate = CommandRate()
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -42,6 +51,10 @@ class Incoming:
         if isinstance(command, CommandError):
             log.warning("command %s refused: %s", message.topic, command.error)
             return command
+        if isinstance(command, Correction):
+            if self._correct is not None:
+                self._correct(command, partial(answer, self._topics, *parsed, message.payload))
+            return None
         if command is not None:
             log.info("command %s: %s", message.topic, command.value)
             self.commands.put(command)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from asit_edge.messages.report import CommandError
 from asit_edge.mqtt.connection import Message
@@ -14,6 +14,9 @@ LOWEST, HIGHEST = 0.001, 0.999
 
 LONGEST_SNOOZE = 7 * 86_400
 """Seconds: what is switched off for longer is not snoozed but forgotten."""
+
+LONGEST_AGO = 86_400
+"""Seconds since a sound that was missed."""
 
 MOST_BYTES = 200
 """Of a payload; whatever is longer is no command."""
@@ -36,13 +39,24 @@ class Command(NamedTuple):
     value: bool | float | None
 
 
+class Correction(NamedTuple):
+    """What was heard, or was not, is put right: the event of that id was not what it was called (`wrong`), or the label
+    (its display name) sounded so many seconds ago, and was `missed`."""
+
+    source: str
+    kind: Literal["wrong", "missed"]
+    event: str = ""
+    label: str = ""
+    ago: float = 0.0
+
+
 class BadCommand(Exception):
     """What was wrong with it, and what would be right."""
 
 
 def read_message(
     message: Message, topics: Topics, sources: Collection[str], labels: Mapping[str, str]
-) -> Command | CommandError | None:
+) -> Command | Correction | CommandError | None:
     """What a message asks for, or the answer to a command that makes no sense; None if it is no command at all.
 
     `labels` maps slugs to names.
@@ -54,6 +68,8 @@ def read_message(
     try:
         if message.retained:
             raise BadCommand("commands must not be retained: this one would be obeyed again at every connection")
+        if name.partition("/")[0] in ("wrong", "missed"):
+            return read_correction(source, name, message.payload, sources, labels)
         return read_command(source, name, message.payload, sources, labels)
     except BadCommand as bad:
         return answer(topics, source, name, message.payload, str(bad))
@@ -81,6 +97,28 @@ def read_command(
     if slug not in labels:
         raise BadCommand(f"no label {_short(slug)}{nearest(slug, sorted(labels))}")
     return Command(source, kind, labels[slug], _OF_LABELS[kind](text))
+
+
+def read_correction(
+    source: str, name: str, payload: bytes, sources: Collection[str], labels: Mapping[str, str]
+) -> Correction:
+    """`wrong`, or `missed/<label>`; `labels` maps slugs to names. Raises BadCommand."""
+    if source not in sources:
+        raise BadCommand(f"no source {_short(source)}{nearest(source, sorted(sources))}")
+    text = payload[: MOST_BYTES + 1].decode("utf-8", errors="replace").strip()
+    if name == "wrong":
+        if not re.fullmatch(r"[0-9a-f-]{8,64}", text):
+            raise BadCommand(f"wrong needs the id of an event, as its messages have it, not {_short(text)}")
+        return Correction(source, "wrong", event=text)
+    kind, _, slug = name.partition("/")
+    if kind != "missed" or not slug:
+        raise BadCommand(f"no command {_short(name)} (valid: {_VALID})")
+    if slug not in labels:
+        raise BadCommand(f"no label {_short(slug)}{nearest(slug, sorted(labels))}")
+    ago = _number(text)
+    if ago is None or not 0 <= ago <= LONGEST_AGO:
+        raise BadCommand(f"missed needs how many seconds ago it was, from 0 to {LONGEST_AGO}, not {_short(text)}")
+    return Correction(source, "missed", label=labels[slug], ago=ago)
 
 
 def _switch(name: str, text: str) -> bool:
@@ -120,7 +158,7 @@ _OF_LABELS: dict[str, Callable[[str], bool | float | None]] = {
     "snooze": _seconds,
 }
 
-_VALID = ", ".join(("listen", "snooze", *(f"{kind}/<label>" for kind in _OF_LABELS)))
+_VALID = ", ".join(("listen", "snooze", *(f"{kind}/<label>" for kind in _OF_LABELS), "wrong", "missed/<label>"))
 
 
 def _short(text: str) -> str:

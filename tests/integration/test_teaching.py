@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import tones
 from tests.integration.mosquitto import Mosquitto, Subscriber, wait_for
+from tests.integration.test_contract import publish
 from tests.teach.conftest import write
 from tests.teach.teachable import beep, write_teachable
 
@@ -112,8 +113,12 @@ def test_a_sound_is_taught_heard_corrected_and_forgotten_while_the_device_listen
         device.hear(np.concatenate([quiet] * 8))  # what is remembered is written every ten seconds
         at = ("--at", event["onset"], "--seconds", 0.8)
         wait_for(lambda: "is corrected" in device.type("missed", "Front doorbell", *at, may_fail=True), 30, "a memory")
-        assert "'not Low tone" in device.type("wrong", low["id"])
-        wait_for(lambda: "not Low tone" in device.log.read_text(), 20, "the listener knows the correction")
+        publish(broker, "asit/hall/mic/set/wrong", "0000-0000")
+        wait_for(lambda: any("no event '0000-0000'" in one for one in said("asit/hall/mic/error")), 20, "the answer")
+        publish(broker, "asit/hall/mic/set/missed/front_doorbell", "86000")
+        wait_for(lambda: len(said("asit/hall/mic/error")) == 2, 20, "of that time nothing is remembered")
+        publish(broker, "asit/hall/mic/set/wrong", str(low["id"]))
+        wait_for(lambda: "'not Low tone" in device.log.read_text(), 20, "corrected over MQTT, and known")
         device.hear(np.concatenate((quiet, tones((500, 1)), quiet)))
         device.type("taught", "remove", "Front doorbell", configured=False)
         wait_for(lambda: said(config)[-1] == "", 20, "Home Assistant hears that it is gone")

@@ -5,15 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asit_edge.messages.report import CommandError
-from asit_edge.mqtt.commands import BadCommand, Command, read_command, read_message
+from asit_edge.mqtt.commands import BadCommand, Command, Correction, read_command, read_correction, read_message
 from asit_edge.mqtt.connection import Message
 from asit_edge.mqtt.topics import Topics
 
 LABELS = {"dog": "Dog", "baby_cry": "Baby cry"}
+SOURCES = ["mic", "yard"]
+EVENT = "1d4fa3b2-5c6d-5e7f-8a9b-0c1d2e3f4a5b"
 
 
 def read(source: str, name: str, payload: bytes) -> Command:
-    return read_command(source, name, payload, ["mic", "yard"], LABELS)
+    return read_command(source, name, payload, SOURCES, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,39 @@ def test_good_commands(name: str, payload: bytes, command: Command) -> None:
 def test_bad_commands_are_told_what_would_be_right(source: str, name: str, payload: bytes, message: str) -> None:
     with pytest.raises(BadCommand) as error:
         read(source, name, payload)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "wanted"),
+    [
+        ("wrong", b" 1d4fa3b2-5c6d-5e7f-8a9b-0c1d2e3f4a5b", Correction("mic", "wrong", EVENT)),
+        ("missed/dog", b"90", Correction("mic", "missed", label="Dog", ago=90.0)),
+        ("missed/baby_cry", b"0", Correction("mic", "missed", label="Baby cry")),
+    ],
+)
+def test_corrections(name: str, payload: bytes, wanted: Correction) -> None:
+    assert read_correction("mic", name, payload, SOURCES, LABELS) == wanted
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "payload", "message"),
+    [
+        ("mik", "wrong", b"1d4fa3b2", "no source 'mik' (did you mean 'mic'?)"),
+        ("mic", "wrong", b"Dog", "wrong needs the id of an event, as its messages have it, not 'Dog'"),
+        ("mic", "wrong", b"../../etc/passwd", "wrong needs the id of an event"),
+        ("mic", "wrong/dog", b"1d4fa3b2", "no command 'wrong/dog'"),
+        ("mic", "missed", b"90", "no command 'missed'"),
+        ("mic", "missed/dgo", b"90", "no label 'dgo' (did you mean 'dog'?)"),
+        ("mic", "missed/dog", b"5m", "missed needs how many seconds ago it was, from 0 to 86400, not '5m'"),
+        ("mic", "missed/dog", b"86401", "from 0 to 86400"),
+        ("mic", "missed/dog", b"-1", "from 0 to 86400"),
+        ("mic", "missed/dog", b"", "from 0 to 86400"),
+    ],
+)
+def test_bad_corrections_are_told_what_would_be_right(source: str, name: str, payload: bytes, message: str) -> None:
+    with pytest.raises(BadCommand) as error:
+        read_correction(source, name, payload, SOURCES, LABELS)
     assert message in str(error.value)
 
 
