@@ -14,6 +14,7 @@ from asit_edge.errors import AsitEdgeError, WrongUse, decodable, readable
 
 if TYPE_CHECKING:
     from asit_edge.cli.models.known import Known
+    from asit_edge.config.root import Config
     from asit_edge.model.bundle import Bundle
     from asit_edge.teach.overlay import TaughtSound
 
@@ -57,6 +58,9 @@ def labels(
         _print_plainly(rows)
     if not text and len(found) < len(known):
         print(f"{len(found)} of {len(known)} labels are reported; --all shows the others too", file=sys.stderr)
+    if adjusted := _adjusted(settings):
+        names = readable(", ".join(adjusted))
+        print(f"adjusted since, and not shown here: {names}; asit-edge set show says how", file=sys.stderr)
 
 
 def _taught(bundle: "Bundle") -> "list[TaughtSound]":
@@ -75,6 +79,18 @@ def _taught(bundle: "Bundle") -> "list[TaughtSound]":
         return []
     used = [one for one in sounds if one.enabled and one.corrects is None and one.model.sha256 == key]
     return [one for one in used if one.slug not in own]
+
+
+def _adjusted(settings: "Config") -> list[str]:
+    """Labels, and sources as a whole, that `asit-edge set`, the page or MQTT has changed."""
+    from asit_edge.adjust.file import adjustments_file
+
+    try:
+        sources = adjustments_file(settings).read().sources
+    except AsitEdgeError:  # nothing can be kept, or it is damaged: whoever listens says so
+        return []
+    labels = {label for source in sources.values() for label in source.labels}
+    return sorted(labels) + sorted(name for name, source in sources.items() if source.snooze or not source.listen)
 
 
 def _row(one: "Known") -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from asit_edge.adjust.file import adjustments_file
 from asit_edge.calibrate.choice import Outcome
 from asit_edge.calibrate.file import calibration_file, keep_calibration
 from asit_edge.cli.app import app
@@ -105,6 +106,19 @@ def streams(*events: object) -> list[dict[str, object]]:
         {"type": "stream", "name": name, "url": "http://127.0.0.1:9/", "events": own}
         for name, own in zip(("hall", "yard", "attic"), events, strict=False)
     ]
+
+
+def test_what_was_adjusted_is_named(bundle: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"model: {bundle}\n", encoding="utf-8")
+    assert "adjusted" not in run("--config", config).stderr
+    typed = ["set", "threshold", "Low tone", "0.9", "--config", str(config)]
+    assert CliRunner().invoke(app, typed).exit_code == 0
+    shown = run("--config", config)
+    assert "Low tone; asit-edge set show" in shown.stderr
+    assert "adjusted" not in shown.stdout
+    adjustments_file(Config()).path.write_text("damaged: {")
+    assert run("--config", config).exit_code == 0
 
 
 def test_what_differs_for_a_source_is_told(bundle: Path) -> None:
