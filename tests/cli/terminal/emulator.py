@@ -23,6 +23,12 @@ from tests.conftest import ROOT
 SEQUENCE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
 
 
+def _as_in_a_shell() -> None:
+    """In the new process: the terminal is its own, and Ctrl+C reaches it, also where tests run in the background."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Grid:
     """Rows of characters, and a cursor."""
 
@@ -141,7 +147,7 @@ class Terminal:
             stderr=slave if error is None else error,
             env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(environment or {})},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_as_in_a_shell,
         )
         os.close(slave)
 
