@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, require_programs
+from tests.conftest import ROOT, require, require_programs
 
 UNIT = ROOT / "systemd" / "asit-edge.service"
 DROP_IN = ROOT / "systemd" / "asit-edge.service.d" / "jetson.conf"
@@ -33,8 +33,7 @@ def verified(folder: Path, more: str = "") -> str:
 
 
 def test_the_unit_with_the_drop_in_is_as_systemd_wants_it(tmp_path: Path) -> None:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed")
+    require_programs("systemd-analyze")
     assert verified(tmp_path) == ""
     assert "MemoryMix" in verified(tmp_path, "MemoryMix=1G\n")  # the drop-in is read
 
@@ -58,8 +57,7 @@ def test_the_builder_is_the_first_that_the_kernel_ends() -> None:
         "go_first()\n"
         "print(open('/proc/self/oom_score_adj').read())"
     )
-    if not Path("/proc/self/oom_score_adj").exists():
-        pytest.skip("no Linux")
+    require(Path("/proc/self/oom_score_adj").exists(), "Linux, which has an order in which processes are ended")
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "1000"
 
