@@ -20,9 +20,6 @@ AGAIN = 5.0
 PATIENCE = 2.0
 """Seconds for which the first sound is waited for: listening comes before looking."""
 
-MOST_HEADER = 16_384
-"""Bytes of a request's head."""
-
 IDLE_SECONDS = 15
 """For which a connection is kept for the next request."""
 
@@ -80,6 +77,7 @@ class Server:
     def _serve(self, opened: socket.socket) -> None:
         import uvicorn
 
+        from asit_edge.web.guards.gate import MOST_HEADER
         from asit_edge.web.guards.protocol import GuardedProtocol
 
         served = self._make()

@@ -185,6 +185,13 @@ def test_no_path_leads_anywhere_else(client: Client, path: str) -> None:
     assert client(shelf=Everything()).get(path).status_code == 404
 
 
+def test_a_head_that_is_too_large_is_refused(client: Client) -> None:
+    page = client()
+    assert page.get("/api/state", headers={"x-much": "a" * 15_000}).status_code == 200
+    answer = page.get("/api/state", headers={"x-much": "a" * 17_000})
+    assert (answer.status_code, "16384 bytes" in answer.json()["error"]) == (431, True)
+
+
 def test_too_many_requests_are_refused_at_little_cost(client: Client) -> None:
     page = client()
     answers = [page.get("/static/icon.svg").status_code for _ in range(BURST + 100)]

@@ -178,7 +178,7 @@ def test_what_is_no_request_is_answered_as_such(start: Start, raw: bytes, caplog
     port = start()
     odd = dial(port, raw)
     first = odd.recv(65_536).split(b"\r\n")[0]
-    assert first == b"" or first.split()[1] in (b"400", b"404", b"415", b"421", b"200"), first
+    assert first == b"" or first.split()[1] in (b"400", b"404", b"415", b"421", b"431", b"200"), first
     odd.close()
     assert get(port, "/healthz")[0] == 200
     assert not [one for one in caplog.records if one.levelno > logging.INFO]

@@ -3,6 +3,7 @@
 import http.client
 import ipaddress
 import json
+import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ def page_findings(host: str, port: int, token_file: Path | None, listener: int |
         return
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if listener is not None:
-        yield _served(host, port, where)
+        yield _served(host, port, where, token_file)
     elif (taken := _taken(host, port)) is not None:
         found = f"{where}: cannot be served on ({taken})"
         yield Finding("page", "wrong", found, "there will be no page", f"ss -ltnp 'sport = :{port}'    # who has it")
@@ -43,8 +44,10 @@ def page_findings(host: str, port: int, token_file: Path | None, listener: int |
         yield Finding("page", "ok", f"{where}: free for a listener")
 
 
-def _served(host: str, port: int, where: str) -> Finding:
-    """What the listener that runs says of itself."""
+def _served(host: str, port: int, where: str, token_file: Path | None) -> Finding:
+    """What the listener that runs says of itself: with a token only whether all is well, since whoever has the port
+    instead of it is not to learn the token.
+    """
     near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     connection = http.client.HTTPConnection(near, port, timeout=ANSWER_SECONDS)
     try:
@@ -61,14 +64,11 @@ def _served(host: str, port: int, where: str) -> Finding:
     if status != 503:
         found = f"{where}: answers {status} to /healthz; is it another program's?"
         return Finding("page", "warning", found, "", f"ss -ltnp 'sport = :{port}'    # who has it")
-    problems = _problems(body)
-    return Finding(
-        "page",
-        "warning",
-        f"the listener says: {problems or 'something is wrong'}",
-        "",
-        f"curl -s http://{where}/healthz",
-    )
+    said = _problems(body) or ("something is wrong; why, it tells whoever has the token" if token_file else "")
+    bearer = f'-H "Authorization: Bearer $(head -n 1 {shlex.quote(str(token_file))})" ' if token_file else ""
+    address = f"[{near}]:{port}" if ":" in near else f"{near}:{port}"
+    remedy = f"curl -s {bearer}http://{address}/healthz"
+    return Finding("page", "warning", f"the listener says: {said or 'something is wrong'}", "", remedy)
 
 
 def _problems(body: bytes) -> str:

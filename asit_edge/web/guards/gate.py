@@ -33,6 +33,9 @@ OPEN = ("/", "/healthz", "/api/session")
 BURST, A_SECOND = 200, 60.0
 """Requests of one address: so many at once, and so many a second."""
 
+MOST_HEADER = 16_384
+"""Bytes of a request's head."""
+
 MOST_ADDRESSES = 512
 """That are remembered."""
 
@@ -92,6 +95,8 @@ class Gate:
         address = scope["client"][0] if scope["client"] else ""
         if not self._rate.admits(address):
             return _no(429, "too many requests; wait a second", {"retry-after": "1"})
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADER:
+            return _no(431, f"the head of the request is larger than {MOST_HEADER} bytes")
         if not self._hosts.allows(headers.get("host")):
             return _no(421, "this name is not this machine's: open it by its address, or add the name to web.names")
         if not _from_here(scope["method"], path, headers):
