@@ -65,7 +65,8 @@ class Ntfy:
             message["tags"] = list(self._tags[note.label])
         if note.link:
             message["click"] = note.link
-        answer = self._server.post("/", json.dumps(message).encode(), self._headers)
+        # As UTF-8: \uXXXX for every letter would be more than the server reads of a request.
+        answer = self._server.post("/", json.dumps(message, ensure_ascii=False).encode(), self._headers)
         self._server.close()
         judge(self._server, answer, str(said(answer).get("error", "")), self._check)
 
