@@ -9,14 +9,12 @@ from urllib.parse import unquote
 
 from asit_edge.config.notifications import AppriseSink, Priority
 from asit_edge.config.secrets import SHORT, secret_of, without_secrets
+from asit_edge.deliver.notify.answers import MOST_TOLD
 from asit_edge.deliver.notify.note import Note
 from asit_edge.deliver.sinks.base import Unavailable
 from asit_edge.errors import WrongUse, one_line
 
 KINDS: dict[Priority, str] = {"low": "info", "normal": "info", "high": "warning", "urgent": "failure"}
-
-MOST_TOLD = 200
-"""Characters of what it says."""
 
 _LISTENING: ContextVar[list[str]] = ContextVar("_LISTENING")
 """Whose call it is that logs: Apprise has one log for all sinks, and takes the context into threads of its own."""
