@@ -7,7 +7,7 @@ import fcntl
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,22 +80,37 @@ class AdjustmentsFile:
         Raises AsitEdgeError where it cannot be read or written, or another process has it locked for too long.
         """
         with self._locked():
-            damaged = False
             try:
                 before = self.read()
             except AsitEdgeError as error:
-                log.warning("%s; it is kept as %s, and begun anew", error, self._set_aside())
-                before, damaged = instead, True
-            after = change(before)
-            if after != before or damaged:
-                content = after.model_dump(mode="json", exclude_defaults=True)
-                text = yaml.safe_dump({"schema_version": 1, **content}, sort_keys=False, allow_unicode=True, width=110)
-                write_whole(self.path, text.encode("utf-8"))
-                hand_over(self.path, self.path.parent)
+                after = change(instead)
+                log.warning("%s; it is kept as %s, and begun anew", error, self._begin_anew(after).name)
+            else:
+                after = change(before)
+                if after != before:
+                    self._write(after)
             return Written(after, self.stamp())
 
-    def _set_aside(self) -> str:
-        """Its new name. Raises AsitEdgeError."""
+    def _write(self, adjustments: Adjustments) -> None:
+        """Raises AsitEdgeError."""
+        content = adjustments.model_dump(mode="json", exclude_defaults=True)
+        text = yaml.safe_dump({"schema_version": 1, **content}, sort_keys=False, allow_unicode=True, width=110)
+        write_whole(self.path, text.encode("utf-8"))
+        hand_over(self.path, self.path.parent)
+
+    def _begin_anew(self, adjustments: Adjustments) -> Path:
+        """Where the damaged file is now; it stays in its place where no other can be written. Raises AsitEdgeError."""
+        aside = self._set_aside()
+        try:
+            self._write(adjustments)
+        except AsitEdgeError:
+            with suppress(OSError):
+                aside.rename(self.path)
+            raise
+        return aside
+
+    def _set_aside(self) -> Path:
+        """Where it is now. Raises AsitEdgeError."""
         aside = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
         while aside.exists():
             aside = aside.with_name(f"{aside.name}-")
@@ -103,7 +118,7 @@ class AdjustmentsFile:
             self.path.rename(aside)
         except OSError as error:
             raise AsitEdgeError(f"{self.path}: is damaged, and cannot be renamed ({error.strerror})") from None
-        return aside.name
+        return aside
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

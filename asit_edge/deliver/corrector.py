@@ -31,7 +31,8 @@ class Corrector:
         """Soon; `answer` makes of words what is told where it fails."""
         if self._errands is None:  # nobody corrects most devices that way
             self._errands = Errands("corrections", MOST_WAITING, "they come faster than they can be learnt")
-        if not self._errands.do(lambda: self._do(wanted, answer, time.time())):
+        now = time.time()
+        if not self._errands.do(lambda: self._do(wanted, answer, now)):
             self._refuse(answer("too many corrections at once; try again in a minute"))
 
     def stop(self, seconds: float) -> None:

@@ -80,7 +80,7 @@ class Topics:
         return f"{self.root}/{source}/adjusted"
 
     def command(self, source: str, name: str) -> str:
-        """`name` is `listen`, `snooze`, or `threshold`, `report` or `snooze` with `/<label>`."""
+        """`name` is `listen`, `snooze`, `wrong`, or `threshold`, `report`, `snooze` or `missed` with `/<label>`."""
         return f"{self.root}/{source}/set/{name}"
 
     @property

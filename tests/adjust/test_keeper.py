@@ -12,11 +12,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from asit_edge.adjust import file as files
 from asit_edge.adjust import keeper as keepers
 from asit_edge.adjust.adjustments import NOTHING, Adjustments, Snooze, obeyed
 from asit_edge.adjust.file import AdjustmentsFile
 from asit_edge.adjust.in_force import InForce
 from asit_edge.adjust.keeper import Keeper
+from asit_edge.errors import AsitEdgeError
 from asit_edge.mqtt.commands import Command
 from tests.adjust.test_adjustments import COMMANDS, NOW, after
 from tests.integration.mosquitto import wait_for
@@ -231,3 +233,27 @@ def test_a_disk_that_takes_nothing_is_said_once_and_tried_again(
     assert "can be written again" in caplog.text
     assert file.read() == after(OFF)
     assert keeper.in_force.waiting() == []
+
+
+def test_a_full_disk_costs_nothing_of_what_held_before_the_file_was_damaged(
+    file: AdjustmentsFile, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise AsitEdgeError(f"{path}: cannot be written (No space left on device)")
+
+    keeper = Keeper(file)
+    keeper.in_force.obey(OFF, NOW)
+    keeper._look()
+    file.path.write_text("sources: [")
+    keeper._look()
+    keeper.in_force.obey(QUIET, NOW)
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_whole", full)
+        for _ in range(3):
+            keeper._look()
+            assert keeper.in_force.adjustments == after(OFF, QUIET)
+            assert file.path.read_text() == "sources: [", "it is where its owner can repair it"
+    monkeypatch.setattr(keepers, "RETRY", 0.0)
+    keeper._look()
+    assert file.read() == keeper.in_force.adjustments == after(OFF, QUIET)
+    assert caplog.text.count("it is kept as adjustments.yaml.damaged-") == 1

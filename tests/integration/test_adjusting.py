@@ -28,14 +28,6 @@ STEP = RATE // 10
 """Samples that are written at once."""
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.kill()
-
-
 class Device:
     """A listener whose microphone is a pipe that the test speaks into, and the commands that its owner types."""
 

@@ -5,7 +5,6 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,6 @@ from tests.integration.test_delivery import limit_files, write_config
 from tests.integration.test_mqtt import ENVIRONMENT, asit_edge
 
 SHORT = {"enabled": True, "before": 0.5, "after": 0.3, "min_free_mb": 0}
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.kill()
 
 
 def listening(

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,6 @@ from tests.integration.feeder import heard
 from tests.integration.mosquitto import Mosquitto, Subscriber, free_port, wait_for
 from tests.integration.proxy import Proxy
 from tests.store.samples import gap
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.kill()
 
 
 @pytest.fixture

@@ -26,14 +26,6 @@ from tests.integration.test_mqtt import ENVIRONMENT, asit_edge
 from tests.store.samples import TO_MQTT, damaged_store, event
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.kill()
-
-
 def write_config(folder: Path, bundle: Path, sources: list[dict[str, Any]], mqtt: dict[str, Any], **more: Any) -> Path:
     config = {
         "device": "hall",

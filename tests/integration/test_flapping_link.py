@@ -22,14 +22,6 @@ DROPS_EVERY = 3.5
 SOURCES = [f"room{number}" for number in range(12)]
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.kill()
-
-
 @contextmanager
 def flapping(proxy: Proxy) -> Iterator[None]:
     over = threading.Event()

@@ -10,9 +10,9 @@ import pytest
 from asit_edge.deliver.delivery import Delivery
 from asit_edge.model.bundle import Manifest
 from tests.integration.mosquitto import Mosquitto, Subscriber, wait_for
-from tests.integration.test_contract import broker, configured, model, retained, status
+from tests.integration.test_contract import configured, model, retained, status
 
-__all__ = ["broker", "model"]
+__all__ = ["model"]
 
 
 def test_a_clone_under_another_name_leaves_the_originals_topics_alone(

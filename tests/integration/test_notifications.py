@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,32 +31,22 @@ SOUND = (tones((0, 0.5), (500, 0.7), (0, 1.5), (500, 0.7), (0, 1.5), (3000, 0.7)
 
 
 @pytest.fixture
-def ntfy(tmp_path: Path) -> Iterator[NtfyServer]:
+def phones(tmp_path: Path) -> Iterator[tuple[NtfyServer, PushoverServer, TelegramServer]]:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    server = NtfyServer(authority)
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def pushover() -> Iterator[PushoverServer]:
-    server = PushoverServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def telegram() -> Iterator[TelegramServer]:
-    server = TelegramServer()
-    yield server
-    server.close()
+    with (
+        closing(NtfyServer(authority)) as ntfy,
+        closing(PushoverServer()) as pushover,
+        closing(TelegramServer()) as telegram,
+    ):
+        yield ntfy, pushover, telegram
 
 
 def test_a_real_listener_notifies_and_its_log_tells_no_secret(
-    tmp_path: Path, tone_bundle: Path, ntfy: NtfyServer, pushover: PushoverServer, telegram: TelegramServer
+    tmp_path: Path, tone_bundle: Path, phones: tuple[NtfyServer, PushoverServer, TelegramServer]
 ) -> None:
     """A low tone twice and a high one; ntfy tells each label once, Pushover the high one, Telegram has a wrong chat."""
+    ntfy, pushover, telegram = phones
     ntfy.replies = [Reply(503, {"error": f"not now, {TOPIC}"})]
     sinks = [
         {

@@ -19,14 +19,6 @@ from tests.teach.conftest import write
 from tests.teach.teachable import beep, write_teachable
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.kill()
-
-
 class Device:
     """A listener whose microphone is a pipe, and the commands that its owner types meanwhile."""
 

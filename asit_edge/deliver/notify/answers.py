@@ -8,11 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from asit_edge.deliver.sinks.base import Refused, Unavailable
-from asit_edge.deliver.sinks.http_server import Answer, HttpServer
+from asit_edge.deliver.sinks.http_server import REFUSED_FOR_GOOD, Answer, HttpServer
 from asit_edge.errors import one_line
-
-REFUSED_FOR_GOOD = {400, 413, 415, 422}
-"""What a service answers when the message itself is wrong for it."""
 
 MOST_TOLD = 200
 """Characters of what a service says."""

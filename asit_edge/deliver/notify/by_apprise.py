@@ -4,18 +4,20 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from urllib.parse import unquote
 
 from asit_edge.config.notifications import AppriseSink, Priority
 from asit_edge.config.secrets import SHORT, secret_of, without_secrets
+from asit_edge.deliver.notify.answers import MOST_TOLD
 from asit_edge.deliver.notify.note import Note
 from asit_edge.deliver.sinks.base import Unavailable
 from asit_edge.errors import WrongUse, one_line
 
 KINDS: dict[Priority, str] = {"low": "info", "normal": "info", "high": "warning", "urgent": "failure"}
 
-MOST_TOLD = 200
-"""Characters of what it says."""
+_LISTENING: ContextVar[list[str]] = ContextVar("_LISTENING")
+"""Whose call it is that logs: Apprise has one log for all sinks, and takes the context into threads of its own."""
 
 
 class ByApprise:
@@ -31,7 +33,7 @@ class ByApprise:
         url = secret_of(settings.url, settings.url_file, f"{where}.url")
         assert url is not None
         self._url = url
-        # In this thread, and nothing on disk: what it remembers of services is not needed.
+        # Nothing on disk: what it remembers of services is not needed.
         asset = apprise.AppriseAsset(app_id="asit-edge", app_desc="asit-edge", async_mode=False, storage_mode="memory")
         self._apprise = apprise.Apprise(asset=asset)
         with _listened_to():
@@ -68,17 +70,20 @@ def without_parts(text: str, url: str) -> str:
 
 @contextmanager
 def _listened_to() -> Iterator[list[str]]:
-    """What Apprise logs meanwhile, which goes nowhere else: it may have an address with its secrets in it."""
+    """What Apprise logs of this call, which goes nowhere else: it may have an address with its secrets in it."""
     heard: list[str] = []
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            heard.append(record.getMessage())
+            if _LISTENING.get(None) is heard:
+                heard.append(record.getMessage())
 
     log, handler = logging.getLogger("apprise"), Keep(logging.WARNING)
     log.propagate = False
     log.addHandler(handler)
+    call = _LISTENING.set(heard)
     try:
         yield heard
     finally:
+        _LISTENING.reset(call)
         log.removeHandler(handler)

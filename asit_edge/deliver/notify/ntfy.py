@@ -4,10 +4,11 @@ import json
 import re
 
 from asit_edge.config.notifications import NtfySink, Priority
-from asit_edge.config.secrets import fill_in, secret_of
+from asit_edge.config.secrets import secret_of
 from asit_edge.deliver.notify.answers import judge, said
 from asit_edge.deliver.notify.note import Note, cut
-from asit_edge.deliver.sinks.http_server import USER_AGENT, HttpServer, sendable
+from asit_edge.deliver.notify.server import server_of
+from asit_edge.deliver.sinks.http_server import USER_AGENT, sendable
 from asit_edge.errors import WrongUse
 
 PRIORITIES: dict[Priority, int] = {"low": 2, "normal": 3, "high": 4, "urgent": 5}
@@ -29,16 +30,7 @@ class Ntfy:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", topic):
             raise WrongUse(f"{where}.topic: must be 1 to 64 letters, digits, _ and -")
         token = secret_of(settings.token, settings.token_file, f"{where}.token")
-        self._server = HttpServer(
-            fill_in(settings.server, f"{where}.server"),
-            f"{where}.server",
-            ca_file=settings.ca_file,
-            ca_key=f"{where}.ca_file",
-            timeout=settings.timeout,
-            secrets=[topic, token or ""],
-        )
-        if self._server.path != "/":
-            raise WrongUse(f"{where}.server: must be the server alone; the topic goes into {where}.topic")
+        self._server = server_of(settings, [topic, token or ""], f"; the topic goes into {where}.topic")
         self._topic, self._tags, self._where = topic, settings.tags, where
         self._headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
         if token and self._server.basic:
@@ -65,7 +57,8 @@ class Ntfy:
             message["tags"] = list(self._tags[note.label])
         if note.link:
             message["click"] = note.link
-        answer = self._server.post("/", json.dumps(message).encode(), self._headers)
+        # As UTF-8: \uXXXX for every letter would be more than the server reads of a request.
+        answer = self._server.post("/", json.dumps(message, ensure_ascii=False).encode(), self._headers)
         self._server.close()
         judge(self._server, answer, str(said(answer).get("error", "")), self._check)
 

@@ -3,11 +3,11 @@
 from urllib.parse import urlencode
 
 from asit_edge.config.notifications import Priority, PushoverSink
-from asit_edge.config.secrets import fill_in, secret_of
+from asit_edge.config.secrets import secret_of
 from asit_edge.deliver.notify.answers import judge, said
 from asit_edge.deliver.notify.note import Note, cut
-from asit_edge.deliver.sinks.http_server import USER_AGENT, HttpServer
-from asit_edge.errors import WrongUse
+from asit_edge.deliver.notify.server import server_of
+from asit_edge.deliver.sinks.http_server import USER_AGENT
 
 PRIORITIES: dict[Priority, int] = {"low": -1, "normal": 0, "high": 1, "urgent": 2}
 
@@ -29,16 +29,7 @@ class Pushover:
         assert token is not None
         assert user is not None
         self._who = {"token": token, "user": user}
-        self._server = HttpServer(
-            fill_in(settings.server, f"{where}.server"),
-            f"{where}.server",
-            ca_file=settings.ca_file,
-            ca_key=f"{where}.ca_file",
-            timeout=settings.timeout,
-            secrets=[token, user],
-        )
-        if self._server.path != "/":
-            raise WrongUse(f"{where}.server: must be the server alone, such as https://api.pushover.net")
+        self._server = server_of(settings, [token, user], ", such as https://api.pushover.net")
         self._where = where
         self._headers = {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": USER_AGENT}
 

@@ -4,10 +4,11 @@ import json
 import re
 
 from asit_edge.config.notifications import TelegramSink
-from asit_edge.config.secrets import fill_in, secret_of
+from asit_edge.config.secrets import secret_of
 from asit_edge.deliver.notify.answers import judge, said
 from asit_edge.deliver.notify.note import Note, cut
-from asit_edge.deliver.sinks.http_server import USER_AGENT, HttpServer
+from asit_edge.deliver.notify.server import server_of
+from asit_edge.deliver.sinks.http_server import USER_AGENT
 from asit_edge.errors import WrongUse
 
 MOST_UNITS = 4_096
@@ -29,16 +30,8 @@ class Telegram:
         assert chat is not None
         if not re.fullmatch(r"\d{1,20}:[A-Za-z0-9_-]{1,200}", token):
             raise WrongUse(f"{where}.token: is no bot's token; BotFather gives one such as 123456:ABC-DEF, all of it")
-        self._server = HttpServer(
-            fill_in(settings.server, f"{where}.server"),
-            f"{where}.server",
-            ca_file=settings.ca_file,
-            ca_key=f"{where}.ca_file",
-            timeout=settings.timeout,
-            secrets=[token, token.partition(":")[2], chat.lstrip("@-")],
-        )
-        if self._server.path != "/":
-            raise WrongUse(f"{where}.server: must be the server alone, such as https://api.telegram.org")
+        secrets = [token, token.partition(":")[2], chat.lstrip("@-")]
+        self._server = server_of(settings, secrets, ", such as https://api.telegram.org")
         self._path, self._chat, self._where = f"/bot{token}/sendMessage", chat, where
         self._headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
 

@@ -19,6 +19,9 @@ USER_AGENT = f"asit-edge/{__version__}"
 MOST_READ = 1 << 16
 """Bytes that are read of an answer."""
 
+REFUSED_FOR_GOOD = {400, 413, 415, 422}
+"""What a server answers when the message itself is wrong for it. All else may be put right, and is tried again."""
+
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 """What may stand in an address as it is."""
 

@@ -3,12 +3,9 @@
 from asit_edge.config.delivery import WebhookSink
 from asit_edge.config.secrets import fill_in
 from asit_edge.deliver.sinks.base import Refused, Send, Unavailable
-from asit_edge.deliver.sinks.http_server import USER_AGENT, HttpServer, bearer
+from asit_edge.deliver.sinks.http_server import REFUSED_FOR_GOOD, USER_AGENT, HttpServer, bearer
 from asit_edge.errors import WrongUse
 from asit_edge.messages.event import Event
-
-REFUSED_FOR_GOOD = {400, 413, 415, 422}
-"""What a server answers when the message itself is wrong for it. All else may be put right, and is tried again."""
 
 
 def open_webhook(settings: WebhookSink) -> Send:

@@ -1,12 +1,13 @@
 """One server of each service for one test, and sinks that are configured for it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from asit_edge.config.notifications import NtfySink, PushoverSink, TelegramSink
+from asit_edge.config.notifications import NotificationSettings, NtfySink, PushoverSink, TelegramSink
 from tests.deliver.notify.services import (
     CHAT,
     TOKEN,
@@ -14,30 +15,31 @@ from tests.deliver.notify.services import (
     USER,
     NtfyServer,
     PushoverServer,
+    Service,
     TelegramServer,
     secret_file,
 )
 
+Each = list[tuple[Service, Callable[..., NotificationSettings]]]
+"""Every service, and what makes settings of a sink for it."""
+
 
 @pytest.fixture
 def ntfy() -> Iterator[NtfyServer]:
-    server = NtfyServer()
-    yield server
-    server.close()
+    with closing(NtfyServer()) as server:
+        yield server
 
 
 @pytest.fixture
 def pushover() -> Iterator[PushoverServer]:
-    server = PushoverServer()
-    yield server
-    server.close()
+    with closing(PushoverServer()) as server:
+        yield server
 
 
 @pytest.fixture
 def telegram() -> Iterator[TelegramServer]:
-    server = TelegramServer()
-    yield server
-    server.close()
+    with closing(TelegramServer()) as server:
+        yield server
 
 
 @pytest.fixture
@@ -71,3 +73,15 @@ def to_telegram(telegram: TelegramServer, tmp_path: Path) -> Callable[..., Teleg
         return TelegramSink.model_validate(base | more)
 
     return settings
+
+
+@pytest.fixture
+def each(
+    ntfy: NtfyServer,
+    to_ntfy: Callable[..., NtfySink],
+    pushover: PushoverServer,
+    to_pushover: Callable[..., PushoverSink],
+    telegram: TelegramServer,
+    to_telegram: Callable[..., TelegramSink],
+) -> Each:
+    return [(ntfy, to_ntfy), (pushover, to_pushover), (telegram, to_telegram)]

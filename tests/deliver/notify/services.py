@@ -88,6 +88,8 @@ class NtfyServer(Service):
     def respond(self, request: Request) -> Reply:
         if request.path != "/":
             return Reply(404, {"code": 40401, "http": 404, "error": "page not found"})
+        if len(request.body) > 2 * 4_096:
+            return Reply(413, {"code": 41301, "http": 413, "error": "request entity too large"})
         message = json.loads(request.body)
         if not re.fullmatch(r"[-_A-Za-z0-9]{1,64}", message.get("topic", "")):
             return Reply(400, {"code": 40009, "http": 400, "error": "invalid request: topic invalid"})

@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from asit_edge.deliver.sinks.base import Unavailable
 from asit_edge.errors import WrongUse
 from tests.conftest import require
 from tests.deliver.notify.services import Reply, Request, Service
-from tests.integration.mosquitto import free_port
+from tests.integration.mosquitto import free_port, wait_for
 from tests.store.samples import event
 
 try:
@@ -95,6 +96,43 @@ def test_what_is_not_taken_waits_and_nothing_of_the_address_is_told(
     out, err = capfd.readouterr()
     assert not any(secret in text for secret in SECRETS for text in (out, err, caplog.text))
     assert not [name for name in root.names if name.startswith("apprise")], "its log goes nowhere else"
+
+
+class Slow(Service):
+    """Answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = threading.Event()
+
+    def respond(self, request: Request) -> Reply:
+        assert self.may.wait(30)
+        return Reply(500)
+
+
+def test_of_two_that_fail_at_once_each_says_what_is_its_own(server: Anything, tmp_path: Path) -> None:
+    """They log to the same place, and each takes out the parts of its own address only."""
+    slow, said = Slow(), list[str]()
+    for one in ("slow", "other"):
+        (tmp_path / one).mkdir()
+    notifier = open_notifier(sink(tmp_path / "slow", slow.url.removeprefix("http://")))
+
+    def tell() -> None:
+        with pytest.raises(Unavailable) as problem:
+            notifier.tell(event())
+        said.append(str(problem.value))
+
+    telling = threading.Thread(target=tell)
+    telling.start()
+    wait_for(lambda: slow.requests, 10, "the first is asked")
+    server.replies = [Reply(404)]
+    with pytest.raises(Unavailable, match="error=404"):
+        open_notifier(sink(tmp_path / "other", server.url.removeprefix("http://"))).tell(event())
+    slow.may.set()
+    telling.join(30)
+    slow.close()
+    assert "error=500" in said[0]
+    assert "error=404" not in said[0]
 
 
 def test_a_plugin_that_fails_in_an_unforeseen_way_tells_nothing_either(

@@ -13,6 +13,7 @@ from asit_edge.deliver.notify.note import Note
 from asit_edge.deliver.notify.notifier import open_notifier
 from asit_edge.deliver.sinks.base import Refused, Unavailable
 from asit_edge.errors import WrongUse
+from tests.deliver.notify.conftest import Each
 from tests.deliver.notify.services import (
     CHAT,
     SECRETS,
@@ -105,15 +106,10 @@ def test_telegram_gets_plain_text_and_fetches_no_clip(
 
 
 def test_what_is_too_long_is_cut_to_what_each_service_takes(
-    ntfy: NtfyServer,
-    to_ntfy: Callable[..., NtfySink],
-    pushover: PushoverServer,
-    to_pushover: Callable[..., PushoverSink],
-    telegram: TelegramServer,
-    to_telegram: Callable[..., TelegramSink],
+    each: Each, ntfy: NtfyServer, pushover: PushoverServer, telegram: TelegramServer
 ) -> None:
-    for settings in (to_ntfy(), to_pushover(), to_telegram()):
-        tell_note(settings, "🐕" * 300, "🐕" * 5_000)
+    for _, to in each:
+        tell_note(to(), "🐕" * 300, "🐕" * 5_000)
     assert str(ntfy.messages[0]["message"]).startswith("🐕" * 1_000)
     assert len(str(ntfy.messages[0]["title"]).encode()) <= 250
     assert len(pushover.messages[0]["message"]) == 1_024
@@ -191,26 +187,12 @@ def test_a_wrong_token_waits_and_is_said(
         *((status, Unavailable) for status in (301, 401, 403, 404, 408, 429, 500, 502, 503)),
     ],
 )
-def test_what_is_final_and_what_is_tried_again(
-    ntfy: NtfyServer,
-    to_ntfy: Callable[..., NtfySink],
-    pushover: PushoverServer,
-    to_pushover: Callable[..., PushoverSink],
-    telegram: TelegramServer,
-    to_telegram: Callable[..., TelegramSink],
-    status: int,
-    error: type[Exception],
-) -> None:
-    servers: list[tuple[Service, NotificationSettings]] = [
-        (ntfy, to_ntfy()),
-        (pushover, to_pushover()),
-        (telegram, to_telegram()),
-    ]
-    for server, settings in servers:
+def test_what_is_final_and_what_is_tried_again(each: Each, status: int, error: type[Exception]) -> None:
+    for server, to in each:
         for body in ({}, [], None, "text", {"errors": "x", "parameters": [], "error": {}, "description": 5}):
             server.replies = [Reply(status, body)]
             with pytest.raises(error, match=f"{server.url} answered {status}"):
-                tell(settings)
+                tell(to())
 
 
 def test_who_asks_to_be_left_in_peace_is(
@@ -233,22 +215,10 @@ def test_who_asks_to_be_left_in_peace_is(
         assert asked.value.wait == pytest.approx(seconds, abs=3), said
 
 
-def test_no_message_tells_a_secret(
-    ntfy: NtfyServer,
-    to_ntfy: Callable[..., NtfySink],
-    pushover: PushoverServer,
-    to_pushover: Callable[..., PushoverSink],
-    telegram: TelegramServer,
-    to_telegram: Callable[..., TelegramSink],
-) -> None:
+def test_no_message_tells_a_secret(each: Each) -> None:
     """Though the server repeats all that it was given."""
     echo = " ".join(SECRETS)
-    servers: list[tuple[Service, Callable[..., NotificationSettings]]] = [
-        (ntfy, to_ntfy),
-        (pushover, to_pushover),
-        (telegram, to_telegram),
-    ]
-    for server, to in servers:
+    for server, to in each:
         mine = [one for one in SECRETS if one.encode() in _sent(server, to)]
         assert len(mine) >= 2
         for status in (301, 400, 401, 403, 404, 429, 500):
