@@ -37,6 +37,8 @@ MARGIN = 0.02
 LABEL_ERROR: dict[Precision, float] = {"fp32": 0.02, "fp16": 0.05, "int8": 0.3}
 """How far a label's logits may stray from the lab's, as a share of their spread. A label that does not listen any more
 strays by 1 or more."""
+LABEL_ERROR_ROUNDED = 0.6
+"""The same of a model that rounds within."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,16 @@ def allowed_for(bundle: Bundle, precision: Precision) -> Allowed:
     variant = manifest.variants.get(precision) if precision != "fp32" else None
     if variant is None:
         known = manifest.golden_error
-        return Allowed(known + MARGIN if known else EXACT, LABEL_ERROR["int8" if known else precision])
+        return Allowed(known + MARGIN, LABEL_ERROR_ROUNDED) if known else Allowed(EXACT, LABEL_ERROR[precision])
     strays = variant.golden_label_error
     most = LABEL_ERROR[precision] if strays is None else 2 * strays + LABEL_ERROR["fp32"]
     return Allowed(variant.golden_error + MARGIN, most)
+
+
+def certain_of(bundle: Bundle) -> float:
+    """The `certain` of `deviation`: of a model that rounds within, what rounding changes. Its least step above 0 is no
+    sound, though far from 0 as a logit."""
+    return max(CERTAIN, bundle.manifest.golden_error)
 
 
 def golden_error(bundle: Bundle, classifier: Classifier) -> float:
@@ -93,6 +101,7 @@ def golden_deviation(bundle: Bundle, classifier: Classifier, most: int | None = 
     Raises AsitEdgeError if the bundle has none or they do not fit its manifest.
     """
     file = bundle.path / GOLDEN
+    certain = certain_of(bundle)
     inputs, last = (values[:most] for values in _read(bundle))
     actual, embedded = golden_answers(classifier, inputs)
     if last.ndim not in (2, 3) or last.shape[-1] != actual.shape[-1] or len(last) != len(inputs):
@@ -101,14 +110,14 @@ def golden_deviation(bundle: Bundle, classifier: Classifier, most: int | None = 
     if actual.shape[1] < steps:
         raise AsitEdgeError(f"{file}: {steps} decisions on a chunk, but the model gives {actual.shape[1]}")
     expected = last.reshape(len(last), steps, -1)
-    found = deviation(expected, actual[:, -steps:])
+    found = deviation(expected, actual[:, -steps:], certain)
     names = array_names(file)
     if LOGITS in names:
         logits = read_arrays(file, [LOGITS], "not readable")[0][:most].astype(np.float64)
         actual = actual[:, classifier.steps - 1 :: classifier.steps]
         if logits.shape != actual.shape:
             raise AsitEdgeError(f"{file}: logits of shape {logits.shape}, but the model gives {actual.shape}")
-        whole = deviation(1 / (1 + np.exp(-logits)), actual)
+        whole = deviation(1 / (1 + np.exp(-logits)), actual, certain)
         found = Deviation(max(found.error, whole.error), whole.label_error, whole.label)
     if embedded is not None and EMBEDDING in names:
         golden = read_arrays(file, [EMBEDDING], "not readable")[0][:most]
@@ -120,28 +129,35 @@ def golden_deviation(bundle: Bundle, classifier: Classifier, most: int | None = 
     return found
 
 
-def deviation(expected: npt.NDArray[np.floating], actual: npt.NDArray[np.floating]) -> Deviation:
-    """How far probabilities (..., classes) are from those that were expected."""
+def deviation(
+    expected: npt.NDArray[np.floating], actual: npt.NDArray[np.floating], certain: float = CERTAIN
+) -> Deviation:
+    """How far probabilities (..., classes) are from those that were expected.
+
+    `certain`: those nearer to 0 or 1 count as that near where labels are judged.
+    """
     apart = np.abs(actual.astype(np.float64) - expected)
     if not np.isfinite(apart).all():
         return Deviation(np.inf, np.inf, int(np.argmin(np.isfinite(apart).all(axis=tuple(range(apart.ndim - 1))))))
-    strayed = label_errors(expected, actual)
+    strayed = label_errors(expected, actual, certain)
     worst = int(strayed.argmax())
     return Deviation(float(apart.max()), float(strayed[worst]), worst)
 
 
-def label_errors(expected: npt.NDArray[np.floating], actual: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def label_errors(
+    expected: npt.NDArray[np.floating], actual: npt.NDArray[np.floating], certain: float = CERTAIN
+) -> npt.NDArray[np.float64]:
     """How far each label's logits strayed, (classes,): root mean square of the differences over the expected ones'
     standard deviation; 0 of a label whose expected logits hardly differ."""
-    wanted, found = (logits_of(scores).reshape(-1, scores.shape[-1]) for scores in (expected, actual))
+    wanted, found = (logits_of(scores, certain).reshape(-1, scores.shape[-1]) for scores in (expected, actual))
     spread = wanted.std(axis=0)
     strayed = np.sqrt(np.square(found - wanted).mean(axis=0))
     return np.where(spread >= LEAST_SPREAD, strayed / np.maximum(spread, LEAST_SPREAD), 0.0)
 
 
-def logits_of(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Of probabilities; those nearer to 0 or 1 than `CERTAIN` count as that near."""
-    clipped = np.clip(scores.astype(np.float64), CERTAIN, 1 - CERTAIN)
+def logits_of(scores: npt.NDArray[np.floating], certain: float = CERTAIN) -> npt.NDArray[np.float64]:
+    """Of probabilities; those nearer to 0 or 1 than `certain`, below 0.5, count as that near."""
+    clipped = np.clip(scores.astype(np.float64), certain, 1 - certain)
     return np.log(clipped / (1 - clipped))
 
 

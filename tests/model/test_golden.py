@@ -14,14 +14,17 @@ from asit_edge.model.bundle import Bundle, bundled, load_bundle
 from asit_edge.model.golden import (
     GOLDEN,
     LABEL_ERROR,
+    LEAST_SPREAD,
     LOGITS,
     QUICK,
     allowed_for,
+    certain_of,
     deviation,
     golden_answers,
     golden_deviation,
     golden_inputs,
     label_errors,
+    logits_of,
     never_active,
 )
 from asit_edge.model.variant import Precision
@@ -111,6 +114,29 @@ def test_a_label_that_hardly_varies_is_not_judged_and_no_number_is_infinite() ->
     broken[1, 1] = np.nan
     assert deviation(expected, broken).error == np.inf
     assert deviation(expected, broken).label == 1
+
+
+def test_of_a_model_that_rounds_within_no_step_of_rounding_is_a_stray_and_a_dead_label_is(
+    shipped: dict[str, Bundle], tmp_path: Path
+) -> None:
+    """Scores in steps of 1/256, as a model's in 8 bits: from its least step to none is far as logits go."""
+    bundle = shipped["asit-stream-nano"]
+    rounding = bundle.manifest.model_copy(update={"golden_error": 0.08})
+    bundle = Bundle(bundle.path, rounding)
+    allowed, certain = allowed_for(bundle, "fp32"), certain_of(bundle)
+    scores = np.round(golden_answers(open_classifier(bundle), golden_inputs(bundle))[0] * 256) / 256
+    moved = np.maximum(scores - 1 / 256, 0)
+    assert not deviation(scores, moved).within(allowed)
+    assert deviation(scores, moved, certain).within(allowed)
+    spread = logits_of(scores, certain).reshape(-1, scores.shape[-1]).std(axis=0)
+    judged = np.flatnonzero(spread >= LEAST_SPREAD)
+    assert judged.size > scores.shape[-1] / 2
+    for label in judged:
+        dead = scores.copy()
+        dead[..., label] = 0
+        found = deviation(scores, dead, certain)
+        assert found.label == label
+        assert found.label_error > allowed.label_error
 
 
 def test_golden_arrays_that_do_not_fit_are_named(shipped: dict[str, Bundle], tmp_path: Path) -> None:

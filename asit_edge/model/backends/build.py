@@ -23,6 +23,7 @@ from asit_edge.model.golden import (
     Allowed,
     Deviation,
     allowed_for,
+    certain_of,
     deviation,
     golden_deviation,
     golden_inputs,
@@ -97,7 +98,7 @@ def difference(bundle: Bundle, engine: Classifier, reference: Classifier, batch:
     """
     inputs = golden_inputs(bundle)
     expected = golden_scores(reference, inputs)
-    worst = deviation(expected, golden_scores(engine, inputs, batch))
+    worst = deviation(expected, golden_scores(engine, inputs, batch), certain_of(bundle))
     for size in range(1, batch):
         found = deviation(expected[:size], golden_scores(engine, inputs[:size], size))
         worst = replace(worst, error=max(worst.error, found.error))
