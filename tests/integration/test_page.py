@@ -172,6 +172,23 @@ def test_a_source_is_switched_off_and_on_again(listening: Listening, show: Open)
     page.locator("#switches").get_by_text("Listening").wait_for()
 
 
+def test_what_is_switched_stays_under_the_hand(listening: Listening, show: Open) -> None:
+    page = show(f"{listening.url}/#sounds")
+    for name, state in (("Mute High tone", "aria-pressed"), ("Listen to kitchen", "aria-checked")):
+        button = page.get_by_label(name)
+        button.wait_for()
+        button.focus()
+        before = button.get_attribute(state)
+        for wanted in ("false" if before == "true" else "true", before):
+            page.keyboard.press("Space")
+            page.wait_for_selector(f'[aria-label="{name}"][{state}="{wanted}"]', timeout=10_000)
+            assert page.evaluate("document.activeElement.getAttribute('aria-label')") == name
+    page.get_by_label("Snooze High tone").select_option("900")
+    page.locator('#sound-list [data-label="High tone"]').get_by_text("quiet until").wait_for()
+    page.get_by_label("Snooze High tone").select_option("0")
+    page.locator('#sound-list [data-label="High tone"]').get_by_text("quiet until").wait_for(state="detached")
+
+
 def test_events_are_looked_through_and_counted(listening: Listening, show: Open, tmp_path: Path) -> None:
     page = show(listening.url)
     wait_for(lambda: page.locator("#latest .event").count() >= 2, 30, "two events")
