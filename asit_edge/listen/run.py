@@ -97,7 +97,7 @@ def listen(
     systemd.ready()
     try:
         while not loop.over and not stopping():
-            _change(reloading, model, delivery, loop)
+            _change(reloading, model, delivery, watching, loop)
             if not loop.tick():
                 rest(IDLE)
             announcer.check()
@@ -133,10 +133,13 @@ def _tell(remains: Remains, store: Path, wanted: bool) -> None:
     log.warning("%s", message)
 
 
-def _change(reloading: Reloading | None, model: Model, delivery: Delivery, loop: ListeningLoop) -> None:
+def _change(
+    reloading: Reloading | None, model: Model, delivery: Delivery, watching: Observer, loop: ListeningLoop
+) -> None:
     """Takes the configuration that has changed, if one has."""
     if reloading and (changed := reloading.take(model.manifest)):
         delivery.configure(changed)
+        watching.configured(changed)
         loop.reconfigure(changed)
 
 

@@ -150,6 +150,10 @@ class Hub(Observer):
             self._levels[level.source] = told
         self._tell(Told("level", told, live=True))
 
+    def configured(self, config: Config) -> None:
+        with self._lock:
+            self._sounds.configured(config)
+
     def events(self, source: str, events: Sequence[Event]) -> None:
         for event in events:
             told = event.model_dump(mode="json", by_alias=True)

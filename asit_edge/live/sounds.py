@@ -41,6 +41,11 @@ class Sounds:
             for source, classes in self._settings.items()
         }
 
+    def configured(self, config: Config) -> None:
+        """Other thresholds, from the next `know` on; those that are adjusted are told anew."""
+        self._config = config
+        self._set.clear()
+
     def threshold(self, source: str, label: str, on: float) -> None:
         self._set[source, label] = on
 

@@ -7,6 +7,7 @@ once, wait for no disk and no network, and leave what they are given unchanged. 
 from collections.abc import Sequence
 
 from asit_edge.audio.samples import Samples
+from asit_edge.config.root import Config
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
@@ -34,6 +35,9 @@ class Observer:
 
     def level(self, level: Level) -> None:
         """How loud a source was, once a second."""
+
+    def configured(self, config: Config) -> None:
+        """`events` of this are in force from now on, nothing else of it differs; `know` follows."""
 
     # In the thread that announces, in order.
 

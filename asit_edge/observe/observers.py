@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from asit_edge.audio.samples import Samples
+from asit_edge.config.root import Config
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Adjusted, Gap, Level, Status
 from asit_edge.model.bundle import Manifest
@@ -30,6 +31,9 @@ class Observers(Observer):
 
     def level(self, level: Level) -> None:
         self._all(lambda one: one.level(level))
+
+    def configured(self, config: Config) -> None:
+        self._all(lambda one: one.configured(config))
 
     def clip(self, event: Event) -> str | None:
         found: list[str | None] = []

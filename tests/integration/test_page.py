@@ -172,6 +172,23 @@ def test_a_source_is_switched_off_and_on_again(listening: Listening, show: Open)
     page.locator("#switches").get_by_text("Listening").wait_for()
 
 
+def test_what_is_switched_stays_under_the_hand(listening: Listening, show: Open) -> None:
+    page = show(f"{listening.url}/#sounds")
+    for name, state in (("Mute High tone", "aria-pressed"), ("Listen to kitchen", "aria-checked")):
+        button = page.get_by_label(name)
+        button.wait_for()
+        button.focus()
+        before = button.get_attribute(state)
+        for wanted in ("false" if before == "true" else "true", before):
+            page.keyboard.press("Space")
+            page.wait_for_selector(f'[aria-label="{name}"][{state}="{wanted}"]', timeout=10_000)
+            assert page.evaluate("document.activeElement.getAttribute('aria-label')") == name
+    page.get_by_label("Snooze High tone").select_option("900")
+    page.locator('#sound-list [data-label="High tone"]').get_by_text("quiet until").wait_for()
+    page.get_by_label("Snooze High tone").select_option("0")
+    page.locator('#sound-list [data-label="High tone"]').get_by_text("quiet until").wait_for(state="detached")
+
+
 def test_events_are_looked_through_and_counted(listening: Listening, show: Open, tmp_path: Path) -> None:
     page = show(listening.url)
     wait_for(lambda: page.locator("#latest .event").count() >= 2, 30, "two events")
@@ -198,6 +215,74 @@ def test_events_are_looked_through_and_counted(listening: Listening, show: Open,
     page.locator("#heat").get_by_role("button", name="Low tone").click()
     page.locator("#events h2").wait_for()
     assert page.get_by_label("Sound", exact=True).first.input_value() == "Low tone"
+
+
+def test_a_list_that_stays_open_keeps_its_bounds_and_the_focus(listening: Listening, show: Open) -> None:
+    """Hundreds of events while somebody is at one of them with the keyboard."""
+    page = show(f"{listening.url}/#health")
+    page.locator("#health-cards .card").first.wait_for()
+    found = page.evaluate(
+        """async () => {
+            const { Events } = await import("/static/events.js");
+            const told = {};
+            const world = { on: (kind, take) => (told[kind] = take), sources: ["kitchen"], labels: [],
+                state: { sources: [], can: { clips: true, correct: false } } };
+            document.getElementById("events").hidden = false;
+            const events = new Events(world);
+            events.seen = true;
+            const hear = (seq, type) => told.event({ id: `id-${seq}`, type, seq, label: "Dog", source: "kitchen",
+                clip: "x.flac", also: [], peak: 0.5, duration: 1, onset: "", onset_epoch: 1767225600 });
+            for (let seq = 1; seq <= 500; seq++) hear(seq, "new");
+            const button = document.querySelector('[data-id="id-400"] .play');
+            button.focus();
+            for (let seq = 501; seq <= 520; seq++) hear(seq, "new");
+            const rows = [...document.querySelectorAll("#event-list .event")];
+            return [rows.length, rows.at(-1).dataset.id, events.next, document.activeElement === button];
+        }"""
+    )
+    assert found == [500, "id-21", 21, True]
+
+
+def test_what_is_told_while_the_page_opens_is_not_forgotten(listening: Listening, show: Open) -> None:
+    page, missed = show("about:blank"), list[str]()
+
+    def hold(route: Any) -> None:
+        answer, known = route.fetch(), len(listening.events())
+
+        def whole() -> list[str]:
+            events = listening.events()[known:]
+            began = {event["id"] for event in events if event["type"] == "new"}
+            return [event["id"] for event in events if event["type"] == "end" and event["id"] in began]
+
+        wait_for(whole, 20, "an event begins and ends meanwhile")
+        time.sleep(0.5)
+        missed.append(whole()[0])
+        route.fulfill(response=answer)
+
+    page.route("**/api/state", hold, times=1)
+    page.goto(listening.url)
+    page.locator("#sources .card").first.wait_for(timeout=40_000)
+    assert page.locator(f'#latest [data-id="{missed[0]}"]').count() == 1
+
+
+def test_a_page_that_is_opened_where_nobody_sees_it_lets_go(listening: Listening, show: Open) -> None:
+    page = show("about:blank")
+    page.add_init_script(
+        """window.streams = [];
+        Object.defineProperty(document, "hidden", { get: () => window.unseen ?? true });
+        window.EventSource = class extends EventSource {
+            constructor(...all) { super(...all); window.streams.push(this); }
+        };"""
+    )
+    page.clock.install()
+    page.goto(listening.url)
+    page.locator("#sources .card").first.wait_for()
+    page.clock.fast_forward(21_000)
+    page.clock.run_for(5_000)  # what it might try again
+    closed = "streams.map((one) => one.readyState === EventSource.CLOSED)"
+    assert all(page.evaluate(closed)), "it has let go"
+    page.evaluate("() => { window.unseen = false; document.dispatchEvent(new Event('visibilitychange')); }")
+    wait_for(lambda: not page.evaluate(closed)[-1], 5, "it is back")
 
 
 def test_it_says_when_the_connection_is_lost_and_comes_back(listening: Listening, show: Open) -> None:

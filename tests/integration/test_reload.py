@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 
 from tests.conftest import tones
-from tests.integration.mosquitto import Mosquitto, Subscriber, wait_for
+from tests.integration.mosquitto import Mosquitto, Subscriber, free_port, wait_for
 
 AHEAD = 1 << 15
 """Bytes of a second, so that a busy machine is no gap."""
@@ -47,13 +48,19 @@ class Listener:
 
 
 def test_other_events_from_now_on_and_bad_configurations_change_nothing(tone_bundle: Path, tmp_path: Path) -> None:
-    broker = Mosquitto(tmp_path / "broker")
+    broker, port = Mosquitto(tmp_path / "broker"), free_port()
     broker.start()
     config = tmp_path / "config.yaml"
     base = (
         f"device: hall\nmodel: {tone_bundle}\nstore: {{path: {tmp_path}/events.db}}\n"
         f"sources: [{{type: stdin, name: pipe}}]\nmqtt: {{host: 127.0.0.1, port: {broker.port}}}\n"
+        f"web: {{port: {port}}}\n"
     )
+
+    def shown() -> dict[str, float]:
+        """Sounds on the page, with their thresholds."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/labels", timeout=10) as answer:
+            return {one["name"]: one["thresholds"]["pipe"] for one in json.load(answer)["labels"]}
 
     def write(text: str) -> None:
         fresh = tmp_path / "fresh"
@@ -89,6 +96,7 @@ def test_other_events_from_now_on_and_bad_configurations_change_nothing(tone_bun
             hears((500, 0.5), lambda: problem() == "", 10)
             threshold = "asit/hall/pipe/threshold/high_tone"
             hears((500, 0.5), lambda: "0.6" in subscriber.payloads(threshold), 10)
+            hears((500, 0.5), lambda: shown() == {"Low tone": 0.5, "High tone": 0.6}, 10)
             listener.hear((0, 1.5), (3000, 1), (0, 1))
             wait_for(lambda: "High tone" in str(subscriber.payloads("asit/hall/pipe/event")), 10, "it is heard")
         finally:

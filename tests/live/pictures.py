@@ -10,10 +10,13 @@ from asit_edge.model.bundle import load_bundle
 from tests.store.samples import event
 
 
-def hub_of(bundle: Path, **settings: object) -> Hub:
+def config_of(**settings: object) -> Config:
     sources = [{"type": "stdin", "name": "kitchen"}, {"type": "file", "name": "garden", "path": "/absent.wav"}]
-    config = Config.model_validate({"device": "hall", "sources": sources, **settings})
-    return Hub(config, load_bundle(bundle).manifest)
+    return Config.model_validate({"device": "hall", "sources": sources, **settings})
+
+
+def hub_of(bundle: Path, **settings: object) -> Hub:
+    return Hub(config_of(**settings), load_bundle(bundle).manifest)
 
 
 def heard(number: int = 0, kind: str = "new", source: str = "kitchen", label: str = "Low tone") -> Event:

@@ -14,7 +14,7 @@ from asit_edge.live.subscriber import MOST_KEPT, MOST_LIVE, Subscriber, Told
 from asit_edge.model.bundle import BundleLabel, load_bundle
 from tests.conftest import tones
 from tests.integration.mosquitto import wait_for
-from tests.live.pictures import heard, hub_of, level, status
+from tests.live.pictures import config_of, heard, hub_of, level, status
 from tests.store.samples import gap
 
 
@@ -163,3 +163,14 @@ def test_after_a_gap_columns_begin_where_the_sound_does(tone_bundle: Path) -> No
     wait_for(lambda: told.extend(watcher.take()) or len(told) >= 2, 5, "columns of both")
     hub.leave(watcher)
     assert [one.data["epoch"] for one in told] == [10.0, 60.0]
+
+
+def test_a_configuration_that_is_changed_is_shown(tone_bundle: Path) -> None:
+    hub, manifest = hub_of(tone_bundle, events={"only": ["High tone"]}), load_bundle(tone_bundle).manifest
+    hub.threshold("kitchen", "Low tone", 0.8)
+    events = {"only": ["Low tone"], "labels": {"Low tone": {"on_threshold": 0.4}}}
+    hub.configured(config_of(events=events))
+    hub.know(manifest)
+    (low,) = hub.labels()
+    assert (low["name"], low["thresholds"]) == ("Low tone", {"kitchen": 0.4, "garden": 0.4})
+    assert hub.names() == {manifest.labels[0].id: "Low tone"}

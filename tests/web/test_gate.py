@@ -82,6 +82,17 @@ def test_the_token_is_given_once_and_kept_as_something_else(client: Client) -> N
     assert page.get("/api/state").status_code == 401
 
 
+def test_cookies_of_others_on_this_machine_are_no_hindrance(client: Client) -> None:
+    """Browsers send them to every port; not all that they take is of the standard."""
+    page = client(access=Access(TOKEN))
+    session = page.post("/api/session", json={"token": TOKEN}).cookies["asit_edge"]
+    page.cookies.clear()
+    for others in ('prefs={"dark":true}', "a b=c", "=", ";;", "name", 'x="'):
+        cookie = f"{others}; asit_edge={session}"
+        assert page.get("/api/state", headers={"cookie": cookie}).status_code == 200, others
+    assert page.get("/api/state", headers={"cookie": f"asit_edge_2={session}"}).status_code == 401
+
+
 def test_behind_tls_the_cookie_stays_there(client: Client) -> None:
     page = client(access=Access(TOKEN))
     answer = page.post("/api/session", json={"token": TOKEN}, headers={"origin": HERE.replace("http:", "https:")})

@@ -226,6 +226,28 @@ def test_a_sign_of_life_is_given_though_nothing_happens(start: Start, monkeypatc
     connection.close()
 
 
+def test_who_signs_out_sees_no_more(start: Start) -> None:
+    port = start(access=Access(TOKEN))
+    asking = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    asking.request("POST", "/api/session", json.dumps({"token": TOKEN}), {"content-type": "application/json"})
+    answer = asking.getresponse()
+    session = {"cookie": answer.headers["set-cookie"].partition(";")[0]}
+    answer.read()
+    watching = []
+    for headers in (session, {"authorization": f"Bearer {TOKEN}"}):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=8)
+        connection.request("GET", "/api/live?columns=0", headers=headers)
+        watching.append((connection, connection.getresponse()))
+        assert watching[-1][1].readline() == b"retry: 2000\n"
+    asking.request("DELETE", "/api/session", headers=session)
+    assert asking.getresponse().read()
+    assert watching[0][1].read() == b"\n", "it ends"
+    assert [watching[1][1].readline() for _ in range(2)] == [b"\n", b"event: alive\n"], "a program's goes on"
+    for connection, told in watching:
+        told.close()
+        connection.close()
+
+
 def test_so_many_pages_watch_and_no_more(start: Start, parts: Parts) -> None:
     port = start()
     open_ones = [live(port) for _ in range(stream.MOST_STREAMS)]

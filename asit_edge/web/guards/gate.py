@@ -4,9 +4,9 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -111,12 +111,7 @@ class Gate:
 
     def _admitted(self, headers: Headers, address: str) -> bool | float:
         """Whether the token is known, or for how many seconds nobody is asked."""
-        cookies = SimpleCookie()
-        try:
-            cookies.load(headers.get("cookie", ""))
-        except CookieError:
-            cookies.clear()
-        session = cookies[self._cookie].value if self._cookie in cookies else None
+        session = cookie_parser(headers.get("cookie", "")).get(self._cookie)
         try:
             return self._access.admits(session, headers.get("authorization"), address)
         except TooManyGuesses as wait:

@@ -6,11 +6,14 @@ import { day } from "./format.js";
 import { row } from "./row.js";
 
 const PAGE = 50;
+const MOST = 500; // rows, where nobody has asked for more
 
 export class Events {
   constructor(world) {
     this.world = world;
     this.found = [];
+    this.rows = new Map(); // events, as they were told last, to their rows
+    this.most = MOST;
     this.next = null;
     this.asked = 0;
     this.seen = false;
@@ -75,6 +78,7 @@ export class Events {
       const { events, next } = await get(`/api/events?${wanted}`);
       if (asked !== this.asked) return; // something else was chosen meanwhile
       this.found = events;
+      this.most = MOST;
       this.next = events.length === PAGE ? next : null;
       this.show();
     } catch (refusal) {
@@ -83,16 +87,19 @@ export class Events {
   }
 
   async load_more() {
+    const asked = ++this.asked;
     const wanted = this.query();
     wanted.set("limit", PAGE);
     wanted.set("before", this.next);
     try {
       const { events, next } = await get(`/api/events?${wanted}`);
+      if (asked !== this.asked) return;
       this.found.push(...events);
+      this.most = Math.max(MOST, this.found.length);
       this.next = events.length === PAGE ? next : null;
       this.show();
     } catch (refusal) {
-      this.fail(refusal);
+      if (asked === this.asked) this.fail(refusal);
     }
   }
 
@@ -100,10 +107,15 @@ export class Events {
   take(event) {
     if (!this.seen) return;
     const place = this.found.findIndex(({ id }) => id === event.id);
-    if (place >= 0) this.found[place] = event;
-    else if (event.type === "new" && this.fits(event)) this.found.unshift(event);
-    else return;
-    this.show(event.id);
+    if (place >= 0) this.found[place] = { ...event, number: this.found[place].number };
+    else if (event.type === "new" && this.fits(event)) {
+      this.found.unshift({ ...event, number: event.seq });
+      if (this.found.length > this.most) {
+        this.found.pop();
+        this.next = this.found.at(-1).number;
+      }
+    } else return;
+    this.show();
   }
 
   fits(event) {
@@ -117,9 +129,12 @@ export class Events {
     byId("more").hidden = true;
   }
 
-  show(changed) {
+  show() {
     const list = byId("event-list");
     const playing = list.querySelector(".clip")?.parentElement;
+    const held = document.activeElement;
+    const known = this.rows;
+    this.rows = new Map();
     const options = {
       sources: this.world.sources,
       clips: this.world.state?.can.clips,
@@ -150,13 +165,16 @@ export class Events {
           el(
             "ol",
             { class: "card events" },
-            events.map((event) =>
-              playing && playing.dataset.id === event.id && changed !== event.id ? playing : row(event, options),
-            ),
+            events.map((event) => {
+              const found = known.get(event) ?? (playing?.dataset.id === event.id ? playing : row(event, options));
+              this.rows.set(event, found);
+              return found;
+            }),
           ),
         ),
       ),
     );
+    if (list.contains(held)) held.focus({ preventScroll: true }); // it was taken out and put back
     byId("more").hidden = this.next === null;
   }
 

@@ -14,8 +14,10 @@ export class History {
     this.seen = false;
     world.on("event", (event) => {
       if (!this.seen || event.type !== "new") return;
-      clearTimeout(this.soon);
-      this.soon = setTimeout(() => this.load(), 2000);
+      this.soon ??= setTimeout(() => {
+        this.soon = undefined;
+        this.load();
+      }, 2000);
     });
     for (const button of document.querySelectorAll("[data-days]")) {
       button.addEventListener("click", () => {

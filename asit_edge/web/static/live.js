@@ -17,16 +17,18 @@ export class Live extends EventTarget {
   constructor() {
     super();
     setInterval(() => this.#look(), 2000);
-    document.addEventListener("visibilitychange", () => {
+    const hide = () => {
       clearTimeout(this.hiding);
       if (!document.hidden) this.#see(true);
       else this.hiding = setTimeout(() => this.#see(false), HIDDEN);
-    });
+    };
+    document.addEventListener("visibilitychange", hide);
+    hide(); // it may have been opened in the background
   }
 
   start() {
     this.#wanted = true;
-    this.#open();
+    if (this.#seen) this.#open();
   }
 
   stop() {

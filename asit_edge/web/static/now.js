@@ -96,6 +96,9 @@ export class Now {
     world.on("level", (level) => this.cards.get(level.source)?.show_level(level));
     world.on("scores", (told) => this.cards.get(told.source)?.show_scores(told.scores, world.thresholds(told.source)));
     world.on("columns", (told) => this.cards.get(told.source)?.add(told));
+    world.on("renewed", () => {
+      for (const card of this.cards.values()) card.spectrogram.forget((event) => event.type !== "end" && !world.events.has(event.id));
+    });
     world.on("event", (event) => this.cards.get(event.source)?.spectrogram.mark(event));
     requestAnimationFrame((now) => this.frame(now));
   }

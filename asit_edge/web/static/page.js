@@ -31,7 +31,7 @@ let admitted = false;
 
 function show() {
   const wanted = location.hash.slice(1);
-  const name = wanted in views ? wanted : "now";
+  const name = Object.hasOwn(views, wanted) ? wanted : "now";
   byId("login").hidden = admitted;
   for (const [one, view] of Object.entries(views)) {
     byId(one).hidden = !admitted || one !== name;

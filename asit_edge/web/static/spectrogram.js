@@ -87,6 +87,11 @@ export class Spectrogram {
     if (this.events.size > 60) this.events.delete(this.events.keys().next().value);
   }
 
+  // Events whose end was told while nobody was there.
+  forget(gone) {
+    for (const event of this.events.values()) if (gone(event)) this.events.delete(event.id);
+  }
+
   draw(now) {
     if (now - this.drawn < (still.matches ? CALM : FRAME)) return;
     this.drawn = now;

@@ -1,15 +1,14 @@
 // Light or dark, before anything is painted: as the system has it, or as was chosen here.
 (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const chosen = () => {
-    try {
-      return localStorage.getItem("theme");
-    } catch {
-      return null;
-    }
-  };
+  let chosen = null;
+  try {
+    chosen = localStorage.getItem("theme");
+  } catch {
+    // A browser that keeps nothing: the choice holds until the page is closed.
+  }
   const apply = () => {
-    const theme = chosen() || (dark.matches ? "dark" : "light");
+    const theme = chosen || (dark.matches ? "dark" : "light");
     document.documentElement.dataset.theme = theme;
     dispatchEvent(new Event("theme"));
   };
@@ -19,11 +18,12 @@
     document.getElementById("theme").addEventListener("click", () => {
       const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
       const system = dark.matches ? "dark" : "light";
+      chosen = next === system ? null : next;
       try {
-        if (next === system) localStorage.removeItem("theme");
-        else localStorage.setItem("theme", next);
+        if (chosen === null) localStorage.removeItem("theme");
+        else localStorage.setItem("theme", chosen);
       } catch {
-        document.documentElement.dataset.theme = next;
+        // As above.
       }
       apply();
     });

@@ -4,32 +4,42 @@ import { get } from "./api.js";
 import { speak } from "./dom.js";
 
 const MOST = 100; // events
+const MOST_GAPS = 50;
 
 export class World {
   #listeners = new Map();
+  #waiting; // what was told while a picture is fetched that may be older
 
   constructor(live) {
     this.state = undefined;
     this.labels = [];
     this.events = new Map();
     for (const kind of ["level", "scores", "columns"]) live.addEventListener(kind, ({ detail }) => this.tell(kind, detail));
-    live.addEventListener("event", ({ detail }) => this.heard(detail));
-    live.addEventListener("status", ({ detail }) => {
+    const on = (kind, take) =>
+      live.addEventListener(kind, ({ detail }) => {
+        if (this.#waiting) this.#waiting.push(() => take(detail));
+        else take(detail);
+      });
+    on("event", (detail) => this.heard(detail));
+    on("status", (detail) => {
       const source = this.state?.sources.find(({ name }) => name === detail.source);
       if (source) source.status = detail;
       this.tell("status", detail);
     });
-    live.addEventListener("gap", ({ detail }) => {
-      this.state?.gaps.unshift(detail);
+    on("gap", (detail) => {
+      const gaps = this.state?.gaps ?? [];
+      if (gaps.some(({ source, from }) => source === detail.source && from === detail.from)) return;
+      gaps.unshift(detail);
+      gaps.splice(MOST_GAPS);
       this.tell("gap", detail);
     });
-    live.addEventListener("threshold", ({ detail }) => {
+    on("threshold", (detail) => {
       const label = this.labels.find(({ name }) => name === detail.label);
       if (label) label.thresholds[detail.source] = detail.on;
       this.tell("threshold", detail);
     });
-    live.addEventListener("labels", () => this.learn());
-    live.addEventListener("adjusted", ({ detail }) => {
+    on("labels", () => this.learn());
+    on("adjusted", (detail) => {
       const source = this.state?.sources.find(({ name }) => name === detail.source);
       const until = detail.snoozed_until && Date.parse(detail.snoozed_until) / 1000;
       if (source) Object.assign(source, { listen: detail.listen, snoozed: until });
@@ -49,6 +59,16 @@ export class World {
 
   // All of it, anew.
   async begin() {
+    const waiting = (this.#waiting ??= []);
+    try {
+      await this.#fetch();
+    } finally {
+      if (waiting === this.#waiting) this.#waiting = undefined;
+      for (const take of waiting.splice(0)) take();
+    }
+  }
+
+  async #fetch() {
     const [state, { labels }, { events }] = await Promise.all([get("/api/state"), get("/api/labels"), get("/api/events?limit=20").catch(() => ({ events: [] }))]);
     this.state = state;
     this.labels = labels;
