@@ -116,6 +116,8 @@ def known_manifest(config: Config) -> Manifest:
 
 def fits(config: Config, manifest: Manifest) -> None:
     """Raises WrongUse where the configuration's settings for events do not fit the model."""
+    class_parents(config.events, manifest)
+    class_settings(config.events, manifest)
     for position, entry in enumerate(config.sources):
         class_settings(config.events, manifest, entry.events, f"sources[{position}].events")
     for position, hours in enumerate(config.events.quiet_hours):

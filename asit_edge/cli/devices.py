@@ -56,14 +56,12 @@ def _plain(value: Any) -> str:
 
 
 def _devices() -> list[dict[str, Any]]:
-    """PortAudio's; a USB device is named by its identity, which does not change with the order of plugging in."""
-    from asit_edge.audio.sources.microphone import input_devices
+    """PortAudio's."""
+    from asit_edge.audio.sources.microphone import input_devices, lasting_name
 
     found = input_devices()
-    identities = [one["usb"] for one in found]
     for one in found:
-        unique = one["usb"] is not None and identities.count(one["usb"]) == 1
-        one["config"] = {"type": "microphone", "device": one["usb"] if unique else one["name"]}
+        one["config"] = {"type": "microphone", "device": lasting_name(one, found)}
     return found
 
 

@@ -17,6 +17,8 @@ HIDDEN = "***"
 _SECRET = re.compile(r"^(password|passphrase|secret|token|api_key)$")
 _SECRET_OF_SINKS = re.compile(r"^(user|topic|chat)$")
 _VARIABLE = re.compile(r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$")
+_OPTION_OF_PROGRAM = re.compile(r"--[\w-]+=?|-[A-Za-z]")
+_OPTION_OF_FFMPEG = re.compile(r"-[\w:]+")
 
 
 class Effective(NamedTuple):
@@ -65,6 +67,15 @@ def _shown(location: Location, value: Any) -> Any:
         if name == "url" and (sink or has_secret(value) or unclear(value)):
             return f"{HIDDEN} ({host_of(value)})"
         return HIDDEN if _SECRET.match(name) or (sink and _SECRET_OF_SINKS.match(name)) else value
-    if name in ("run", "options") and isinstance(value, list):
-        return [one if number == 0 or one.startswith("-") else HIDDEN for number, one in enumerate(value)]
+    if name == "run" and isinstance(value, list):
+        return value[:1] + [_without_value(one, _OPTION_OF_PROGRAM) for one in value[1:]]
+    if name == "options" and isinstance(value, list):
+        return [_without_value(one, _OPTION_OF_FFMPEG) for one in value]
     return value
+
+
+def _without_value(word: str, option: re.Pattern[str]) -> str:
+    """Which option it is, if it is one; what is said by it may be a secret."""
+    found = option.match(word)
+    known = found[0] if found else ""
+    return word if known == word else f"{known}{HIDDEN}"

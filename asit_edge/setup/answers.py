@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from asit_edge.audio.sources.microphone import lasting_name
 from asit_edge.errors import WrongUse
 from asit_edge.validation import nearest
 
@@ -37,7 +38,7 @@ def source_of(words: str, devices: Sequence[Mapping[str, Any]]) -> dict[str, Any
         if found is None:
             listing = ", ".join(str(one["index"]) for one in devices) or "none"
             raise WrongUse(f"there is no input device number {words} (there are: {listing})")
-        return {**microphone, "device": found["usb"] or found["name"]}
+        return {**microphone, "device": lasting_name(found, devices)}
     return {**microphone, "device": words}
 
 

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 
 from asit_edge.assembly import fits, load_model, open_source
 from asit_edge.config.root import Config
-from asit_edge.config.sources import SourceSettings, StreamSource
+from asit_edge.config.sources import FileSource, SourceSettings, StreamSource
 from asit_edge.deliver.opening import open_sink
 from asit_edge.errors import AsitEdgeError
 from asit_edge.mqtt.client import Client
+from asit_edge.web.guards.access import read_token
 
 ANY_RATE = 16_000
 
@@ -17,8 +18,9 @@ def problems(config: Config) -> Iterator[str]:
     parts: list[Callable[[], object]] = [
         lambda: config.mqtt.host and Client(config.mqtt),
         lambda: config.store.effective_path,
+        lambda: config.web.enabled and read_token(config.web),
     ]
-    parts += [_source(entry) for entry in config.sources if isinstance(entry, StreamSource)]
+    parts += [_source(entry) for entry in config.sources if isinstance(entry, StreamSource | FileSource)]
     parts += [lambda sink=sink: open_sink(sink) for sink in config.sinks]  # type: ignore[misc]
     parts.append(lambda: fits(config, load_model(config).manifest))
     for part in parts:

@@ -168,7 +168,7 @@ sources:
 - {type: stream, url: "rtsp://ann:s3cret@camera.local/audio", options: ["-headers", "X: s3cret"]}
 sinks:
 - {type: webhook, url: "https://hooks.example.org/s3cret"}
-- {type: command, run: [curl, -H, s3cret]}
+- {type: command, run: [curl, -H, s3cret, --header=s3cret, -us3cret, --token, -s3cret]}
 - {type: ntfy, server: "https://ntfy.example.org", topic: s3cret}
 - {type: telegram, token: "${TOKEN}", chat: "@s3cret"}
 """
@@ -182,6 +182,7 @@ def test_what_is_in_force_tells_where_it_comes_from_and_no_secret(tmp_path: Path
     assert shown["mqtt.port"] == Effective("mqtt.port", None, DEFAULT)
     assert shown["sources[0].url"] == Effective("sources[0].url", "*** (camera.local)", f"{loaded.file}:3")
     assert shown["sinks[0].url"].value == "*** (hooks.example.org)"
-    assert shown["sinks[1].run"].value == ["curl", "-H", "***"]
+    assert shown["sources[0].options"].value == ["-headers", "***"]
+    assert shown["sinks[1].run"].value == ["curl", "-H", "***", "--header=***", "-u***", "--token", "-s***"]
     assert shown["sinks[3].token"].value == "${TOKEN}"
     assert "s3cret" not in repr(list(shown.values()))

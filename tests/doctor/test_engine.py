@@ -118,6 +118,13 @@ def test_where_nothing_is_reported_that_is_said(bundle: Path) -> None:
     assert look(bundle, events={"only": []})["labels"].grade == "warning"
 
 
+def test_labels_that_any_source_reports_count(bundle: Path) -> None:
+    wanted = {"left": ["Low tone"], "middle": ["High tone"], "right": []}
+    sources = [{"type": "stdin", "name": name, "events": {"only": only}} for name, only in wanted.items()]
+    found = look(bundle, sources=sources)["labels"]
+    assert (found.grade, found.found) == ("ok", "2 label(s) are reported")
+
+
 def test_a_backend_that_is_not_there_is_wrong(bundle: Path) -> None:
     found = look(bundle, backend="onnxruntime", provider="openvino")["engine"]
     assert (found.grade, "openvino" in found.found) == ("wrong", True)

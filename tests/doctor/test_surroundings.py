@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from asit_edge.config.root import Config
+from asit_edge.config.web import WebSettings
 from asit_edge.doctor.checks import clips, clock, configuration, memory, page, service
 from asit_edge.doctor.finding import Finding
 from asit_edge.doctor.patient import Patient
@@ -214,7 +215,7 @@ def answering(status: int, body: bytes) -> Iterator[int]:
 )
 def test_the_listener_that_runs_is_asked_how_it_is(status: int, body: bytes, grade: str, words: str) -> None:
     with answering(status, body) as port:
-        [found] = page.page_findings("127.0.0.1", port, None, 4711)
+        [found] = page.page_findings(WebSettings(port=port), 4711)
     assert found.grade == grade
     assert words in found.found
 
@@ -232,7 +233,7 @@ def test_what_is_wrong_is_asked_for_with_the_token_by_its_owner_alone(tmp_path: 
 
 
 def test_a_page_that_does_not_answer(tmp_path: Path) -> None:
-    [found] = page.page_findings("127.0.0.1", free_port(), None, 4711)
+    [found] = page.page_findings(WebSettings(port=free_port()), 4711)
     assert (found.grade, "does not answer" in found.found) == ("wrong", True)
 
 
@@ -240,28 +241,34 @@ def test_a_port_for_the_page_is_free_or_taken() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        [found] = page.page_findings("127.0.0.1", taken.getsockname()[1], None, None)
+        [found] = page.page_findings(WebSettings(port=taken.getsockname()[1]), None)
         assert (found.grade, "cannot be served on" in found.found) == ("wrong", True)
-    [found] = page.page_findings("127.0.0.1", free_port(), None, None)
+    [found] = page.page_findings(WebSettings(port=free_port()), None)
     assert found.grade == "ok"
 
 
 def test_a_page_for_other_machines_needs_its_token(tmp_path: Path) -> None:
-    [found] = page.page_findings("0.0.0.0", free_port(), None, None)
+    def looked_at(token: Path | None) -> list[Finding]:
+        return list(page.page_findings(WebSettings(host="0.0.0.0", port=free_port(), token_file=token), None))
+
+    [found] = looked_at(None)
     assert (found.grade, "web.token_file" in found.remedy) == ("wrong", True)
     token = tmp_path / "token"
-    token.write_text("hush-hush")
-    [found] = page.page_findings("0.0.0.0", free_port(), token, None)
+    token.write_text("hush-hush-hush")
+    [found] = looked_at(token)
     assert found.grade == "ok"
     assert "hush-hush" not in found.to_json()
     with pytest.raises(WrongUse, match=r"web\.token_file"):
-        list(page.page_findings("0.0.0.0", free_port(), tmp_path / "none", None))
+        looked_at(tmp_path / "none")
+    token.write_text("hush-hush")
+    with pytest.raises(WrongUse, match=r"a token of 9 characters can be guessed"):
+        looked_at(token)
 
 
 def test_the_page_is_looked_at_where_it_is_asked_for() -> None:
-    [found] = page.look(patient(web=SimpleNamespace(enabled=False)))
+    [found] = page.look(patient(web=WebSettings(enabled=False)))
     assert found.grade == "ok"
-    web = SimpleNamespace(enabled=True, host="127.0.0.1", port=free_port(), token_file=None)
+    web = WebSettings(port=free_port())
     [found] = page.look(patient(web=web))
     assert found.found == f"127.0.0.1:{web.port}: free for a listener"
 
@@ -292,6 +299,29 @@ def test_what_others_can_read_of_secrets_is_told_and_no_secret_is(tmp_path: Path
         subprocess.run(one.remedy.removeprefix("sudo "), shell=True, check=True)
     config["sources"] = [{"type": "stream", "url": "rtsp://user:${PASSWORD}@camera/1"}]
     assert [one.grade for one in configuration.look(patient(config, file))] == ["ok"]
+
+
+def test_every_file_of_a_secret_that_others_can_read_is_told_and_no_certificate(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+
+    def secret(name: str) -> Path:
+        path = tmp_path / name
+        path.touch()
+        path.chmod(0o644)
+        return path
+
+    config = {
+        "mqtt": {"tls": {name: secret(name) for name in ("ca_file", "cert_file", "key_file")}},
+        "web": {"token_file": secret("page")},
+        "sinks": [
+            {"type": "ntfy", "server": "https://h", "topic_file": secret("topic"), "token_file": secret("token")},
+            {"type": "pushover", "token_file": secret("application"), "user_file": secret("user")},
+            {"type": "apprise", "url_file": secret("url")},
+        ],
+    }
+    told = [one.found.partition(":")[0] for one in configuration.look(patient(config, file)) if one.grade == "warning"]
+    names = {"key_file", "page", "topic", "token", "application", "user", "url"}
+    assert sorted(told) == sorted(str(tmp_path / name) for name in names)
 
 
 def test_a_configuration_without_secrets_may_be_read_by_all(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from asit_edge.audio.sources.microphone import find_device
 from asit_edge.errors import WrongUse
 from asit_edge.setup.answers import broker_of, label_of, source_of
 
@@ -26,6 +27,13 @@ DEVICES: list[dict[str, Any]] = [
 )
 def test_sources(words: str, found: dict[str, Any]) -> None:
     assert source_of(words, DEVICES) == found
+
+
+def test_of_two_devices_of_one_identity_each_is_named_as_only_it_is() -> None:
+    twins = [*DEVICES, {"index": 5, "name": "C270 HD WEBCAM: USB Audio (hw:2,0)", "usb": "usb:046d:0825"}]
+    for index in (4, 5):
+        device = source_of(str(index), twins)["device"]
+        assert find_device(device, [{"default": False, **one} for one in twins])["index"] == index
 
 
 def test_a_number_that_is_none_is_told_with_those_that_are() -> None:

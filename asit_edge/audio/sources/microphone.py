@@ -9,6 +9,7 @@ the closing of a device hangs, others can be opened, but PortAudio cannot be ini
 import atexit
 import logging
 import threading
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from asit_edge.audio.clock import steady
@@ -95,6 +96,13 @@ def input_devices() -> list[dict[str, Any]]:
         for info in sounddevice.query_devices()
         if info["max_input_channels"] > 0
     ]
+
+
+def lasting_name(device: Mapping[str, Any], devices: Iterable[Mapping[str, Any]]) -> str:
+    """By what `find_device` finds it again: its USB identity, which does not change with the order of plugging in,
+    unless another device has it too; else its name."""
+    alike = [one for one in devices if one["usb"] == device["usb"]]
+    return str(device["usb"] if device["usb"] is not None and len(alike) == 1 else device["name"])
 
 
 def find_device(wanted: int | str | None, devices: list[dict[str, Any]]) -> dict[str, Any]:

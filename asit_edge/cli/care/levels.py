@@ -112,13 +112,14 @@ def show_levels(names: Sequence[str], seconds: float | None, as_json: bool) -> N
 
 def wanted(names: Sequence[str]) -> list[Source]:
     """Those of that name; without any, the default device, all hardware, and a sound server's microphones."""
-    devices, server = input_devices(), [one.name for one in server_sources()]
+    devices, server = input_devices(), server_sources()
     if names:
-        return [_stream(name) if name in server else _microphone(find_device(_key(name), devices)) for name in names]
+        known = [one.name for one in server]
+        return [_stream(name) if name in known else _microphone(find_device(_key(name), devices)) for name in names]
     # ALSA's plug-ins lead to hardware, or to the server, that is there by itself.
     chosen = [one for one in devices if one["default"] or one["api"] != "ALSA" or alsa_card(one["name"]) is not None]
-    real = [name for name in server if not name.endswith(".monitor")] or server
-    found = [*map(_microphone, chosen), *map(_stream, real)]
+    real = [one for one in server if not one.monitor] or server
+    found = [*map(_microphone, chosen), *(_stream(one.name) for one in real)]
     if not found:
         raise AsitEdgeError("no input devices; is a microphone plugged in, and may this user record (group audio)?")
     return found

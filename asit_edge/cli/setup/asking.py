@@ -42,7 +42,7 @@ class Interview:
         """As options say, or asked for; `more` are other keys of `mqtt`. Raises WrongUse for options."""
         if words is not None or not self._asks:
             mqtt = {} if words in (None, "none") else {**broker_of(words), **more}
-            if more and not mqtt:
+            if (more or password is not None) and not mqtt:
                 raise WrongUse("--username, --password-file and --tls are about a broker; name it with --broker")
             self._answers(mqtt, password)
             return mqtt, password

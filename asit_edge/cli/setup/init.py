@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from asit_edge.config.file import SYSTEM_CONFIG
-from asit_edge.config.root import Config
 from asit_edge.config.secrets import read_secret
 from asit_edge.errors import WrongUse, for_shell, readable
 from asit_edge.host.directories import config_directory
@@ -57,15 +56,12 @@ def init(
     if path.exists() and not overwrite and not (asks and typer.confirm(f"{path} is there; write it anew?")):
         raise WrongUse(f"{path}: is there already; --overwrite writes it anew, --config names another")
     writable(path)
-    keeps_clips = "clips" in Config.model_fields
-    if clips is not None and not keeps_clips:
-        raise WrongUse("--clips: this version keeps no recordings")
     interview = Interview(asks, check)
     answers = Answers(device=device, source=interview.source(source), clips=clips)
     password = read_secret(password_file, "--password-file") if password_file else None
     answers.mqtt, answers.mqtt_password = interview.broker(broker, _more(username, tls), password)
     answers.labels = interview.labels(label)
-    if clips is None and asks and keeps_clips:
+    if clips is None and asks:
         answers.clips = typer.confirm("keep recordings of what is reported?")
     files = drafted(answers, path)
     write(files)

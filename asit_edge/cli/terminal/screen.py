@@ -123,15 +123,19 @@ class Screen:
             return self._changed.wait_for(lambda: self._closed, seconds) and not self._gone
 
     def _run(self) -> None:
-        gone = True
         try:
             self._paint_until_closed()
-            gone = False
+            self._end(gone=False)
         except OSError as error:
+            self._end(gone=True)
             if error.errno != errno.EIO:  # what it says when it has been closed; the signal for that comes, too
                 log.error("the terminal cannot be written (%s); nothing more is shown", error.strerror)
         except Exception:
+            self._end(gone=True)
             log.exception("the picture of the terminal failed; nothing more is shown")
+
+    def _end(self, *, gone: bool) -> None:
+        """Nobody waits for the picture any more: before the log is written, which may be to this screen."""
         with self._changed:
             self._gone, self._closed = gone, True
             self._changed.notify_all()

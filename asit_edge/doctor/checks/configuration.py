@@ -6,10 +6,14 @@ from pathlib import Path
 
 from asit_edge.config.delivery import WebhookSink
 from asit_edge.config.secrets import has_secret
+from asit_edge.config.section import Section
 from asit_edge.config.sources import StreamSource
 from asit_edge.doctor.finding import Finding
 from asit_edge.doctor.patient import Patient
 from asit_edge.errors import for_shell
+
+PUBLIC = ("ca_file", "cert_file")
+"""Keys of files that anybody may read."""
 
 
 def look(patient: Patient) -> Iterator[Finding]:
@@ -33,7 +37,7 @@ def look(patient: Patient) -> Iterator[Finding]:
             f"{file}: every user of this machine can read it, and an address in it has a user, a query or a token",
             remedy="write ${NAME} in its place, and NAME=... into the environment    # /etc/asit-edge/environment",
         )
-    for secret in _secret_files(patient):
+    for secret in _secret_files(config):
         if _for_all(secret):
             yield Finding(
                 "configuration",
@@ -48,12 +52,14 @@ def _addresses(patient: Patient) -> list[str]:
     return streams + [sink.url for sink in patient.config.sinks if isinstance(sink, WebhookSink)]
 
 
-def _secret_files(patient: Patient) -> list[Path]:
-    config = patient.config
-    found = [config.mqtt.password_file, config.mqtt.tls.key_file]
-    found += [source.password_file for source in config.sources if isinstance(source, StreamSource)]
-    found += [sink.token_file for sink in config.sinks if isinstance(sink, WebhookSink)]
-    return [file for file in found if file is not None]
+def _secret_files(section: Section) -> Iterator[Path]:
+    """All files that a section and those within it name, but certificates."""
+    for name, value in section:
+        if isinstance(value, Path) and name.endswith("_file") and name not in PUBLIC:
+            yield value
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, Section):
+                yield from _secret_files(inner)
 
 
 def _for_all(file: Path) -> bool:

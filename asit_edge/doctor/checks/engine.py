@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import cast
 
-from asit_edge.assembly import open_vocabulary
-from asit_edge.detect.class_settings import class_parents, class_settings, label_index
+from asit_edge.assembly import fits, open_vocabulary
+from asit_edge.detect.class_settings import class_settings
 from asit_edge.doctor.finding import Finding
 from asit_edge.doctor.patient import Patient
 from asit_edge.errors import AsitEdgeError, WrongUse
@@ -84,20 +84,15 @@ def _fast(bundle: Bundle, classifier: Classifier, ran: str, patient: Patient) ->
 
 
 def _labels(patient: Patient, manifest: Manifest) -> Iterator[Finding]:
-    events = patient.config.events
+    config = patient.config
     try:
-        class_parents(events, manifest)
-        reported = class_settings(events, manifest)
-        for index, source in enumerate(patient.config.sources):
-            reported = class_settings(events, manifest, source.events, f"sources[{index}].events")
-        for index, hours in enumerate(events.quiet_hours):
-            for name in hours.labels or []:
-                label_index(name, f"events.quiet_hours[{index}].labels", manifest)
+        fits(config, manifest)
     except WrongUse as error:
         remedy = patient.command("model info") + "    # has the labels"
         yield Finding("labels", "wrong", str(error), "asit-edge listen does not start", remedy)
         return
-    count = sum(one is not None for one in reported)
+    by_source = [class_settings(config.events, manifest, source.events) for source in config.sources]
+    count = sum(any(of_label) for of_label in zip(*by_source, strict=True))
     if not count:
         yield Finding(
             "labels", "warning", "no label is reported", "no event ever begins", "check events.only in config.yaml"

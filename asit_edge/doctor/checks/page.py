@@ -1,17 +1,16 @@
 """The page: served by the listener that runs, or a port that it could be served on."""
 
 import http.client
-import ipaddress
 import json
 import shlex
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
-from asit_edge.config.secrets import read_secret
+from asit_edge.config.web import WebSettings
 from asit_edge.doctor.finding import Finding
 from asit_edge.doctor.patient import Patient
 from asit_edge.errors import readable
+from asit_edge.web.guards.access import read_token
 
 ANSWER_SECONDS = 5.0
 MOST = 1 << 16
@@ -23,17 +22,18 @@ def look(patient: Patient) -> Iterator[Finding]:
     if not web.enabled:
         yield Finding("page", "ok", "none is configured")
         return
-    yield from page_findings(web.host, web.port, web.token_file, patient.listener)
+    yield from page_findings(web, patient.listener)
 
 
-def page_findings(host: str, port: int, token_file: Path | None, listener: int | None) -> Iterator[Finding]:
-    """`host` is an IP address of this machine. Raises WrongUse where the token cannot be read."""
-    if token_file is not None:
-        read_secret(token_file, "web.token_file")
-    elif not ipaddress.ip_address(host).is_loopback:
+def page_findings(web: WebSettings, listener: int | None) -> Iterator[Finding]:
+    """Raises WrongUse where the token cannot be read, or is none."""
+    host, port = web.host, web.port
+    if web.token_file is None and not web.loopback:
         found = f"web.host {host}: other machines reach it, and there is no web.token_file"
-        yield Finding("page", "wrong", found, "the page is not served", "set web.token_file, or web.host: 127.0.0.1")
+        remedy = "set web.token_file, or web.host: 127.0.0.1"
+        yield Finding("page", "wrong", found, "asit-edge listen does not start", remedy)
         return
+    read_token(web)
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if listener is not None:
         yield _served(host, port, where, token_file)

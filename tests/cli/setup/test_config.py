@@ -52,6 +52,22 @@ def test_check_tells_all_that_would_fail_at_the_start(tone_bundle: Path, tmp_pat
         assert sum(wanted in line for line in lines) == 1, lines
 
 
+def test_check_looks_at_files_the_pages_token_and_parents(tone_bundle: Path, tmp_path: Path) -> None:
+    file, token = tmp_path / "config.yaml", tmp_path / "token"
+    token.write_text("short", encoding="utf-8")
+    file.write_text(
+        f"model: {tone_bundle}\nweb: {{host: 0.0.0.0, token_file: {token}}}\n"
+        f"sources: [{{type: file, path: {tmp_path}/absent.wav}}]\nevents: {{parents: {{Low tone: Tune}}}}\n",
+        encoding="utf-8",
+    )
+    done = run("check", "--config", file)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    for wanted in (f"web.token_file {token}", "absent.wav", "events.parents: the model has no label 'Tune'"):
+        assert sum(wanted in line for line in lines) == 1, lines
+    assert "short" not in done.stderr
+
+
 def test_check_says_which_variable_is_wrong() -> None:
     done = run("check", ASIT_EDGE__MQTT__PROT="1")
     assert done.returncode == 2

@@ -213,6 +213,32 @@ def test_a_foot_that_fails_ends_the_picture_and_says_so(desk: Desk, caplog: pyte
     assert not desk.screen.close(5)
 
 
+def test_a_picture_that_fails_under_many_lines_holds_up_nobody() -> None:
+    """The log is written to the screen, too, and whoever has a line waits for a patient one."""
+    failing = threading.Event()
+
+    def foot(width: int, most: int) -> list[Text]:
+        failing.wait(20)
+        raise RuntimeError("no picture")
+
+    master, slave = pty.openpty()
+    screen = Screen(slave, Ink(LOOK), foot, patient=True)
+    handler, log = logging.StreamHandler(screen), logging.getLogger("asit_edge.cli.terminal.screen")
+    log.addHandler(handler)
+    try:
+        writer = threading.Thread(target=lambda: print("a line\n" * (2 * MOST), file=screen), daemon=True)
+        writer.start()
+        writer.join(0.5)
+        failing.set()
+        writer.join(10)
+        assert not writer.is_alive()
+        assert not screen.close(5)
+    finally:
+        log.removeHandler(handler)
+        os.close(master)
+        os.close(slave)
+
+
 def test_what_a_stream_can_is_told_by_it_and_the_environment(desk: Desk) -> None:
     with open(os.dup(desk.slave), "w", encoding="utf-8") as terminal:
         assert look_at(terminal, {"TERM": "xterm"}).moves
