@@ -17,6 +17,9 @@ NOTICE = "NOTICE"
 ADOPTED = "adopted_from"
 """Key of a manifest's `training` under which a model that others trained says whose it is."""
 
+OF_SCENES = frozenset({"labels_reported", "mean_step_average_precision"})
+"""Metrics that `trainer.thresholds` measures on scenes, not on the data that `metrics` names."""
+
 CITATION = """@article{atito2022asit,
   title={{ASiT}: Local-Global Audio Spectrogram vIsion Transformer for Event Classification},
   author={Atito, Sara and Awais, Muhammad and Wang, Wenwu and Plumbley, Mark D. and Kittler, Josef},
@@ -131,7 +134,7 @@ def _metadata(manifest: Manifest) -> dict[str, Any]:
     results = [
         {"type": _metric_type(name), "name": name.replace("_", " "), "value": value}
         for name, value in manifest.metrics.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(value, int | float) and not isinstance(value, bool) and name not in OF_SCENES
     ]
     data = str(manifest.metrics.get("data") or "").strip()
     if results and data:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from asit_edge.model.bundle import Manifest, load_bundle
-from export.card import model_card
+from asit_edge.model.bundle import Manifest, bundled, load_bundle
+from export.card import CARD, NOTICE, model_card
 
 
 def parts(card: str) -> tuple[dict[str, Any], str]:
@@ -54,3 +54,16 @@ def test_a_person_finds_classes_data_licence_limits_and_citation(full_bundle: Pa
         assert f"{variant.gate.measured['max_error']:.5f} (<= {variant.gate.limits['max_error']:g})" in row
     assert "2211.13189" in text.partition("## Citation")[2]
     assert "may be used under Apache-2.0" in text
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_bundled_cards_say_what_the_weights_were_made_from(name: str) -> None:
+    path = bundled()[name]
+    manifest = load_bundle(path).manifest
+    assert (path / CARD).read_text(encoding="utf-8") == model_card(manifest)
+    assert {"data", "licences", "method", "runs"} <= manifest.training.keys()
+    assert (NOTICE in manifest.files) == ("begun_with" in manifest.training), "what others made comes with its notice"
+    metadata, _ = parts(model_card(manifest))
+    [result] = metadata["model-index"][0]["results"]
+    assert result["dataset"]["name"] == manifest.metrics["data"]
+    assert [metric["name"] for metric in result["metrics"]] == ["accuracy", "mAP"], "others are not of that data"

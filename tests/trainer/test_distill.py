@@ -142,6 +142,14 @@ def test_the_best_checkpoint_and_one_every_so_often_stay(material: tuple[Path, P
     assert kept == {"best.pt": 4, "step-0000004.pt": 4}
 
 
+def test_one_every_so_often_stays_whatever_is_saved_beside_it(material: tuple[Path, Path], tmp_path: Path) -> None:
+    root, teacher = material
+    short = config(steps=6, batch=2, scenes=SceneConfig(steps=8, most=1))
+    distil(tmp_path / "run", read_recordings(root), [teacher], short, save_every=4, keep_every=3)
+    kept = {file.name: load_checkpoint(file, STUDENT)["step"] for file in (tmp_path / "run" / "kept").glob("step-*")}
+    assert kept == {"step-0000003.pt": 3, "step-0000006.pt": 6}
+
+
 def test_a_run_from_before_there_was_a_choice_took_adamw() -> None:
     plain = config().plain()
     del plain["optimiser"]

@@ -204,6 +204,12 @@ def test_a_killed_run_goes_on_with_its_settings_only(
     assert "fold2.running.pt: is another run: " in said
     assert "batch is 32 there and 9 here, learning_rate is 0.001 there and 0.5 here" in said
     assert "delete " in said
+    relabelled = Path(shutil.copytree(tone_data, tmp_path / "relabelled"))
+    [table] = (relabelled / "meta").glob("*.csv")
+    swapped = {"rain": "dog", "dog": "rain"}
+    table.write_text(re.sub(r",0,(rain|dog),", lambda found: f",0,{swapped[found[1]]},", table.read_text()))
+    assert call("trainer.finetune", finetune, *arguments, "--data", relabelled) == 2
+    assert "fold2.running.pt: was begun with other data" in capsys.readouterr().err
     assert call("trainer.finetune", finetune, *arguments) == 0
     assert not state.exists()
     lines = [json.loads(line) for line in (out / "journal" / "fold2" / "metrics.jsonl").read_text().splitlines()]

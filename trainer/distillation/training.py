@@ -95,7 +95,8 @@ def train(
         loss = distillation_loss(model, batch, config, features)
         engine.step(loss, rate, config.weight_decay, config.share_at(engine.done + 1))
         step = engine.done
-        saves = due(step, save_every, config.steps)
+        stays = keep_every > 0 and step % keep_every == 0
+        saves = stays or due(step, save_every, config.steps)
         if step % LINE_EVERY == 0:
             print(f"step {step}/{config.steps} loss {loss.item():.3f} lr {rate:.2e}", file=sys.stderr, flush=True)
         if step % LINE_EVERY == 0 or saves:
@@ -110,7 +111,7 @@ def train(
             )
             if is_best:
                 keep(run_file, "best")
-            if keep_every and step % keep_every == 0:
+            if stays:
                 keep(run_file, f"step-{step:07d}")
             print(json.dumps({"step": step, **judged}), flush=True)
     journal.close()

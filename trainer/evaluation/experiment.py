@@ -62,7 +62,8 @@ def fine_tune(
     running = replace(config, steps=steps)
     names = [label.name for label in labels]
     judge = validate if split.validation else None
-    run = Running(path.stem, path.parent, hashlib.sha256(contents[split.train].tobytes()).hexdigest())
+    learnt = hashlib.sha256(contents[split.train].tobytes() + training.targets.tobytes() + repr(events).encode())
+    run = Running(path.stem, path.parent, learnt.hexdigest())
     model = train(own, training.targets, running, device, run, events, judge, names)
     record: Record = {
         "data": dataset.name,

@@ -42,7 +42,7 @@ class Running:
     name: str = "train"
     folder: Path | None = None
     data: str = ""
-    """A fingerprint of what is learnt from."""
+    """A fingerprint of what is learnt from: sounds and labels."""
     best: Best = field(default_factory=Best)
     skipped: dict[str, str] = field(default_factory=dict)
     """Clips that could not be learnt from when their turn came, and why."""

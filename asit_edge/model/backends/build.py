@@ -9,6 +9,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from asit_edge.errors import AsitEdgeError
 from asit_edge.model.backends.cuda import Cuda
 from asit_edge.model.backends.engine import EngineCache, Key, Options, SideCar, make_key, make_side_car
@@ -94,9 +96,11 @@ def build_engine(
 def difference(bundle: Bundle, engine: Classifier, reference: Classifier, batch: int) -> Deviation:
     """How far an engine is from a reference on the bundle's golden inputs.
 
-    All of them in batches of `batch`, the first ones in every smaller batch too: every way of stepping is tried.
+    All of them in batches of `batch`, the first ones in every smaller batch too: every way of stepping is tried. Where
+    there are fewer than that they are repeated.
     """
-    inputs = golden_inputs(bundle)
+    given = golden_inputs(bundle)
+    inputs = np.resize(given, (max(batch, len(given)), *given.shape[1:]))
     expected = golden_scores(reference, inputs)
     worst = deviation(expected, golden_scores(engine, inputs, batch), certain_of(bundle))
     for size in range(1, batch):

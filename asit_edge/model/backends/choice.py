@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -260,7 +261,8 @@ class _Supply:
         first = self._switch.first
         medians = {time.precision: time.p50_ms for time in times if time.backend == first.backend and time.p50_ms}
         if self._options.batch == 1 and len(medians) > 1:
-            remember(self._bundle, self._config.provider, self._config.threads, medians)
+            with suppress(AsitEdgeError):  # that nothing can be kept here, `Times` has said
+                remember(self._bundle, self._config.provider, self._config.threads, medians)
 
     def _engine(self) -> Way:
         """The engine, loaded and looked at. Raises whatever that raises."""

@@ -67,6 +67,12 @@ def machine(tone_bundle: Path, tmp_path: Path) -> Machine:
 WINDOWS = np.random.default_rng(0).standard_normal((3, 64, 128)).astype(np.float32)
 
 
+def test_every_batch_is_compared_also_where_golden_inputs_are_fewer(machine: Machine) -> None:
+    machine.tensorrt.spoil = lambda scores: np.full_like(scores, 0.5) if len(scores) == 40 else scores
+    with pytest.raises(AsitEdgeError, match="the fp32 engine does not compute what"):
+        machine.keep_engine(Options(precision="fp32", batch=40, best_batch=40))
+
+
 def check_scores(backend: WindowBackend, machine: Machine) -> None:
     np.testing.assert_allclose(backend.score(WINDOWS), OnnxWindows(machine.bundle).score(WINDOWS), atol=1e-6)
 

@@ -105,6 +105,13 @@ def test_it_is_timed_once_and_kept(device: Any) -> None:
     assert second.asked == 0
 
 
+def test_where_nothing_can_be_kept_the_fastest_serves_all_the_same(device: Any, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the cache's folder would be")
+    _, serving = device(Clock(1.0, [9.0, 7.0]))
+    wait_for(lambda: serving.now is not None and "timed here" in serving.now.why)
+    assert told(serving) == "tensorrt fp32"
+
+
 def test_a_replay_is_not_compared_with_anything(device: Any) -> None:
     clock = Clock(100.0, [9.0, 1.0])
     _, serving = device(clock, may_build=False)

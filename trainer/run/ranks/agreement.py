@@ -58,9 +58,10 @@ def alike(processes: Processes, look: Callable[[], tuple[T, Facts]]) -> T:
     for one in said:
         if one.wrong is not None:
             raise (WrongUse if one.asked_wrongly else AsitEdgeError)(f"{one.name}: {one.wrong}")
-    kinds = [kind for kind in facts if any(one.digests.get(kind) != said[0].digests[kind] for one in said)]
+    known = dict.fromkeys(kind for one in said for kind in one.digests)  # other code may look at other kinds
+    kinds = [kind for kind in known if len({one.digests.get(kind) for one in said}) > 1]
     if kinds:
-        theirs: Facts = from_first({kind: facts[kind] for kind in kinds})
+        theirs: Facts = from_first({kind: facts.get(kind, {}) for kind in kinds})
         told = from_all(_differences(facts, theirs))
         words = "; ".join(f"{one.name}: {text}" for one, text in zip(said, told, strict=True) if text)
         raise WrongUse(
