@@ -21,7 +21,7 @@ SIGN_OF_LIFE = 5.0
 
 
 THERE = 1.0
-"""Seconds between looks whether the other side is still there."""
+"""Seconds between looks whether the other side is still there, and may be."""
 
 
 class Live:
@@ -54,7 +54,7 @@ class Live:
             while not self.closing:
                 if time.monotonic() - asked > THERE:
                     asked = time.monotonic()
-                    if await request.is_disconnected():
+                    if await request.is_disconnected() or not request.scope["asit_edge.stays"]():
                         return
                 told = subscriber.take()
                 if told:

@@ -120,7 +120,9 @@ def test_where_nothing_is_reported_that_is_said(bundle: Path) -> None:
 
 def test_labels_that_any_source_reports_count(bundle: Path) -> None:
     wanted = {"left": ["Low tone"], "middle": ["High tone"], "right": []}
-    sources = [{"type": "stdin", "name": name, "events": {"only": only}} for name, only in wanted.items()]
+    sources = [
+        {"type": "microphone", "device": name, "name": name, "events": {"only": only}} for name, only in wanted.items()
+    ]
     found = look(bundle, sources=sources)["labels"]
     assert (found.grade, found.found) == ("ok", "2 label(s) are reported")
 

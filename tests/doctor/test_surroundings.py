@@ -222,14 +222,19 @@ def test_the_listener_that_runs_is_asked_how_it_is(status: int, body: bytes, gra
 
 def test_what_is_wrong_is_asked_for_with_the_token_by_its_owner_alone(tmp_path: Path) -> None:
     token = tmp_path / "the token"
-    token.write_text("hush-hush")
+    token.write_text("hush-hush-hush")
     with answering(503, b'{"ok": false}') as port:
-        [found] = page.page_findings("127.0.0.1", port, token, 4711)
+        [found] = page.page_findings(WebSettings(port=port, token_file=token), 4711)
     assert "whoever has the token" in found.found
-    assert "hush-hush" not in found.to_json()
+    assert "hush-hush-hush" not in found.to_json()
     typed = f"curl() {{ printf '%s\\n' \"$@\"; }}; {found.remedy}"
     asked = subprocess.run(["sh", "-c", typed], capture_output=True, text=True, timeout=30, check=True).stdout
-    assert asked.splitlines() == ["-s", "-H", "Authorization: Bearer hush-hush", f"http://127.0.0.1:{port}/healthz"]
+    assert asked.splitlines() == [
+        "-s",
+        "-H",
+        "Authorization: Bearer hush-hush-hush",
+        f"http://127.0.0.1:{port}/healthz",
+    ]
 
 
 def test_a_page_that_does_not_answer(tmp_path: Path) -> None:

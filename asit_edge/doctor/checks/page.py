@@ -5,6 +5,7 @@ import json
 import shlex
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from asit_edge.config.web import WebSettings
 from asit_edge.doctor.finding import Finding
@@ -36,7 +37,7 @@ def page_findings(web: WebSettings, listener: int | None) -> Iterator[Finding]:
     read_token(web)
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if listener is not None:
-        yield _served(host, port, where, token_file)
+        yield _served(host, port, where, web.token_file)
     elif (taken := _taken(host, port)) is not None:
         found = f"{where}: cannot be served on ({taken})"
         yield Finding("page", "wrong", found, "there will be no page", f"ss -ltnp 'sport = :{port}'    # who has it")

@@ -71,7 +71,7 @@ class Access:
         """Whether a request may see what is heard. Raises TooManyGuesses where it brings a token and has to wait."""
         if not self.needed:
             return True
-        if session is not None and self._knows(session):
+        if session is not None and self.knows(session):
             return True
         kind, _, token = (authorization or "").partition(" ")
         return kind.lower() == "bearer" and self._right(token.strip(), address)
@@ -91,7 +91,8 @@ class Access:
         with self._lock:
             self._sessions.pop(_digest(session), None)
 
-    def _knows(self, session: str) -> bool:
+    def knows(self, session: str) -> bool:
+        """Whether it has begun here and not ended yet."""
         with self._lock:
             until = self._sessions.get(_digest(session))
             return until is not None and self._clock() < until

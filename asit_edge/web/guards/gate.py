@@ -101,7 +101,9 @@ class Gate:
             return _no(421, "this name is not this machine's: open it by its address, or add the name to web.names")
         if not _from_here(scope["method"], path, headers):
             return _no(403, "this was asked for by a page of somebody else")
-        scope["asit_edge.admitted"] = admitted = self._admitted(headers, address)
+        session = cookie_parser(headers.get("cookie", "")).get(self._cookie)
+        scope["asit_edge.admitted"] = admitted = self._admitted(session, headers, address)
+        scope["asit_edge.stays"] = self._stays(session)
         if isinstance(admitted, float):
             wait = max(round(admitted), 1)
             return _no(429, f"too many wrong tokens; try again in {wait} s", {"retry-after": str(wait)})
@@ -109,9 +111,14 @@ class Gate:
             return None
         return _no(401, "the token is needed: open the page and give it", {"www-authenticate": "Bearer"})
 
-    def _admitted(self, headers: Headers, address: str) -> bool | float:
+    def _stays(self, session: str | None) -> Callable[[], bool]:
+        """What tells later whether an answer may go on: no longer than the session that it was admitted by."""
+        if session is None or not self._access.knows(session):
+            return lambda: True
+        return lambda: self._access.knows(session)
+
+    def _admitted(self, session: str | None, headers: Headers, address: str) -> bool | float:
         """Whether the token is known, or for how many seconds nobody is asked."""
-        session = cookie_parser(headers.get("cookie", "")).get(self._cookie)
         try:
             return self._access.admits(session, headers.get("authorization"), address)
         except TooManyGuesses as wait:
