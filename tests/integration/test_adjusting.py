@@ -118,8 +118,9 @@ class Owner(Subscriber):
         return {label: one["threshold"] for label, one in self.adjusted().get("labels", {}).items()}
 
     def events(self, kind: str) -> list[str]:
+        """Labels; not of what an earlier run could not tell."""
         events = [json.loads(payload) for payload in self.payloads(f"{ROOT}/event")]
-        return [event["label"] for event in events if event["type"] == kind]
+        return [event["label"] for event in events if event["type"] == kind and not event["replayed"]]
 
     def state(self) -> tuple[str, str]:
         status = json.loads(self.last("status") or '{"state": "", "detail": ""}')
