@@ -104,13 +104,11 @@ def test_a_rescaled_student_keeps_every_order_and_says_what_scales_say(
     assert record["step"] == 3
     assert [label.name for label in labels] == [label.name for label in load_student(path)[2]]
     assert "raw" not in load_checkpoint(out, STUDENT)
-    frames = torch.randn(8, 192, config.spec.width) * torch.arange(1, 9)[:, None, None]
+    frames = torch.randn(8, 192, config.spec.width)
     with torch.inference_mode():
         old, new = (_logits(model, frames) for model in (before, after))
     for label in range(old.shape[-1]):
-        factor, shift = np.polyfit(old[:, label], new[:, label], 1)
-        assert factor > 0
-        assert np.allclose(new[:, label], factor * old[:, label] + shift, atol=1e-3)
+        assert (np.diff(new[old[:, label].argsort(kind="stable"), label]) >= -1e-4).all()
     assert not np.allclose(old, new, atol=0.05)
 
 
