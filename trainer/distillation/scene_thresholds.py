@@ -9,25 +9,18 @@ flatter.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from asit_edge.errors import WrongUse
-from asit_edge.model.frontend import FrontEnd
+from trainer.distillation.heard_scenes import heard_scenes
 from trainer.distillation.pool import ScenePool
-from trainer.distillation.validation import SOUNDING, pool_scores
+from trainer.distillation.validation import SOUNDING
 from trainer.evaluation.metrics import average_precision
 from trainer.evaluation.selection import RELEASE
-from trainer.evaluation.yardstick.families import related
-from trainer.finetuning.checkpoint import load_finetuned
-from trainer.models.device import stream_of
-from trainer.models.streaming_vit import STEP
-from trainer.run.checkpoint import checkpoint_kind
 from trainer.run.command import warn
-from trainer.students.student import STUDENT, load_student
 
 WAKING = frozenset(
     (
@@ -37,8 +30,9 @@ WAKING = frozenset(
 )
 """Labels that people want to be woken by."""
 
-GRID = np.round(np.arange(0.30, 0.951, 0.02), 2)
-"""Scores at which an event may start: below, few sounds of a label are no evidence that it may."""
+GRID = np.round(1 / (1 + np.exp(-np.linspace(-0.85, 5.3, 42))), 3)
+"""Scores at which an event may start, 0.3 to 0.995 in even steps of their logits: below, few sounds of a label are no
+evidence that it may."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +76,13 @@ class Outcome:
         self,
         scores: npt.NDArray[np.float32],
         targets: npt.NDArray[np.float32],
-        related: npt.NDArray[np.float32] | None = None,
+        near: npt.NDArray[np.float32] | None = None,
     ) -> None:
-        """Scores and targets (scenes, steps) of the label, and the highest target of those that are a kind of it or
-        that it is a kind of: where one of them sounds, an event is not wrong."""
+        """Scores and targets (scenes, steps) of the label, and the highest target of it and of those that are a kind of
+        it or that it is a kind of: where one of them sounds, an event is not wrong."""
         self.sounds = 0
         self.found, self.right, self.wrong = (np.zeros(len(GRID), np.int64) for _ in range(3))
-        near = targets if related is None else np.maximum(targets, related)
-        for score, target, beside in zip(scores, targets, near, strict=True):
+        for score, target, beside in zip(scores, targets, targets if near is None else near, strict=True):
             there = target >= SOUNDING
             maybe = widened(beside >= SOUNDING / 5, NEAR)
             for first, last in runs(there):
@@ -111,37 +104,13 @@ class Outcome:
         return int(holds.argmax()) if holds.any() else len(GRID) - 1
 
 
-class Judged(NamedTuple):
-    """A network of any command as scenes judge it."""
-
-    network: nn.Module
-    labels: list[str]
-    spec: FrontEnd
-    held: int
-    """Time steps after a sound's beginning in which the network may still answer for it."""
-    step: int
-
-
-def open_judged(checkpoint: Path) -> Judged:
-    """A distilled or a fine-tuned checkpoint. Raises WrongUse or AsitEdgeError, naming the file."""
-    if checkpoint_kind(checkpoint) == STUDENT:
-        student, run, known, record = load_student(checkpoint)
-        held = run.held if stream_of(student) is not None else run.lately
-        return Judged(student, [label.name for label in known], run.spec, held, record["step"])
-    network, config, known, _ = load_finetuned(checkpoint)
-    held = 1 if network.kind == "frame" else config.frames // STEP
-    return Judged(network, [label.name for label in known], config.spec, held, config.steps)
-
-
 def pool_facts(checkpoint: Path, pools: Sequence[ScenePool], listed: Sequence[str] | None, most: int) -> dict[str, Any]:
     """Facts for `export.bundle` from at most so many scenes of each pool: labels (those `listed`; None: all), their
     thresholds and quality, and metrics. A label that no scene sounds is experimental, one that the pool does
     not know is not among the facts. Raises WrongUse where it knows none."""
-    network, names, spec, held, step = open_judged(checkpoint)
-    if any(pool.labels != pools[0].labels for pool in pools):
-        raise WrongUse(f"{pools[-1].folder}: has other labels than {pools[0].folder}; make both of the same data")
-    wanted = [name for name in names if listed is None or name in listed]
-    asked_for = [name for name in wanted if name in pools[0].labels]
+    heard = heard_scenes(checkpoint, pools, most)
+    wanted = [name for name in heard.labels if listed is None or name in listed]
+    asked_for = [name for name in wanted if name in heard.known]
     if not asked_for:
         raise WrongUse(
             f"{pools[0].folder}: has none of the labels of {checkpoint} "
@@ -151,19 +120,12 @@ def pool_facts(checkpoint: Path, pools: Sequence[ScenePool], listed: Sequence[st
         more = ", ..." if len(absent) > 5 else ""
         few = ", ".join(absent[:5])
         warn([f"{len(absent)} of {len(wanted)} labels left out, which the scenes do not know: {few}{more}"])
-    heard = [pool_scores(network, pool, spec, held, most) for pool in pools]
-    scores, targets = (np.concatenate(part) for part in zip(*heard, strict=True))
-    parts = ", ".join(
-        f"{len(one)} of {pool.about.get('part', 'unknown')}" for (one, _), pool in zip(heard, pools, strict=True)
-    )
-    hours = scores.shape[0] * scores.shape[1] * STEP * spec.hop / spec.sample_rate / 3600
     thresholds: dict[str, list[float]] = {}
     quality: dict[str, dict[str, Any]] = {}
     for name in asked_for:
-        score, target = scores[:, :, names.index(name)], targets[:, :, pools[0].labels.index(name)]
-        kin = [place for place, other in enumerate(pools[0].labels) if other != name and related(name, other)]
-        outcome = Outcome(score, target, targets[:, :, kin].max(axis=2) if kin else None)
-        place = outcome.choose(hours, WAKES if name in WAKING else USUAL)
+        score, target, near = heard.of(name)
+        outcome = Outcome(score, target, near)
+        place = outcome.choose(heard.hours, WAKES if name in WAKING else USUAL)
         on = float(GRID[place])
         thresholds[name] = [on, round(RELEASE * on, 2)]
         asked = (target >= SOUNDING) | (target < SOUNDING / 5)
@@ -176,7 +138,7 @@ def pool_facts(checkpoint: Path, pools: Sequence[ScenePool], listed: Sequence[st
                 "sounds": outcome.sounds,
                 "average_precision": round(precision, 3),
                 "missed": round(missed, 3),
-                "false_alarms": round(float(outcome.wrong[place]) / hours, 2),
+                "false_alarms": round(float(outcome.wrong[place]) / heard.hours, 2),
             },
         }
     kept = [name for name in quality if not quality[name]["experimental"]]
@@ -186,8 +148,8 @@ def pool_facts(checkpoint: Path, pools: Sequence[ScenePool], listed: Sequence[st
         "thresholds": thresholds,
         "quality": quality,
         "metrics": {
-            "quality_of_labels": f"{hours:.1f} h of scenes full of sounds ({parts} recordings), step {step}; "
-            "those of training recordings flatter, see the left-out figures",
+            "quality_of_labels": f"{heard.hours:.1f} h of scenes full of sounds ({heard.parts} recordings), "
+            f"step {heard.step}; those of training recordings flatter, see the left-out figures",
             "labels_reported": len(kept),
             "mean_step_average_precision": round(mean, 3),
         },

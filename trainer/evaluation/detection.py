@@ -113,13 +113,14 @@ def outcomes(
     """One outcome a class, over recordings.
 
     `wider`, a class: those that it is a kind of. Who hears "Bleat" where only "Goat" was named is neither right nor
-    raises a false alarm; such an event counts as not detected.
+    raises a false alarm; such an event counts as not detected. Where a kind of goat was named, "Goat" was not.
     """
+    named = [_named(events, wider) for events in truth] if wider else truth
     return [
         _outcome(
             [[event for event in events if event.label == label] for events in detected],
             [[event for event in events if event.label == label] for events in truth],
-            [[event for event in events if wider and event.label in wider[label]] for events in truth],
+            [[event for event in events if wider and event.label in wider[label]] for events in named],
             [not events for events in truth],
             patience,
         )
@@ -159,6 +160,12 @@ def _outcome(detected: Detections, truth: Truth, wider: Truth, quiet: Sequence[b
             elif (first := min(answers, key=lambda other: other.reported)).reported >= event.onset:
                 delays.append(first.reported - event.onset)
     return Outcome(sum(map(len, truth)), missed, alarms, quiet_alarms, found, tuple(delays), pieces)
+
+
+def _named(events: Sequence[TrueEvent], wider: Sequence[Collection[int]]) -> list[TrueEvent]:
+    """Without those that are true only because a kind of them is at the same time."""
+    implied = {(one.onset, one.offset, above) for one in events for above in wider[one.label]}
+    return [one for one in events if (one.onset, one.offset, one.label) not in implied]
 
 
 def _during(event: DetectedEvent, true: Sequence[TrueEvent], patience: float) -> bool:

@@ -88,6 +88,15 @@ def test_a_kind_of_what_was_named_is_neither_right_nor_a_false_alarm() -> None:
     assert wrong.alarms == 1, "a bleat that was named is no goat"
 
 
+def test_a_sibling_of_what_was_named_is_a_false_alarm() -> None:
+    """0 is a doorbell, 1 a knock, 2 a door: who knocks is at the door, and rings no bell."""
+    truth = [[TrueEvent(1.0, 2.0, 1), TrueEvent(1.0, 2.0, 2)]]
+    bell, knock, door = outcomes([[detected(1.0, 2.0)]], truth, 3, wider=[{2}, {2}, set()])
+    assert (bell.alarms, bell.detected, knock.missed, door.missed) == (1, 1, 1, 1)
+    only_door = [[TrueEvent(1.0, 2.0, 2)]]
+    assert outcomes([[detected(1.0, 2.0)]], only_door, 3, wider=[{2}, {2}, set()])[0].alarms == 0
+
+
 def test_an_event_in_pieces_is_found_once_and_counted_in_pieces() -> None:
     (outcome,) = outcomes([[detected(1, 2), detected(3, 4)]], [[TrueEvent(1, 4, 0)]], 1)
     assert (outcome.missed, outcome.pieces, outcome.delays) == (0, 2, (0.5,))
