@@ -94,6 +94,10 @@ def samples_of(recording: Recording, rate: int) -> Samples:
     return decode(recording.path, rate, recording.start, recording.seconds)
 
 
+SHARD_RATE = 16_000
+"""Hz of the audio in shards of `trainer.prepare`; seconds of clips of shards are counted at this rate."""
+
+
 def _inside(recording: Recording, rate: int) -> Samples:
     """A clip of a shard."""
     offset, size = recording.inside or (0, 0)
@@ -102,7 +106,10 @@ def _inside(recording: Recording, rate: int) -> Samples:
             file.seek(offset)
             mono, source_rate = read_mono(io.BytesIO(file.read(size)))
     except UNREADABLE as error:
-        raise AsitEdgeError(f"{recording.shown}: cannot be read as audio ({error})") from None
+        reason = getattr(error, "error_string", error)  # without the address of what was read from memory
+        raise AsitEdgeError(f"{recording.shown}: cannot be read as audio ({reason})") from None
+    if (whole := round((recording.seconds or 0) * SHARD_RATE)) > len(mono):
+        raise AsitEdgeError(f"{recording.shown}: cut off, {len(mono)} samples of {whole} are left")
     return soxr.resample(mono, source_rate, rate).astype(np.float32) if source_rate != rate else mono
 
 
@@ -119,8 +126,24 @@ class LazyClips(Sequence[Samples]):
         """For people."""
         return self._recordings[index].shown
 
+    def labels(self, index: int) -> tuple[str, ...]:
+        return self._recordings[index].labels
+
     def __getitem__(self, index: int) -> Samples:  # type: ignore[override]
         return samples_of(self._recordings[index], self._rate)
+
+
+class Chosen(Sequence[Samples]):
+    """Some of many clips, by their numbers, read when they are asked for."""
+
+    def __init__(self, clips: Sequence[Samples], numbers: Sequence[int]) -> None:
+        self._clips, self._numbers = clips, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> Samples:  # type: ignore[override]
+        return self._clips[self._numbers[index]]
 
 
 class WaveformCache:
