@@ -7,7 +7,6 @@ test once, save. A run that is already in OUT with the same settings is not repe
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,11 +27,8 @@ from trainer.finetuning.recipes import TASKS, configure
 from trainer.finetuning.splits import Split, plan
 from trainer.run.command import Threads, run, warn
 from trainer.run.ranks.agreement import Facts, alike, code_version
-from trainer.run.ranks.distributed import Processes, from_first, joined_processes
+from trainer.run.ranks.distributed import PATIENCE, Processes, from_first, joined_processes
 from trainer.run.ranks.sharing import gathered, shared_out
-
-PATIENCE = timedelta(days=1)
-"""How long processes wait while the first one compares or tests clips."""
 
 
 def main(

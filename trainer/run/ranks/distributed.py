@@ -14,6 +14,9 @@ from torch import Tensor
 
 T = TypeVar("T")
 
+PATIENCE = timedelta(days=1)
+"""How long processes wait where the first one does something alone that may take hours, such as a test."""
+
 
 @dataclass(frozen=True)
 class Processes:
