@@ -27,8 +27,8 @@ from trainer.finetuning.recipes import TASKS, configure
 from trainer.finetuning.splits import Split, plan
 from trainer.run.command import Threads, run, warn
 from trainer.run.ranks.agreement import Facts, alike, code_version
-from trainer.run.ranks.distributed import PATIENCE, Processes, from_first, joined_processes
-from trainer.run.ranks.sharing import gathered, shared_out
+from trainer.run.ranks.distributed import PATIENCE, Processes, from_all, from_first, joined_processes
+from trainer.run.ranks.sharing import shared_out
 
 
 def main(
@@ -109,10 +109,13 @@ def main(
 def _examined(dataset: Dataset, config: FinetuneConfig, processes: Processes) -> tuple[Sketches, dict[int, str]]:
     """What every clip sounds like, and which cannot be learnt from; each process looks at its share."""
     mine = shared_out(range(len(dataset.recordings)), processes)
-    contents, wrong = examined(dataset.choose(mine).recordings, max(config.workers, 1))
-    found = gathered([(content, wrong.get(place)) for place, content in enumerate(contents)], processes)
-    everything = np.stack([content for content, _ in found]) if found else contents
-    return everything, {index: reason for index, (_, reason) in enumerate(found) if reason is not None}
+    made = from_all(examined(dataset.choose(mine).recordings, max(config.workers, 1)))
+    contents = np.zeros((len(dataset.recordings), *made[0][0].shape[1:]), np.uint8)
+    problems: dict[int, str] = {}
+    for rank, (own, wrong) in enumerate(made):
+        contents[rank :: len(made)] = own
+        problems |= {rank + place * len(made): reason for place, reason in wrong.items()}
+    return contents, dict(sorted(problems.items()))
 
 
 def _tell(

@@ -154,7 +154,9 @@ def test_one_every_so_often_stays_whatever_is_saved_beside_it(material: tuple[Pa
 def test_a_run_from_before_there_was_a_choice_took_adamw() -> None:
     plain = config().plain()
     del plain["optimiser"]
-    assert DistillConfig.from_plain(plain).optimiser == "adamw"
+    plain["live"] = "mn04.pt"  # nor more than one live teacher
+    before = DistillConfig.from_plain(plain)
+    assert (before.optimiser, before.live) == ("adamw", ["mn04.pt"])
 
 
 def test_adamw_learns_too(material: tuple[Path, Path], tmp_path: Path) -> None:
