@@ -112,7 +112,8 @@ def train(
     begun = alike(processes, lambda: _begun(run_file, config, labels, data, device))
     model, engine, features, hearing = begun.model, begun.engine, begun.features, begun.hearing
     engine.agree(device)
-    lesson = in_parallel(_all_learning(Lesson(model, features, config)), processes)
+    warm = isinstance(model, StreamMobile)
+    lesson = in_parallel(_all_learning(Lesson(model, features, config)), processes, some_unused=warm)
     best = begun.best
     journal = Journal(run_file.parent, engine.done, config.steps, speaks=False) if first else None
     loader = iter(_loader(scenes(share), range(engine.done, config.steps), manner))

@@ -58,7 +58,7 @@ def train(
     classes = targets.shape[1]
     model, engine = alike(processes, lambda: _begun(running, config, classes, categories, device))
     engine.agree(device)
-    network = in_parallel(model, processes)
+    network = in_parallel(model, processes, some_unused=isinstance(model, StreamNetwork))  # its head of chunks
     best = running.best.alike()
     epoch_steps = max(len(clips) // config.batch, 1)
     every = max(config.steps // config.evaluations, 1)

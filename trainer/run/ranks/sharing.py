@@ -48,11 +48,14 @@ def share_of(batch: int, processes: Processes) -> Share:
     return Share(processes.rank * count, count, batch)
 
 
-def in_parallel(network: nn.Module, processes: Processes) -> nn.Module:
-    """The network as the loop calls it: the mean of all processes' gradients comes with the backward pass."""
+def in_parallel(network: nn.Module, processes: Processes, some_unused: bool) -> nn.Module:
+    """The network as the loop calls it: the mean of all processes' gradients comes with the backward pass.
+
+    `some_unused`: the loss does not ask all weights that learn, or not at every step.
+    """
     if processes.count == 1:
         return network
-    return DistributedDataParallel(network, find_unused_parameters=True)  # heads that a loss does not ask
+    return DistributedDataParallel(network, find_unused_parameters=some_unused)
 
 
 def shared_out(items: Sequence[T], processes: Processes) -> list[T]:
