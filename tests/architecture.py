@@ -38,7 +38,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
     "trainer": [
         ("run",),
         ("data",),
-        ("data.layouts",),
+        ("data.clips", "data.layouts"),
         ("models",),
         ("asit", "students"),
         ("finetuning",),

@@ -1,4 +1,5 @@
 """Distillation: `python -m trainer.distill RUN --data DIR... --teacher FILE...`: teachers' knowledge into a stream.
+Also under torchrun.
 
 Labelled and unlabelled recordings together; targets in time from what teachers said of windows, and labels on top.
 A killed run goes on where it was.
@@ -17,27 +18,39 @@ from trainer.data.recording import Recording
 from trainer.data.scenes import SceneConfig
 from trainer.distillation.pool import open_pool
 from trainer.distillation.run import distil, distil_pool
+from trainer.distillation.training import Manner
 from trainer.models.streaming_mobilenet import WARM_SIZES
 from trainer.models.streaming_vit import SIZES
 from trainer.run.command import Threads, run
+from trainer.run.ranks.distributed import PATIENCE, joined_processes
 from trainer.students.config import CNN, DistillConfig, usual_for
+from trainer.teachers.assignment import read_assigned
+
+Teachers = Annotated[
+    list[Path] | None,
+    typer.Option(help="Stored scores, YAMNet, EfficientAT, checkpoint, bundle or ONNX (docs/streaming.md); repeat."),
+]
+LiveTeachers = Annotated[
+    list[Path] | None,
+    typer.Option(help="EfficientAT teacher (.pt) that hears every scene of the training itself; repeat."),
+]
+Assign = Annotated[
+    Path | None, typer.Option(help="YAML, label: teacher's file; in these labels that teacher alone has a say.")
+]
 
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the run: its checkpoint; a run that is there goes on.")],
-    data: Annotated[list[Path] | None, typer.Option(help="Collection (manifest.csv, ESC-50 layout); repeat.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Collection (manifest.csv, ESC-50 layout, shards); repeat.")
+    ] = None,
     scenes: Annotated[
         Path | None, typer.Option(help="Pool of trainer.scenes to learn from, in place of --data and teachers.")
     ] = None,
     validation: Annotated[Path | None, typer.Option(help="Pool of scenes to judge by.")] = None,
     begin: Annotated[Path | None, typer.Option(help="EfficientAT (.pt) that a warm student begins as.")] = None,
     frozen: Annotated[int, typer.Option(min=0, help="Steps before its convolutions learn.")] = DistillConfig.frozen,
-    teacher: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Stored scores, YAMNet, EfficientAT, checkpoint, bundle or ONNX (docs/streaming.md); repeat."
-        ),
-    ] = None,
+    teacher: Teachers = None,
     size: Annotated[
         str, typer.Option(help=f"Student: {', '.join((*WARM_SIZES, *SIZES))} or cnn.")
     ] = DistillConfig.size,
@@ -56,9 +69,8 @@ def main(
     labels_only: Annotated[
         bool, typer.Option("--labels-only", help="Use the teachers to choose labels only; for comparison.")
     ] = False,
-    live: Annotated[
-        Path | None, typer.Option(help="EfficientAT teacher (.pt) that hears every scene of the training itself.")
-    ] = None,
+    live: LiveTeachers = None,
+    assign: Assign = None,
     speed: Annotated[
         float,
         typer.Option(
@@ -71,10 +83,11 @@ def main(
     seed: Annotated[int, typer.Option()] = DistillConfig.seed,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500,
     keep_every: Annotated[int, typer.Option(min=0, help="Steps between those that stay, as the best does.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that mix scenes, for each GPU.")] = 1,
     threads: Threads = 0,
 ) -> None:
     """Distil teachers into a streaming student."""
-    _check(size, optimiser, scenes, data)
+    _check(size, optimiser, scenes, data, assign)
     config = DistillConfig(
         size=size,
         steps=steps,
@@ -86,7 +99,8 @@ def main(
         focus=read_labels(focus) if focus else [],
         test_fold=test_fold,
         labels_only=labels_only,
-        live=str(live) if live else None,
+        live=[str(file) for file in live or ()],
+        assigned=read_assigned(assign) if assign else {},
         features=str(features) if features else None,
         features_size=features_size,
         seed=seed,
@@ -96,22 +110,25 @@ def main(
         scenes=SceneConfig(speed=speed),
         model=asdict(replace(SIZES[size], chunk=chunk)) if chunk and size in SIZES else None,
     )
-    saving = save_every, keep_every
-    if scenes is not None:
-        distil_pool(out, open_pool(scenes), open_pool(validation) if validation else None, config, *saving)
-    else:
-        distil(out, _recordings(data or [], sharealike), teacher or [], config, *saving)
+    with joined_processes(PATIENCE) as processes:
+        manner = Manner(save_every, keep_every, workers, processes)
+        if scenes is not None:
+            distil_pool(out, open_pool(scenes), open_pool(validation) if validation else None, config, manner)
+        else:
+            distil(out, _recordings(data or [], sharealike), teacher or [], config, manner)
 
 
 def _recordings(data: list[Path], sharealike: bool) -> list[Recording]:
     return [one for root in data for one in read_recordings(root) if sharealike or not one.sharealike]
 
 
-def _check(size: str, optimiser: str, scenes: Path | None, data: list[Path] | None) -> None:
+def _check(size: str, optimiser: str, scenes: Path | None, data: list[Path] | None, assign: Path | None) -> None:
     if size not in (*WARM_SIZES, *SIZES, CNN):
         raise WrongUse(f"--size {size}: unknown; known are {', '.join((*WARM_SIZES, *SIZES))} and {CNN}")
     if (scenes is None) == (not data):
         raise WrongUse("give either --data DIR, and teachers, or --scenes POOL")
+    if assign and scenes:
+        raise WrongUse("--assign: what teachers say of a pool's scenes is settled; give it to trainer.scenes")
     if optimiser not in ("muon", "adamw"):
         raise WrongUse(f"--optimiser {optimiser}: unknown; known are muon and adamw")
 

@@ -1,4 +1,4 @@
-"""Fine-tuning on a task: `python -m trainer.finetune TASK --data DIR --out DIR`.
+"""Fine-tuning on a task: `python -m trainer.finetune TASK --data DIR --out DIR`, also under torchrun.
 
 Every fold and seed is a run: train, choose weights and thresholds on recordings that are neither trained nor tested on,
 test once, save. A run that is already in OUT with the same settings is not repeated.
@@ -26,6 +26,9 @@ from trainer.finetuning.config import FinetuneConfig
 from trainer.finetuning.recipes import TASKS, configure
 from trainer.finetuning.splits import Split, plan
 from trainer.run.command import Threads, run, warn
+from trainer.run.ranks.agreement import Facts, alike, code_version
+from trainer.run.ranks.distributed import PATIENCE, Processes, from_all, from_first, joined_processes
+from trainer.run.ranks.sharing import shared_out
 
 
 def main(
@@ -69,36 +72,56 @@ def main(
         raise WrongUse(f"--test-share {test_share}: must be above 0 and below 1")
     options = {"head": head, "epochs": epochs, "steps": steps, "batch": batch, "learning_rate": lr}
     config = configure(task, recipe, initial, size, options, settings or [])
-    dataset = with_sound(TASKS[task].read(data))
-    if config.loss == "ce" and not dataset.single_label:
-        raise WrongUse(f"{data}: clips have several classes or none, which needs --set loss=bce")
-    seeds = seed or [config.seed]
-
-    def split(dataset: Dataset) -> dict[int, list[Split]]:
-        return {
-            number: list(
-                plan(dataset, replace(config, seed=number), test_fold or [], everything, test_share, split_by_file)
-            )
-            for number in seeds
-        }
-
-    splits = split(dataset)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WrongUse(f"--out {out}: cannot be made ({error.strerror})") from None
-    contents, problems = examined(dataset.recordings, max(config.workers, 1))
-    skipped = {dataset.recordings[index].shown: reason for index, reason in problems.items()}
-    if problems:
-        contents = np.delete(contents, list(problems), axis=0)
-        dataset = without_problems(dataset, problems)
-        splits = split(dataset)
-    warn(single_recordings(dataset))
-    rate = config.spec.sample_rate
-    clips: Sequence[Samples] = (
-        LazyClips(dataset.recordings, rate) if config.workers or dataset.sharded else dataset.load(rate)
-    )
-    records = _series(dataset, clips, contents, splits, config, out)
+    with joined_processes(PATIENCE) as processes:
+
+        def split(dataset: Dataset) -> dict[int, list[Split]]:
+            return {
+                number: list(
+                    plan(dataset, replace(config, seed=number), test_fold or [], everything, test_share, split_by_file)
+                )
+                for number in seed or [config.seed]
+            }
+
+        def look() -> tuple[tuple[Dataset, dict[int, list[Split]]], Facts]:
+            dataset = with_sound(TASKS[task].read(data))
+            if config.loss == "ce" and not dataset.single_label:
+                raise WrongUse(f"{data}: clips have several classes or none, which needs --set loss=bce")
+            return (dataset, split(dataset)), {"data": dataset.facts, "code": {"version": code_version()}}
+
+        dataset, splits = alike(processes, look)
+        contents, problems = _examined(dataset, config, processes)
+        skipped = {dataset.recordings[index].shown: reason for index, reason in problems.items()}
+        if problems:
+            contents = np.delete(contents, list(problems), axis=0)
+            dataset = without_problems(dataset, problems)
+            splits = split(dataset)
+        if processes.first:
+            warn(single_recordings(dataset))
+        records = _series(dataset, contents, splits, config, out, processes)
+        if processes.first:
+            _tell(task, config, records, skipped, out)
+
+
+def _examined(dataset: Dataset, config: FinetuneConfig, processes: Processes) -> tuple[Sketches, dict[int, str]]:
+    """What every clip sounds like, and which cannot be learnt from; each process looks at its share."""
+    mine = shared_out(range(len(dataset.recordings)), processes)
+    made = from_all(examined(dataset.choose(mine).recordings, max(config.workers, 1)))
+    contents = np.zeros((len(dataset.recordings), *made[0][0].shape[1:]), np.uint8)
+    problems: dict[int, str] = {}
+    for rank, (own, wrong) in enumerate(made):
+        contents[rank :: len(made)] = own
+        problems |= {rank + place * len(made): reason for place, reason in wrong.items()}
+    return contents, dict(sorted(problems.items()))
+
+
+def _tell(
+    task: str, config: FinetuneConfig, records: dict[str, dict[int, Record]], skipped: dict[str, str], out: Path
+) -> None:
+    """The results, for people and in `results.json`."""
     print(summary(records))
     warn(few_tested(records))
     content: dict[str, Any] = {"task": task, "config": asdict(config), "runs": records}
@@ -110,22 +133,26 @@ def main(
 
 def _series(
     dataset: Dataset,
-    clips: Sequence[Samples],
     contents: Sketches,
     splits: dict[int, list[Split]],
     config: FinetuneConfig,
     out: Path,
+    processes: Processes,
 ) -> dict[str, dict[int, Record]]:
     """The records of all runs by split and seed; those that are there already are not repeated."""
+    rate = config.spec.sample_rate
+    lazy = config.workers or dataset.sharded
+    clips: Sequence[Samples] = LazyClips(dataset.recordings, rate) if lazy else dataset.load(rate)
     records: dict[str, dict[int, Record]] = {}
     for number in splits:
         for one in splits[number]:
             own = replace(config, seed=number)
             path = out / (f"{one.name}.pt" if len(splits) == 1 else f"{one.name}-seed{number}.pt")
-            record = finished(path, own, one)
+            record = from_first(finished(path, own, one) if processes.first else None)
             if record is None:
-                record = fine_tune(dataset, clips, contents, one, own, path)
-                print(f"saved {path}")
+                record = fine_tune(dataset, clips, contents, one, own, path, processes)
+                if processes.first:
+                    print(f"saved {path}")
             records.setdefault(one.name, {})[number] = record
     return records
 

@@ -28,11 +28,11 @@ from tqdm import tqdm
 
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse
+from trainer.data.clips.usable import SILENCE
 from trainer.data.decode import decode
 from trainer.data.layouts.listing import Missing, list_recordings
 from trainer.data.recording import Recording
 from trainer.data.shards.index import Described, describe, write_index
-from trainer.data.usable import SILENCE
 from trainer.evaluation.content import sketch_of_file
 from trainer.run.command import run
 

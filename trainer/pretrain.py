@@ -40,8 +40,7 @@ from trainer.run.precision import autocast
 from trainer.run.ranks.agreement import alike
 from trainer.run.ranks.distributed import (
     Processes,
-    join_processes,
-    leave_processes,
+    joined_processes,
     mean_over_processes,
     overwrite_by_first,
 )
@@ -249,14 +248,6 @@ def _save_names(run: Path, step: int, rank: int, shards: Shards, taken: list[Any
     return path
 
 
-@contextlib.contextmanager
-def _processes() -> Iterator[Processes]:
-    try:
-        yield join_processes()
-    finally:
-        leave_processes()
-
-
 def main(
     run: Annotated[Path, typer.Argument(help="folder for checkpoint, metrics and pictures")],
     data: Annotated[list[str] | None, typer.Option(help="folder of shards; may be repeated")] = None,
@@ -270,7 +261,7 @@ def main(
     settings = parse_settings(set_ or ()) | ({"data": data} if data else {})
     full = make_config(variant, config, settings)
     run.mkdir(parents=True, exist_ok=True)
-    with _processes() as processes, StopRequest() as stopping:
+    with joined_processes() as processes, StopRequest() as stopping:
         pretrain(full, run, resume, processes, stopping)
 
 

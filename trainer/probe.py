@@ -26,8 +26,8 @@ from tqdm import tqdm
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import WrongUse
 from asit_edge.model.frontend import FrontEnd, log_mel
+from trainer.data.clips.batches import clip_windows
 from trainer.data.layouts.esc50 import read_esc50
-from trainer.data.whole_clips import clip_windows
 from trainer.models.pretrained import load_backbone, stored_backbone
 from trainer.models.vit import SIZES, ViT, vit_config
 from trainer.run.command import Threads, run

@@ -19,6 +19,7 @@ from trainer.distillation.material import scene_material
 from trainer.distillation.pool import SCENES, write_pool
 from trainer.run.command import Threads, run
 from trainer.students.config import DistillConfig
+from trainer.teachers.assignment import read_assigned
 from trainer.teachers.together import SceneTeachers
 
 
@@ -28,6 +29,10 @@ def main(
     live: Annotated[list[Path], typer.Option(help="Teacher that hears every scene: EfficientAT or YAMNet; repeat.")],
     teacher: Annotated[
         list[Path] | None, typer.Option(help="Stored scores or a teacher of recordings: says where labels are; repeat.")
+    ] = None,
+    assign: Annotated[
+        Path | None,
+        typer.Option(help="YAML, label: teacher's file; in these labels that live teacher alone has a say."),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Scenes; made up to whole files.")] = 4096,
     seconds: Annotated[float, typer.Option(min=0.96, max=60.0, help="Length of a scene.")] = 9.6,
@@ -52,13 +57,14 @@ def main(
     recordings = [recording for recording in recordings if sharealike or not recording.sharealike]
     steps = max(round(seconds / 0.32) * 2, 6)
     config = DistillConfig(
-        live=str(live[0]),
+        live=[str(file) for file in live],
         test_fold=test_fold,
         focus=read_labels(focus) if focus else [],
         scenes=SceneConfig(steps=steps, speed=speed, most=7),
     )
     sampler, labels, sources = scene_material(recordings, teacher or [], config, out.parent, validation, least)
-    teachers = SceneTeachers(live, labels, config.spec.sample_rate)
+    assigned = read_assigned(assign) if assign else {}
+    teachers = SceneTeachers(live, labels, config.spec.sample_rate, assigned)
     about = {
         "labels": labels,
         "steps": steps,
@@ -67,6 +73,7 @@ def main(
         "part": "validation" if validation else "training",
         "test_fold": test_fold,
         "recordings": sources,
+        **({"assigned": assigned} if assigned else {}),
     }
     print(f"{len(labels)} labels; {sum(sources.values())} recordings of {len(sources)} collections", file=sys.stderr)
     write_pool(out, sampler, teachers, about, count, seed, share)

@@ -1,6 +1,7 @@
 """Runs of the lab killed at random moments, against runs that nobody touched: `python -m bench.lab.kills --kills 20`.
 
-Each loop (pre-training, distillation, fine-tuning) trains a small network on made-up sounds with drop path on. It is
+Each loop (pre-training, distillation with a live teacher from files and shards, fine-tuning on windows and on whole
+clips that another process reads) trains a small network on made-up sounds with drop path on. It is
 killed with SIGKILL at a random moment, started again with the same command, and so on; what it ends with is compared
 with what an undisturbed run ends with, weight by weight. Printed are the kills, the steps that checkpoints then had,
 the greatest difference of any weight (0 is right) and how many lines its journal has twice (0 is right).
@@ -26,11 +27,14 @@ import torch
 import typer
 
 from trainer.asit.config import make_config
+from trainer.data.audioset import audioset_ids
 from trainer.data.layouts.collections import read_recordings
 from trainer.data.layouts.listing import list_recordings
 from trainer.data.scenes import SceneConfig
 from trainer.distillation.run import distil
+from trainer.distillation.training import Manner
 from trainer.finetune import main as finetune
+from trainer.models.mobilenet import MobileNet
 from trainer.models.streaming_vit import SIZES
 from trainer.prepare import PrepareConfig, prepare_shards
 from trainer.pretrain import pretrain
@@ -41,6 +45,7 @@ from trainer.students.config import DistillConfig
 
 RATE = 16_000
 STEPS = 24
+SHARDED = PrepareConfig(per_shard=4)
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def _twice(whole: Path, run: Path) -> int:
 
 def pretraining(data: Path) -> Loop:
     shards = data / "shards"
-    prepare_shards(list_recordings(data / "sounds" / "audio", None, {}), shards, PrepareConfig(per_shard=4), 1)
+    prepare_shards(list_recordings(data / "sounds" / "audio", None, {}), shards, SHARDED, 1)
     settings = {
         "data": [str(shards)], "size": "nano", "frames": 32, "local_frames": 16, "mels": 32, "hidden": 16,
         "bottleneck": 8, "prototypes": 12, "part_size": 4, "epochs": STEPS // 4, "warm_up": 1, "learning_rate": 0.05,
@@ -154,7 +159,11 @@ def pretraining(data: Path) -> Loop:
 
 
 def distillation(data: Path) -> Loop:
-    recordings = read_recordings(data / "sounds")
+    shards, teacher = data / "shards", data / "teacher.pt"
+    prepare_shards(list_recordings(data / "sounds" / "audio", data / "sounds" / "manifest.csv", {}), shards, SHARDED, 1)
+    recordings = read_recordings(data / "sounds") + read_recordings(shards)
+    torch.manual_seed(0)
+    torch.save(MobileNet(0.1, len(audioset_ids())).state_dict(), teacher)
     config = DistillConfig(
         size="nano",
         model=asdict(replace(SIZES["nano"], drop_path=0.3)),
@@ -163,10 +172,11 @@ def distillation(data: Path) -> Loop:
         warmup=4,
         validation=0.3,
         scenes=SceneConfig(steps=8, most=1),
+        live=[str(teacher)],
     )
 
     def run(folder: Path) -> None:
-        distil(folder, recordings, [], config, save_every=3)
+        distil(folder, recordings, [], config, Manner(3))
 
     return Loop("distill", run, "student.pt", "student.pt", "metrics.jsonl")
 
@@ -183,10 +193,24 @@ def finetuning(data: Path) -> Loop:
     return Loop("finetune", run, "fold2.pt", "fold2.running.pt", "journal/fold2/metrics.jsonl")
 
 
+def finetuning_whole(data: Path) -> Loop:
+    settings = [
+        "drop_path=0.3", "frames=48", "evaluations=4", "save_every=3", "log_every=1", "validation=0.3", "workers=1",
+        "balanced=true", "layer_decay=0.75", "roll=5", "noise=0.1",
+    ]  # fmt: skip
+    recipe: dict[str, Any] = {"recipe": "audioset-20k", "epochs": STEPS // 3, "batch": 2, "size": "nano"}
+
+    def run(folder: Path) -> None:
+        finetune("esc50", data / "esc", folder, test_fold=[2], settings=settings, **recipe)
+
+    return Loop("finetune-whole", run, "fold2.pt", "fold2.running.pt", "journal/fold2/metrics.jsonl")
+
+
 LOOPS: dict[str, Callable[[Path], Loop]] = {
     "pretrain": pretraining,
     "distill": distillation,
     "finetune": finetuning,
+    "finetune-whole": finetuning_whole,
 }
 
 

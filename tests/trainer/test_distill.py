@@ -19,8 +19,9 @@ from trainer.data.decode import FULL_SCALE, decode, load_waveforms
 from trainer.data.layouts.collections import read_recordings
 from trainer.data.recording import Recording, Role
 from trainer.data.scenes import SceneConfig
-from trainer.distillation.material import Material, build_targets, choose_labels, sampling_weights
+from trainer.distillation.material import BuiltMaterial, build_targets, choose_labels, sampling_weights
 from trainer.distillation.run import distil
+from trainer.distillation.training import Manner
 from trainer.distillation.validation import validation_scores
 from trainer.evaluation.scoring import open_model
 from trainer.models.mobilenet import MobileNet
@@ -81,7 +82,7 @@ def config(**changes: Any) -> DistillConfig:
 def test_a_student_learns_what_the_teacher_knows_and_when(material: tuple[Path, Path], tmp_path: Path) -> None:
     root, teacher = material
     recordings = [recording for recording in read_recordings(root) if not recording.sharealike]
-    distil(tmp_path / "run", recordings, [teacher], config(), save_every=1000)
+    distil(tmp_path / "run", recordings, [teacher], config(), Manner(1000))
     model = open_model(tmp_path / "run" / "student.pt")
     assert [label.name for label in model.labels] == LABELS
     waveforms = load_waveforms(recordings[:3], RATE, tmp_path / "again")
@@ -105,28 +106,28 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(material: tuple[Path, Pa
     recordings = read_recordings(root)
     dropping = asdict(replace(SMALL, drop_path=0.3))
     short = config(steps=4, batch=2, scenes=SceneConfig(steps=8, most=1), model=dropping)
-    distil(tmp_path / "whole", recordings, [teacher], short, save_every=100)
+    distil(tmp_path / "whole", recordings, [teacher], short, Manner(100))
     torch.manual_seed(99)
     rate_at = DistillConfig.rate_at
     # What a kill after the second step leaves behind: the checkpoint of that step.
     stopped = replace(short, steps=2)
     with mock.patch.object(DistillConfig, "rate_at", lambda _, step: rate_at(short, step)):
-        distil(tmp_path / "resumed", recordings, [teacher], stopped, save_every=2)
+        distil(tmp_path / "resumed", recordings, [teacher], stopped, Manner(2))
     assert load_checkpoint(tmp_path / "resumed" / "student.pt", STUDENT)["step"] == 2
-    distil(tmp_path / "resumed", recordings, [teacher], short, save_every=2)
+    distil(tmp_path / "resumed", recordings, [teacher], short, Manner(2))
     whole, resumed = (load_checkpoint(tmp_path / name / "student.pt", STUDENT) for name in ("whole", "resumed"))
     assert all(torch.equal(whole["raw"][key], resumed["raw"][key]) for key in whole["raw"])
     with pytest.raises(WrongUse, match="was begun with other data"):
-        distil(tmp_path / "whole", [one for one in recordings if "Dog" in one.labels], [], short, save_every=2)
+        distil(tmp_path / "whole", [one for one in recordings if "Dog" in one.labels], [], short, Manner(2))
     for changes, told in (
         ({"optimiser": "adamw"}, "optimiser is muon there and adamw here"),
         ({"batch": 3, "seed": 1}, "batch is 2 there and 3 here, seed is 0 there and 1 here"),
         ({"scenes": SceneConfig(steps=8, most=2)}, "scenes.most is 1 there and 2 here"),
     ):
         with pytest.raises(WrongUse, match=told):
-            distil(tmp_path / "whole", recordings, [teacher], replace(short, **changes), save_every=2)
+            distil(tmp_path / "whole", recordings, [teacher], replace(short, **changes), Manner(2))
     with pytest.raises(WrongUse, match="recordings, scenes or teachers differ"):
-        distil(tmp_path / "whole", recordings[4:], [teacher], short, save_every=2)
+        distil(tmp_path / "whole", recordings[4:], [teacher], short, Manner(2))
     lines = [json.loads(line) for line in (tmp_path / "resumed" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
     assert {"loss/total", "validation/top1"} <= set(lines[0])
@@ -137,7 +138,7 @@ def test_the_best_checkpoint_and_one_every_so_often_stay(material: tuple[Path, P
     short = config(steps=6, batch=2, scenes=SceneConfig(steps=8, most=1))
     judged = [{"top1": 0.3}, {"top1": 0.6}, {"top1": 0.5}]
     with mock.patch("trainer.distillation.run.mean_rank", side_effect=judged):
-        distil(tmp_path / "run", read_recordings(root), [teacher], short, save_every=2, keep_every=4)
+        distil(tmp_path / "run", read_recordings(root), [teacher], short, Manner(2, keep_every=4))
     kept = {file.name: load_checkpoint(file, STUDENT)["step"] for file in (tmp_path / "run" / "kept").iterdir()}
     assert kept == {"best.pt": 4, "step-0000004.pt": 4}
 
@@ -145,7 +146,7 @@ def test_the_best_checkpoint_and_one_every_so_often_stay(material: tuple[Path, P
 def test_one_every_so_often_stays_whatever_is_saved_beside_it(material: tuple[Path, Path], tmp_path: Path) -> None:
     root, teacher = material
     short = config(steps=6, batch=2, scenes=SceneConfig(steps=8, most=1))
-    distil(tmp_path / "run", read_recordings(root), [teacher], short, save_every=4, keep_every=3)
+    distil(tmp_path / "run", read_recordings(root), [teacher], short, Manner(4, keep_every=3))
     kept = {file.name: load_checkpoint(file, STUDENT)["step"] for file in (tmp_path / "run" / "kept").glob("step-*")}
     assert kept == {"step-0000003.pt": 3, "step-0000006.pt": 6}
 
@@ -153,14 +154,16 @@ def test_one_every_so_often_stays_whatever_is_saved_beside_it(material: tuple[Pa
 def test_a_run_from_before_there_was_a_choice_took_adamw() -> None:
     plain = config().plain()
     del plain["optimiser"]
-    assert DistillConfig.from_plain(plain).optimiser == "adamw"
+    plain["live"] = "mn04.pt"  # nor more than one live teacher
+    before = DistillConfig.from_plain(plain)
+    assert (before.optimiser, before.live) == ("adamw", ["mn04.pt"])
 
 
 def test_adamw_learns_too(material: tuple[Path, Path], tmp_path: Path) -> None:
     root, teacher = material
     short = config(steps=2, batch=2, scenes=SceneConfig(steps=8, most=1), optimiser="adamw")
     before = new_student(short, 2)
-    distil(tmp_path / "run", read_recordings(root), [teacher], short, save_every=100)
+    distil(tmp_path / "run", read_recordings(root), [teacher], short, Manner(100))
     saved = load_checkpoint(tmp_path / "run" / "student.pt", STUDENT)
     assert "param_groups" in saved["optimiser"]
     assert not torch.equal(saved["raw"]["frame_head.bias"], before.state_dict()["frame_head.bias"])
@@ -177,8 +180,8 @@ def test_other_ways_to_learn(material: tuple[Path, Path], tmp_path: Path, kind: 
         changes |= {"features": str(tmp_path / "asit.pt"), "features_size": "nano"}
     else:
         changes |= {"labels_only": True}
-    distil(tmp_path / "run", read_recordings(root), [teacher], config(**changes), save_every=1)
-    distil(tmp_path / "run", read_recordings(root), [teacher], config(**{**changes, "steps": 3}), save_every=1)
+    distil(tmp_path / "run", read_recordings(root), [teacher], config(**changes), Manner(1))
+    distil(tmp_path / "run", read_recordings(root), [teacher], config(**{**changes, "steps": 3}), Manner(1))
     model = open_model(tmp_path / "run" / "student.pt")
     assert model.timeline(np.zeros(RATE, np.float32)).scores.shape[1] == 2
     assert load_student(tmp_path / "run" / "student.pt")[3]["step"] == 3
@@ -293,7 +296,7 @@ def drawn(
     names = [f"{(folders or [''] * len(labels))[row]}{row}" for row in range(len(labels))]
     recordings = [Recording(Path("x"), label, name, name=name) for name, label in zip(names, labels, strict=True)]
     starts = np.concatenate(([0], np.cumsum(steps)))
-    material = Material(recordings, list(range(len(labels))), np.zeros((int(starts[-1]), 1), np.float32), starts)
+    material = BuiltMaterial(np.zeros((int(starts[-1]), 1), np.float32), starts, recordings)
     return list(sampling_weights(material, focus))
 
 
@@ -322,7 +325,7 @@ def test_a_student_begins_from_an_earlier_one_by_the_names_of_its_labels(
 ) -> None:
     root, teacher = material
     small = config(steps=1, batch=1, scenes=SceneConfig(steps=8, most=1))
-    distil(tmp_path / "run", read_recordings(root), [teacher], small, save_every=1)
+    distil(tmp_path / "run", read_recordings(root), [teacher], small, Manner(1))
     checkpoint = tmp_path / "run" / "student.pt"
     earlier, _, known, _ = load_student(checkpoint)
     names = [label.name for label in known]
@@ -344,12 +347,12 @@ def test_with_a_live_teacher_only_what_is_certain_is_laid_down_beforehand(
     root, teacher = material
     torch.manual_seed(0)
     torch.save(MobileNet(0.2, 527).state_dict(), tmp_path / "mn02.pt")
-    live = config(live=str(tmp_path / "mn02.pt"), steps=1, batch=1, scenes=SceneConfig(steps=8, most=1))
+    live = config(live=[str(tmp_path / "mn02.pt")], steps=1, batch=1, scenes=SceneConfig(steps=8, most=1))
     recordings = read_recordings(root)[:2]
     waveforms = load_waveforms(recordings, RATE, tmp_path)
     built = build_targets(recordings, [0, 1], waveforms, [read_teacher_scores(teacher)], LABELS, live)
     assert set(np.unique(built.targets)) == {np.float32(0), np.float32(0.95)}
-    distil(tmp_path / "run", read_recordings(root), [teacher], live, save_every=1)
+    distil(tmp_path / "run", read_recordings(root), [teacher], live, Manner(1))
     assert load_student(tmp_path / "run" / "student.pt")[1].live == live.live
 
 
@@ -374,4 +377,4 @@ def test_a_loss_that_is_no_number_stops_the_run(material: tuple[Path, Path], tmp
     root, teacher = material
     broken = config(learning_rate=1e30, steps=9, warmup=1, batch=2, scenes=SceneConfig(steps=8, most=1))
     with pytest.raises(AsitEdgeError, match=r"the loss is .* try a lower learning rate"):
-        distil(tmp_path / "run", read_recordings(root), [teacher], broken, save_every=100)
+        distil(tmp_path / "run", read_recordings(root), [teacher], broken, Manner(100))

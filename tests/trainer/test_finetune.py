@@ -16,7 +16,7 @@ import torch
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from tests.trainer.commands import Forked, call, run
-from trainer.data.crops import CropConfig
+from trainer.data.clips.windows import CropConfig
 from trainer.data.decode import decode
 from trainer.data.layouts.esc50 import read_esc50
 from trainer.evaluation.scoring import score_clip
@@ -29,8 +29,10 @@ from trainer.finetuning.state import RUNNING
 from trainer.models.device import device_classifier
 from trainer.models.vit import SIZES, ViT, vit_config
 from trainer.run.checkpoint import load_checkpoint, save_checkpoint
+from trainer.run.ranks.distributed import Processes
 
 RATE = 16_000
+ALONE = Processes(0, 1, torch.device("cpu"))
 DETECTOR = ["--recipe", "detector", "--set", "validation=0.25"]
 
 
@@ -102,7 +104,7 @@ def test_it_learns_to_tell_unseen_clips_apart(tone_data: Path, monkeypatch: pyte
     clips, targets = dataset.load(RATE), dataset.targets
     folds = np.array([clip.fold for clip in dataset.recordings])
     seen, unseen = np.flatnonzero(folds == 1), np.flatnonzero(folds == 2)
-    model = train([clips[index] for index in seen], targets[seen], config, torch.device("cpu"))
+    model = train([clips[index] for index in seen], targets[seen], config, ALONE)
     scores = fast_scores(model, [clips[index] for index in unseen], config, torch.device("cpu"))
     assert (scores.argmax(axis=1) == targets[unseen].argmax(axis=1)).all()
 
@@ -117,7 +119,7 @@ def test_it_begins_with_the_weights_that_it_is_given(
     )
     config = FinetuneConfig(size="toy", frames=48, steps=1, batch=2, learning_rate=0.0, initial=str(tmp_path / "w.pt"))
     dataset = read_esc50(tone_data)
-    model = train(dataset.load(RATE)[:2], dataset.targets[:2], config, torch.device("cpu"))
+    model = train(dataset.load(RATE)[:2], dataset.targets[:2], config, ALONE)
     for name, value in model.backbone.state_dict().items():
         assert name == "pos_embed" or torch.allclose(value, given.state_dict()[name]), name
 

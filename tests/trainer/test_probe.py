@@ -8,7 +8,7 @@ import torch
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.frontend import FrontEnd, log_mel
-from trainer.data.whole_clips import clip_windows
+from trainer.data.clips.batches import clip_windows
 from trainer.models.pretrained import load_backbone, stored_backbone
 from trainer.models.vit import SIZES, ViT, vit_config
 from trainer.probe import clip_features, log_mel_statistics, probe_folds

@@ -79,6 +79,7 @@ def test_wrong_use_is_said(teacher: Path, tmp_path: Path, capsys: pytest.Capture
         ([tmp_path / "run"], "either --data DIR, and teachers, or --scenes POOL"),
         ([tmp_path / "run", "--scenes", pool], "no pool of scenes"),
         ([tmp_path / "run", "--scenes", pool, "--data", tmp_path], "either --data"),
+        ([tmp_path / "run", "--scenes", pool, "--assign", pool], "is settled; give it to trainer.scenes"),
     ):
         assert call("trainer.distill", distill, *arguments) == 2
         assert told in capsys.readouterr().err

@@ -17,6 +17,12 @@ def audioset_ids() -> dict[str, str]:
     return {row["display_name"]: row["mid"] for row in csv.DictReader(text.splitlines())}
 
 
+@cache
+def names_by_id() -> dict[str, str]:
+    """AudioSet id to display name."""
+    return {mid: name for name, mid in audioset_ids().items()}
+
+
 def label_for(name: str) -> Label:
     """The AudioSet class of that display name; any other name becomes a label of its own."""
     return Label(name=name, id=audioset_ids().get(name, slug(name)))

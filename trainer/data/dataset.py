@@ -49,6 +49,16 @@ class Dataset:
         return any(one.inside is not None for one in self.recordings)
 
     @property
+    def facts(self) -> dict[str, str]:
+        """What must be the same wherever a run reads it: by shard, or of all files together."""
+        listed: dict[str, list[Recording]] = {}
+        for one in self.recordings:
+            listed.setdefault("files" if one.inside is None else f"{one.path.parent.name}/{one.path.name}", []).append(
+                one
+            )
+        return {name: f"{len(own)} clips, SHA-256 {_digest(own)}" for name, own in listed.items()}
+
+    @property
     def grouped(self) -> bool:
         """Whether it is known of every recording what it was cut from."""
         return all(one.group is not None for one in self.recordings)
@@ -59,12 +69,17 @@ class Dataset:
         return [one.origin for one in self.recordings]
 
     @property
+    def columns(self) -> list[list[int]]:
+        """The classes of each recording, by their numbers."""
+        columns = {category: column for column, category in enumerate(self.categories)}
+        return [[columns[label] for label in one.labels] for one in self.recordings]
+
+    @property
     def targets(self) -> npt.NDArray[np.float32]:
         """Multi-hot, (recordings, categories)."""
-        columns = {category: column for column, category in enumerate(self.categories)}
         targets = np.zeros((len(self.recordings), len(self.categories)), np.float32)
-        for row, one in enumerate(self.recordings):
-            targets[row, [columns[label] for label in one.labels]] = 1
+        for row, own in enumerate(self.columns):
+            targets[row, own] = 1
         return targets
 
     @property
@@ -88,6 +103,15 @@ class Dataset:
     def choose(self, indices: Sequence[int] | npt.NDArray[np.integer]) -> "Dataset":
         """The same classes, only these recordings."""
         return replace(self, recordings=[self.recordings[int(index)] for index in indices])
+
+
+def _digest(recordings: Sequence[Recording]) -> str:
+    """Of what is known of recordings, but where they are."""
+    digest = hashlib.sha256()
+    for one in recordings:
+        facts = (one.path.name, one.labels, one.part, one.seconds, one.inside, one.sketch, one.events)
+        digest.update(repr(facts).encode())
+    return digest.hexdigest()[:9]
 
 
 def with_sound(dataset: Dataset) -> Dataset:

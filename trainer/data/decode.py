@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +94,10 @@ def samples_of(recording: Recording, rate: int) -> Samples:
     return decode(recording.path, rate, recording.start, recording.seconds)
 
 
+SHARD_RATE = 16_000
+"""Hz of the audio in shards of `trainer.prepare`; seconds of clips of shards are counted at this rate."""
+
+
 def _inside(recording: Recording, rate: int) -> Samples:
     """A clip of a shard."""
     offset, size = recording.inside or (0, 0)
@@ -102,7 +106,10 @@ def _inside(recording: Recording, rate: int) -> Samples:
             file.seek(offset)
             mono, source_rate = read_mono(io.BytesIO(file.read(size)))
     except UNREADABLE as error:
-        raise AsitEdgeError(f"{recording.shown}: cannot be read as audio ({error})") from None
+        reason = getattr(error, "error_string", error)  # without the address of what was read from memory
+        raise AsitEdgeError(f"{recording.shown}: cannot be read as audio ({reason})") from None
+    if (whole := round((recording.seconds or 0) * SHARD_RATE)) > len(mono):
+        raise AsitEdgeError(f"{recording.shown}: cut off, {len(mono)} samples of {whole} are left")
     return soxr.resample(mono, source_rate, rate).astype(np.float32) if source_rate != rate else mono
 
 
@@ -119,17 +126,52 @@ class LazyClips(Sequence[Samples]):
         """For people."""
         return self._recordings[index].shown
 
+    def labels(self, index: int) -> tuple[str, ...]:
+        return self._recordings[index].labels
+
     def __getitem__(self, index: int) -> Samples:  # type: ignore[override]
         return samples_of(self._recordings[index], self._rate)
 
 
+class Chosen(Sequence[Samples]):
+    """Some of many clips, by their numbers, read when they are asked for."""
+
+    def __init__(self, clips: Sequence[Samples], numbers: Sequence[int]) -> None:
+        self._clips, self._numbers = clips, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> Samples:  # type: ignore[override]
+        return self._clips[self._numbers[index]]
+
+
+class Waveforms(Protocol):
+    """Mono int16 audio of many recordings at one rate, by number."""
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Samples of each recording."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Pcm:
+        """Raises AsitEdgeError that names a recording that cannot be read."""
+        ...
+
+
 class WaveformCache:
-    """Mono int16 audio of many recordings at one rate, in one file that processes share by mapping it."""
+    """Recordings in one file that processes share by mapping it."""
 
     def __init__(self, file: Path, starts: npt.NDArray[np.int64]) -> None:
         """Recording n is samples starts[n] to starts[n + 1] of the file."""
         self.file, self.starts = file, starts
         self._samples: Pcm | None = None
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        return np.diff(self.starts)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -143,21 +185,53 @@ class WaveformCache:
         return {"file": self.file, "starts": self.starts, "_samples": None}
 
 
+class ShardedWaveforms:
+    """Recordings of which some lie in shards, where each is read when it is asked for, and the others in a cache."""
+
+    def __init__(self, recordings: Sequence[Recording], rate: int, cache: WaveformCache) -> None:
+        """`cache` has those that lie in no shard, in the same order."""
+        self._recordings, self._rate, self._cache = recordings, rate, cache
+        cached = np.array([one.inside is None for one in recordings], np.bool_)
+        self._places = np.cumsum(cached) - 1
+        self._lengths = np.array([round((one.seconds or 0.0) * rate) for one in recordings], np.int64)
+        self._lengths[cached] = cache.lengths
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        return self._lengths
+
+    def __len__(self) -> int:
+        return len(self._recordings)
+
+    def __getitem__(self, index: int) -> Pcm:
+        recording = self._recordings[index]
+        if recording.inside is None:
+            return self._cache[int(self._places[index])]
+        return to_pcm(samples_of(recording, self._rate))
+
+
 def to_samples(pcm: Pcm) -> Samples:
     """Cached int16 audio as samples from -1 to 1."""
     return pcm / np.float32(FULL_SCALE)
 
 
-def load_waveforms(recordings: Sequence[Recording], rate: int, folder: Path) -> WaveformCache:
-    """Every recording, decoded once into a file of the folder and read from there the next time.
+def to_pcm(samples: Samples) -> Pcm:
+    """Samples from -1 to 1 as int16 audio; what lies beyond is clipped."""
+    return (samples.clip(-1, 1) * FULL_SCALE).round().astype(np.int16)
+
+
+def load_waveforms(recordings: Sequence[Recording], rate: int, folder: Path) -> Waveforms:
+    """Every recording; those that lie in no shard are decoded once, into a file of the folder, and read from there.
 
     The key is what the list names, with sizes and times of change, so another list or a changed file is decoded anew.
     """
-    facts = [(one.name, one.path.stat().st_size, one.path.stat().st_mtime_ns) for one in recordings]
+    files = [one for one in recordings if one.inside is None]
+    facts = [(one.name, one.path.stat().st_size, one.path.stat().st_mtime_ns) for one in files]
     key = hashlib.sha256(json.dumps([rate, facts]).encode()).hexdigest()[:16]
     file, index = folder / f"{key}.s16", folder / f"{key}.npy"
-    computed_once(index, lambda: _decode_all(recordings, rate, file, index))
-    return WaveformCache(file, np.load(index))
+    computed_once(index, lambda: _decode_all(files, rate, file, index))
+    cache = WaveformCache(file, np.load(index))
+    return cache if len(files) == len(recordings) else ShardedWaveforms(recordings, rate, cache)
 
 
 def _decode_all(recordings: Sequence[Recording], rate: int, file: Path, index: Path) -> None:
@@ -167,7 +241,7 @@ def _decode_all(recordings: Sequence[Recording], rate: int, file: Path, index: P
     with aside.open("wb") as out:
         for recording in recordings:
             samples = decode(recording.path, rate)
-            out.write((samples.clip(-1, 1) * FULL_SCALE).round().astype(np.int16).tobytes())
+            out.write(to_pcm(samples).tobytes())
             lengths.append(len(samples))
     aside.replace(file)
     aside = index.with_suffix(".part.npy")

@@ -1,100 +1,67 @@
-"""Batches of scenes that a student learns from: mixed on the way, or taken from a pool."""
+"""Scenes that a student learns from, in batches by number: mixed on the way, or taken from a pool.
 
-import itertools
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+A scene is made from the seed, the number of its batch and its place in it alone, so any number of worker processes, and
+of processes that share a batch, gives the same ones. What is heard of them is made on the device
+(`trainer.distillation.hearing`).
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import Dataset
 
-from asit_edge.audio.samples import Samples
-from trainer.data.augment import equalise, spec_augment
-from trainer.data.features import BatchedLogMel
 from trainer.data.scenes import SceneSampler
 from trainer.distillation.pool import ScenePool
+from trainer.run.ranks.sharing import Share
 from trainer.students.config import DistillConfig
-from trainer.teachers.frame_targets import heard_lately
-from trainer.teachers.live import LiveTeacher
 
 LOUDER_DB = 6.0
 """Scenes of a pool are played up to so many dB louder or fainter."""
 
 
-class Batch(NamedTuple):
-    """Log-mel (B, frames, mels), masked; targets of time steps (B, S, K) and of what was `lately` heard at each one;
-    the log-mel before masks, empty where nobody asks for it."""
+class Scenes(NamedTuple):
+    """Waveforms (B, samples) and targets of time steps (B, S, K) of a share of a batch; and by their numbers the
+    recordings that could not be read, and why."""
 
-    log_mel: Tensor
+    waveforms: Tensor
     targets: Tensor
-    lately: Tensor
-    unmasked: Tensor
+    skipped: Mapping[int, str]
 
 
-class MixedScenes(IterableDataset[Batch]):
-    """Batches of scenes from batch number `first` on; the n-th is always the same."""
+class MixedScenes(Dataset[Scenes]):
+    """Item n is this process's share of the n-th batch."""
 
-    def __init__(self, sampler: SceneSampler, config: DistillConfig, first: int, labels: Sequence[str] = ()) -> None:
-        self._sampler, self._config, self._first = sampler, config, first
-        self._live = LiveTeacher(Path(config.live), labels, config.spec.sample_rate) if config.live else None
-        self._features = BatchedLogMel(config.spec)
+    def __init__(self, sampler: SceneSampler, config: DistillConfig, share: Share) -> None:
+        self._sampler, self._config, self._share = sampler, config, share
 
-    def __iter__(self) -> Iterator[Batch]:
-        torch.set_num_threads(1)
-        worker = torch.utils.data.get_worker_info()
-        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        for number in itertools.count(self._first + offset, stride):
-            yield self.batch(number)
+    def __getitem__(self, number: int) -> Scenes:
+        made = [
+            self._sampler.scene(np.random.default_rng((self._config.seed, number, place)))
+            for place in self._share.places
+        ]
+        skipped, self._sampler.skipped = self._sampler.skipped, {}
+        return Scenes(*_stacked(made), skipped)
 
-    def batch(self, number: int) -> Batch:
-        config = self._config
+
+class PooledScenes(Dataset[Scenes]):
+    """Item n is this process's share of the n-th batch of a seed."""
+
+    def __init__(self, pool: ScenePool, config: DistillConfig, share: Share) -> None:
+        self._pool, self._config, self._share = pool, config, share
+
+    def __getitem__(self, number: int) -> Scenes:
+        config, share = self._config, self._share
+        chosen = self._pool.chosen(config.seed, [number * config.batch + place for place in share.places])
         rng = np.random.default_rng((config.seed, number))
-        scenes = [self._sampler.scene(rng) for _ in range(config.batch)]
-        waveforms, targets = np.stack([one for one, _ in scenes]), np.stack([one for _, one in scenes])
-        if self._live is not None:
-            targets = np.maximum(targets, self._live(torch.from_numpy(waveforms)).numpy())
-        return make_batch(waveforms, targets, self._features, config, rng)
+        louder = 10 ** (rng.uniform(-LOUDER_DB, LOUDER_DB, (config.batch, 1)) / 20)[share.rows]
+        waveforms, targets = _stacked([self._pool.scene(one) for one in chosen])
+        return Scenes((waveforms * torch.from_numpy(louder)).clamp(-1, 1).float(), targets, {})
 
 
-class PooledScenes(IterableDataset[Batch]):
-    """Batches from a pool, from batch number `first` on; the n-th of a seed is always the same."""
-
-    def __init__(self, pool: ScenePool, config: DistillConfig, first: int) -> None:
-        self._pool, self._config, self._first = pool, config, first
-        self._features = BatchedLogMel(config.spec)
-
-    def __iter__(self) -> Iterator[Batch]:
-        torch.set_num_threads(1)
-        config = self._config
-        order = self._pool.order(config.seed, self._first * config.batch)
-        for number in itertools.count(self._first):
-            rng = np.random.default_rng((config.seed, number))
-            scenes = [self._pool.scene(next(order)) for _ in range(config.batch)]
-            louder = 10 ** (rng.uniform(-LOUDER_DB, LOUDER_DB, (config.batch, 1)) / 20)
-            waveforms = np.clip(np.stack([one for one, _ in scenes]) * louder, -1, 1).astype(np.float32)
-            yield make_batch(waveforms, np.stack([one for _, one in scenes]), self._features, config, rng)
-
-
-def make_batch(
-    waveforms: Samples,
-    targets: npt.NDArray[np.float32],
-    features: BatchedLogMel,
-    config: DistillConfig,
-    rng: np.random.Generator,
-) -> Batch:
-    """Scenes (B, samples) and targets (B, S, K), with a random frequency response and masks."""
-    spec = config.spec
-    # The last frame looks a little past the scene.
-    heard = np.pad(waveforms, ((0, 0), (0, spec.window - spec.hop)))
-    masks = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    response = config.equaliser_db * np.log(10) / 10 / (2 * spec.std)
-    log_mel = equalise(features(torch.from_numpy(heard)), response, spec.silence, masks)
-    return Batch(
-        spec_augment(log_mel, config.time_mask, config.frequency_mask, masks),
-        torch.from_numpy(np.stack([heard_lately(target, config.held) for target in targets])),
-        torch.from_numpy(np.stack([heard_lately(target, config.lately) for target in targets])),
-        log_mel if config.features else log_mel[:, :0],
-    )
+def _stacked(made: Sequence[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]) -> tuple[Tensor, Tensor]:
+    waveforms, targets = (torch.from_numpy(np.stack(part)) for part in zip(*made, strict=True))
+    return waveforms, targets

@@ -4,20 +4,22 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from asit_edge.audio.samples import Samples
 from trainer.data.audioset import audioset_ids
-from trainer.data.decode import WaveformCache, load_waveforms, to_samples
+from trainer.data.decode import Pcm, Waveforms, load_waveforms, to_samples
 from trainer.data.left_out import collection_of, split_left_out
 from trainer.data.mixing import block_powers, from_direct_sound
 from trainer.data.recording import Recording, Role
-from trainer.data.scenes import SceneSampler
+from trainer.data.scenes import SceneSampler, StoredTargets, Targets
 from trainer.distillation.validation import held_out
 from trainer.models.streaming_vit import STEP
 from trainer.students.config import DistillConfig
+from trainer.teachers.assignment import says
 from trainer.teachers.frame_targets import CERTAIN, IMPLIED, audible_steps, steps_from_windows, with_events, with_label
 from trainer.teachers.stored_scores import TeacherScores
 from trainer.teachers.teacher import teacher_scores
@@ -30,20 +32,101 @@ SHORT, LONG = 5.0, 10.0
 UNFOCUSED = 0.25
 
 
+class Material(Protocol):
+    """Recordings of one split with their targets in time; recording n has time steps starts[n] to starts[n + 1]."""
+
+    @property
+    def recordings(self) -> Sequence[Recording]: ...
+
+    @property
+    def starts(self) -> npt.NDArray[np.int64]: ...
+
+    @property
+    def labels(self) -> int: ...
+
+    def of(self, number: int, pcm: Pcm) -> Targets: ...
+
+
 @dataclass(frozen=True)
-class Material:
-    """Recordings of one split with their targets: of recording n, rows starts[n] to starts[n + 1]."""
+class BuiltMaterial(StoredTargets):
+    """Of recordings that are few enough for all of their targets to be in memory."""
 
-    recordings: list[Recording]
-    indices: list[int]
-    targets: npt.NDArray[np.float32]
-    starts: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.recordings)
+    recordings: Sequence[Recording]
 
 
-def room_responses(recordings: Sequence[Recording], waveforms: WaveformCache, rate: int) -> list[Samples]:
+class AskedMaterial:
+    """Of recordings whose targets are made when they are asked for: those of AudioSet-2M would take 270 GB."""
+
+    def __init__(
+        self, recordings: Sequence[Recording], lengths: npt.NDArray[np.int64], targets_of: "TargetsOf"
+    ) -> None:
+        """`lengths` are the recordings', in samples."""
+        self.recordings, self._targets_of = recordings, targets_of
+        self.starts = np.concatenate(([0], np.cumsum(targets_of.steps(lengths))))
+
+    @property
+    def labels(self) -> int:
+        return len(self._targets_of.labels)
+
+    def of(self, number: int, pcm: Pcm) -> Targets:
+        return self._targets_of(self.recordings[number], pcm)
+
+
+class TargetsOf:
+    """Targets in time: the mean of the teachers that know a recording and have a say in a label; its own label on top.
+
+    Where a live teacher will hear the scenes, only what is certain: the label, where the stored teachers hear it.
+    """
+
+    def __init__(self, teachers: Sequence[TeacherScores], labels: Sequence[str], config: DistillConfig) -> None:
+        """Raises WrongUse where a label is assigned to a teacher that is not there."""
+        self.labels, self._teachers, self._config = list(labels), teachers, config
+        self._rows = [{name: row for row, name in enumerate(teacher.names)} for teacher in teachers]
+        known = [teacher.labels for teacher in teachers]
+        assigned = {} if config.live else config.assigned
+        self._says = says([teacher.source for teacher in teachers], known, labels, assigned)
+        self._step = STEP * config.spec.hop
+
+    def steps(self, samples: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Time steps of so many samples."""
+        counted: npt.NDArray[np.int64] = np.maximum(-(-samples // self._step), 1)
+        return counted
+
+    def __call__(self, recording: Recording, pcm: Pcm) -> Targets:
+        """(time steps, labels)."""
+        steps = int(self.steps(np.array(len(pcm))))
+        padded = np.zeros(steps * self._step, np.float32)
+        padded[: len(pcm)] = to_samples(pcm)
+        targets = self._said(recording, steps)
+        if recording.events is not None:
+            targets = with_events(targets, recording.events, self.labels, self._step / self._config.spec.sample_rate)
+        else:
+            audible = audible_steps(np.sqrt(block_powers(padded, steps)))
+            for label in recording.labels:
+                targets = with_label(targets, label, self.labels, audible)
+        return np.where(targets > CERTAIN - 1e-3, targets, np.float32(0)) if self._config.live else targets
+
+    def _said(self, recording: Recording, steps: int) -> Targets:
+        """What the teachers say; of a label that is assigned to one that did not hear the recording, the others."""
+        knowing = [place for place, rows in enumerate(self._rows) if recording.name in rows]
+        if not knowing:
+            return np.zeros((steps, len(self.labels)), np.float32)
+        said = [
+            steps_from_windows(
+                self._teachers[place].windows(self._rows[place][recording.name], self.labels),
+                self._teachers[place].window,
+                self._teachers[place].hop,
+                steps,
+            )
+            for place in knowing
+        ]
+        shares = self._says[knowing]
+        shares = np.where(shares.any(axis=0), shares, 1)
+        together: Targets = np.einsum("tk,tsk->sk", shares / shares.sum(axis=0), np.stack(said)).astype(np.float32)
+        return together
+
+
+def room_responses(recordings: Sequence[Recording], waveforms: Waveforms, rate: int) -> list[Samples]:
     """The recordings that are room responses, from their direct sound on, at most 0.8 s."""
     return [
         from_direct_sound(to_samples(waveforms[index]))[: int(0.8 * rate)]
@@ -73,38 +156,19 @@ def choose_labels(recordings: Sequence[Recording], teachers: Sequence[TeacherSco
 def build_targets(
     recordings: Sequence[Recording],
     indices: Sequence[int],
-    waveforms: WaveformCache,
+    waveforms: Waveforms,
     teachers: Sequence[TeacherScores],
     labels: Sequence[str],
     config: DistillConfig,
 ) -> Material:
-    """Targets in time: the mean of the teachers that know a recording, and its own label on top.
-
-    Where a live teacher will hear the scenes, only what is certain: the label, where the stored teachers hear it.
-    """
-    step = STEP * config.spec.hop
-    rows = [{name: row for row, name in enumerate(teacher.names)} for teacher in teachers]
-    everything, starts = [], [0]
-    for recording, index in zip(recordings, indices, strict=True):
-        pcm = waveforms[index]
-        steps = max(-(-len(pcm) // step), 1)
-        padded = np.zeros(steps * step, np.float32)
-        padded[: len(pcm)] = to_samples(pcm)
-        said = [
-            steps_from_windows(teacher.windows(row[recording.name], labels), teacher.window, teacher.hop, steps)
-            for teacher, row in zip(teachers, rows, strict=True)
-            if recording.name in row
-        ]
-        targets = np.mean(said, axis=0) if said else np.zeros((steps, len(labels)), np.float32)
-        if recording.events is not None:
-            targets = with_events(targets, recording.events, labels, step / config.spec.sample_rate)
-        else:
-            audible = audible_steps(np.sqrt(block_powers(padded, steps)))
-            for label in recording.labels:
-                targets = with_label(targets, label, labels, audible)
-        everything.append(np.where(targets > CERTAIN - 1e-3, targets, 0) if config.live else targets)
-        starts.append(starts[-1] + steps)
-    return Material(list(recordings), list(indices), np.concatenate(everything), np.array(starts))
+    """The material of recordings that are `indices` of the waveforms: made now, or, of shards, when it is asked for."""
+    targets_of = TargetsOf(teachers, labels, config)
+    lengths = waveforms.lengths[np.array(indices, np.int64)]
+    if any(one.inside is not None for one in recordings):
+        return AskedMaterial(recordings, lengths, targets_of)
+    made = [targets_of(one, waveforms[index]) for one, index in zip(recordings, indices, strict=True)]
+    starts = np.concatenate(([0], np.cumsum(targets_of.steps(lengths))))
+    return BuiltMaterial(np.concatenate(made), starts, recordings)
 
 
 def sampling_weights(material: Material, focus: Sequence[str] = ()) -> npt.NDArray[np.float64]:
@@ -139,7 +203,7 @@ class Heard:
     learn from and to choose by (numbers of recordings)."""
 
     recordings: list[Recording]
-    waveforms: WaveformCache
+    waveforms: Waveforms
     teachers: list[TeacherScores]
     training: list[int]
     validation: list[int]
@@ -147,15 +211,14 @@ class Heard:
     def of(self, chosen: Sequence[int]) -> list[Recording]:
         return [self.recordings[index] for index in chosen]
 
-    def sampler(self, material: Material, config: DistillConfig) -> SceneSampler:
-        """What draws scenes of a material."""
+    def sampler(self, material: Material, chosen: Sequence[int], config: DistillConfig) -> SceneSampler:
+        """What draws scenes of a material, that of the `chosen` recordings."""
         rate = config.spec.sample_rate
         return SceneSampler(
             self.waveforms,
-            material.indices,
+            chosen,
             sampling_weights(material, config.focus),
-            material.targets,
-            material.starts,
+            material,
             rate,
             STEP * config.spec.hop,
             config.scenes,
@@ -194,4 +257,4 @@ def scene_material(
     labels = [name for name in audioset_ids() if name in found]
     material = build_targets(known.of(chosen), chosen, known.waveforms, known.teachers, labels, config)
     counts = Counter(collection_of(recording) for recording in known.of(chosen))
-    return known.sampler(material, config), labels, dict(sorted(counts.items()))
+    return known.sampler(material, chosen, config), labels, dict(sorted(counts.items()))

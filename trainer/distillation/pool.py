@@ -8,7 +8,7 @@ the same one, so making a pool goes on where it was stopped.
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,13 +46,11 @@ class ScenePool:
         audio, targets = (np.load(file, mmap_mode="r") for file in files_of(self.folder, shard))
         return audio[row] / np.float32(FULL_SCALE), targets[row].astype(np.float32)
 
-    def order(self, seed: int, first: int) -> Iterator[int]:
-        """Scenes to learn from, from place `first` on: all of them, shuffled anew every time round."""
-        turn, place = divmod(first, len(self))
-        while True:
-            numbers = np.random.default_rng((seed, turn)).permutation(len(self))
-            yield from (int(number) for number in numbers[place:])
-            turn, place = turn + 1, 0
+    def chosen(self, seed: int, places: Sequence[int]) -> list[int]:
+        """The scenes to learn from at these places of a run: all of them, shuffled anew every time round."""
+        turns = {place // len(self) for place in places}
+        shuffled = {turn: np.random.default_rng((seed, turn)).permutation(len(self)) for turn in turns}
+        return [int(shuffled[place // len(self)][place % len(self)]) for place in places]
 
 
 def files_of(folder: Path, shard: int) -> tuple[Path, Path]:

@@ -9,15 +9,19 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from asit_edge.errors import WrongUse
+from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.data.recording import Recording
 from trainer.distillation.batches import MixedScenes, PooledScenes
-from trainer.distillation.material import build_targets, choose_labels, heard
+from trainer.distillation.material import Heard, build_targets, choose_labels, heard
 from trainer.distillation.pool import ScenePool
-from trainer.distillation.training import train
+from trainer.distillation.training import Manner, train
 from trainer.distillation.validation import mean_rank, pool_precision, validation_scores
 from trainer.models.streaming_vit import STEP
+from trainer.run.command import warn
 from trainer.students.config import DistillConfig
+
+JUDGED = 2048
+"""Recordings of the validation part that a student is judged by, at most: every so-many-th."""
 
 
 def distil(
@@ -25,8 +29,7 @@ def distil(
     recordings: list[Recording],
     sources: Sequence[Path],
     config: DistillConfig,
-    save_every: int,
-    keep_every: int = 0,
+    manner: Manner,
 ) -> nn.Module:
     """From recordings and teachers to a student. Beside the run `out` waveforms and teachers' scores are kept."""
     out.mkdir(parents=True, exist_ok=True)
@@ -37,12 +40,16 @@ def distil(
     used = [] if config.labels_only else known.teachers
     material = build_targets(known.of(training), training, waveforms, used, labels, config)
     hours = float(np.diff(material.starts).sum() * STEP * spec.hop / spec.sample_rate / 3600)
-    print(
-        f"{len(training)} recordings to train on ({hours:.1f} h), {len(validation)} to validate, {len(labels)} labels",
-        file=sys.stderr,
-    )
-    sampler = known.sampler(material, config)
+    if manner.processes.first:
+        print(
+            f"{len(training)} recordings to train on ({hours:.1f} h), {len(validation)} to validate, "
+            f"{len(labels)} labels",
+            file=sys.stderr,
+        )
+    sampler = known.sampler(material, training, config)
     labelled = [index for index in validation if recordings[index].label in labels]
+    labelled = labelled[:: -(-len(labelled) // JUDGED) or 1] if manner.processes.first else []
+    labelled = [index for index in labelled if _is_readable(known, index)]
 
     def validate(student: nn.Module) -> dict[str, float]:
         if not labelled:
@@ -53,12 +60,12 @@ def distil(
 
     return train(
         out / "student.pt",
-        lambda first: MixedScenes(sampler, config, first, labels),
+        lambda share: MixedScenes(sampler, config, share),
         labels,
         config,
         validate,
-        save_every,
-        keep_every=keep_every,
+        manner,
+        named=lambda index: recordings[index].shown,
         data=_fingerprint(
             [(one.name, list(one.labels)) for one in known.of(training)],
             [source.name for source in sources],
@@ -67,31 +74,41 @@ def distil(
     )
 
 
+def _is_readable(known: Heard, index: int) -> bool:
+    """Whether a recording to be judged by can be read; one that cannot is named. Files have been decoded already."""
+    if known.recordings[index].inside is not None:
+        try:
+            _ = known.waveforms[index]
+        except AsitEdgeError as error:
+            warn([f"{error}; left out of validation"])
+            return False
+    return True
+
+
 def distil_pool(
     out: Path,
     pool: ScenePool,
     validation: ScenePool | None,
     config: DistillConfig,
-    save_every: int,
-    keep_every: int = 0,
+    manner: Manner,
 ) -> nn.Module:
     """From a pool of scenes to a student; judged on the scenes of another pool, where there is one."""
     out.mkdir(parents=True, exist_ok=True)
     if validation is not None and validation.labels != pool.labels:
         raise WrongUse(f"{validation.folder}: has other labels than {pool.folder}; make both of the same data")
-    print(f"{len(pool)} scenes, {len(pool.labels)} labels", file=sys.stderr)
+    if manner.processes.first:
+        print(f"{len(pool)} scenes, {len(pool.labels)} labels", file=sys.stderr)
 
     def validate(student: nn.Module) -> dict[str, float]:
         return pool_precision(student, validation, config) if validation is not None else {}
 
     return train(
         out / "student.pt",
-        lambda first: PooledScenes(pool, config, first),
+        lambda share: PooledScenes(pool, config, share),
         pool.labels,
         config,
         validate,
-        save_every,
-        keep_every=keep_every,
+        manner,
         data=_fingerprint(pool.about, len(pool)),
     )
 

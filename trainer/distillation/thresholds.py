@@ -72,9 +72,7 @@ def student_facts(
         step_scores[: material.starts[index + 1] - material.starts[index]]
         for index, step_scores in enumerate(validation_scores(student, waveforms, range(len(held)), config.spec))
     ]
-    targets = [
-        material.targets[material.starts[index] : material.starts[index] + len(one)] for index, one in enumerate(scores)
-    ]
+    targets = [material.of(index, waveforms[index])[: len(one)] for index, one in enumerate(scores)]
     columns = [column for column, name in enumerate(names) if listed is None or name in listed]
     thresholds, precisions = choose(scores, targets, {names[column]: column for column in columns}, least)
     return {

@@ -10,7 +10,7 @@ from torch import nn
 from asit_edge.detect.chunker import Decision
 from asit_edge.model.frontend import FrontEnd
 from trainer.data.dataset import is_held_out
-from trainer.data.decode import FULL_SCALE, WaveformCache
+from trainer.data.decode import FULL_SCALE, Waveforms
 from trainer.data.features import BatchedLogMel
 from trainer.data.recording import Recording
 from trainer.distillation.pool import ScenePool
@@ -24,7 +24,7 @@ from trainer.teachers.frame_targets import heard_lately
 
 
 def validation_scores(
-    student: nn.Module, waveforms: WaveformCache, indices: Sequence[int], spec: FrontEnd
+    student: nn.Module, waveforms: Waveforms, indices: Sequence[int], spec: FrontEnd
 ) -> list[npt.NDArray[np.float32]]:
     """Scores of recordings (their first 10 s), each (decisions, labels): those of a device, a stream's all at once."""
     features = BatchedLogMel(spec)

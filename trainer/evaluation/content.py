@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, one_line
+from trainer.data.clips.usable import why_not
 from trainer.data.dataset import TEST
 from trainer.data.decode import read_mono, samples_of
 from trainer.data.recording import Recording
-from trainer.data.usable import why_not
 
 T = TypeVar("T")
 
@@ -59,15 +59,17 @@ def sketches(recordings: Sequence[Recording], threads: int = 1) -> Sketches:
     return np.stack(found) if found else np.zeros((0, BITS // 8), np.uint8)
 
 
-def examined(recordings: Sequence[Recording], threads: int = 1) -> tuple[Sketches, dict[int, str]]:
+def examined(
+    recordings: Sequence[Recording], threads: int = 1, trusting: bool = True
+) -> tuple[Sketches, dict[int, str]]:
     """The sketch of every recording, and of each that cannot be learnt from the reason, by its number.
 
-    Clips of shards bring their sketches in the index, and `trainer.prepare` has examined them: only those that will be
-    tested on are examined again, since no other clip can stand in for them.
+    Clips of shards bring their sketches in the index, and `trainer.prepare` has examined them: unless this is not
+    `trusting`, only those that will be tested on are examined again, since no other clip can stand in for them.
     """
 
     def look(one: Recording) -> tuple[Sketches, str | None]:
-        if one.sketch and one.part != TEST:
+        if trusting and one.sketch and one.part != TEST:
             return np.frombuffer(one.sketch, np.uint8), None
         try:
             samples = samples_of(one, RATE)

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError
+from trainer.data.clips.targets import MultiHot
 from trainer.data.dataset import VALIDATION, Dataset
-from trainer.data.decode import LazyClips
+from trainer.data.decode import Chosen, LazyClips
 from trainer.data.layouts.folder import write_table
-from trainer.evaluation.content import Sketches
+from trainer.evaluation.content import Sketches, examined
 from trainer.evaluation.evidence import evidence, listing, too_little, warnings, weak_thresholds
 from trainer.evaluation.heard import HEARD, Heard, heard_before, without
 from trainer.evaluation.metrics import mean_average_precision
 from trainer.evaluation.results import evaluate, plain
-from trainer.evaluation.scoring import DEFAULT_ON, checkpoint_model
+from trainer.evaluation.scoring import DEFAULT_ON, ScoringModel, checkpoint_model
 from trainer.evaluation.selection import choose_thresholds, decision_map, fast_scores
 from trainer.finetuning.checkpoint import load_finetuned, save_finetuned
 from trainer.finetuning.config import FinetuneConfig, same_run
@@ -28,6 +28,8 @@ from trainer.finetuning.splits import Split
 from trainer.finetuning.state import Running
 from trainer.models.finetuned import FinetunedNetwork
 from trainer.run.command import warn
+from trainer.run.ranks.distributed import Processes
+from trainer.run.ranks.sharing import gathered, shared_out
 
 Record = dict[str, Any]
 """What a run says of itself: its data, its thresholds, its results."""
@@ -37,34 +39,43 @@ DETECTION = ("psds1", "psds2", "miss_rate", "alarms_per_hour", "delay_p50", "del
 
 
 def fine_tune(
-    dataset: Dataset, clips: Sequence[Samples], contents: Sketches, split: Split, config: FinetuneConfig, path: Path
+    dataset: Dataset,
+    clips: Sequence[Samples],
+    contents: Sketches,
+    split: Split,
+    config: FinetuneConfig,
+    path: Path,
+    processes: Processes,
 ) -> Record:
     """One run: trains, selects, tests, saves the checkpoint; returns its record.
 
     `contents` are those of all clips. Copies of what is trained on or chosen by are not tested on. Where the split is
-    ours, the test recordings are listed in a table beside the checkpoint, which also keeps what was heard.
+    ours, the test recordings are listed in a table beside the checkpoint, which also keeps what was heard. Of several
+    processes the first one tests and saves, and only its record is whole.
     """
+    split, unusable = _without_damaged(dataset, split, config, processes)
     trained_on = np.concatenate((contents[split.train], heard_before(config.initial)))
     heard = Heard(trained_on, contents[split.validation], contents[split.test])
-    split, left_out = _without_copies(dataset, contents, split, heard)
-    heard = replace(heard, test=contents[split.test])
-    warn(few_lines(dataset, split))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    left_out: dict[str, int] = {}
+    if processes.first:
+        split, left_out = _without_copies(dataset, contents, split, heard)
+        heard = replace(heard, test=contents[split.test])
+        warn(few_lines(dataset, split))
     training, held = dataset.choose(split.train), dataset.choose(split.validation)
     rate = config.spec.sample_rate
     lazy = isinstance(clips, LazyClips)
     own = LazyClips(training.recordings, rate) if lazy else [clips[index] for index in split.train]
     held_clips = LazyClips(held.recordings, rate) if lazy else [clips[index] for index in split.validation]
-    labels = dataset.labels
-    validate = _validation(dataset, held, held_clips, config, device)
+    labels, targets = dataset.labels, MultiHot(training.columns, len(dataset.categories))
+    validate = _validation(dataset, held, held_clips, config, processes)
     events = training.events if dataset.strong else None
     steps = config.steps if config.epochs is None else config.epochs * max(len(training.recordings) // config.batch, 1)
     running = replace(config, steps=steps)
     names = [label.name for label in labels]
     judge = validate if split.validation else None
-    learnt = hashlib.sha256(contents[split.train].tobytes() + training.targets.tobytes() + repr(events).encode())
+    learnt = hashlib.sha256(contents[split.train].tobytes() + targets.tobytes() + repr(events).encode())
     run = Running(path.stem, path.parent, learnt.hexdigest())
-    model = train(own, training.targets, running, device, run, events, judge, names)
+    model = train(own, targets, running, processes, run, events, judge, names)
     record: Record = {
         "data": dataset.name,
         "trained_on_clips": len(split.train),
@@ -73,28 +84,52 @@ def fine_tune(
     }
     if left_out:
         record["left_out"] = left_out
-    if run.skipped:
-        record["skipped"] = run.skipped
+    if skipped := {**unusable, **run.skipped}:
+        record["skipped"] = skipped
     if split.validation:
         record["validation"] = round(validate(model), 4)
+    if not processes.first:
+        return record
+    if split.validation:
         record["few_validated"] = few(held)
         record["thresholds"] = choose_thresholds(checkpoint_model(path.stem, model, config, labels), held, held_clips)
-    if split.test:
-        tested = dataset.choose(split.test)
-        if not any(one.part for one in tested.recordings):
-            record["tested_on"] = sorted(set(tested.groups))
-            write_table(path.with_suffix(".csv"), tested)
-        _, results = evaluate(checkpoint_model(path.stem, model, config, labels, record), tested)
-        record |= {"clips": len(split.test), "few_tested": few(tested), "map": results["map"]["value"]}
-        if "accuracy" in results:
-            record["accuracy"] = results["accuracy"]["value"]
-        if "detection" in results:
-            record |= {key: results["detection"][key] for key in DETECTION}
-    if split.validation:
         warn(weak_thresholds(record["thresholds"], evidence(held), DEFAULT_ON))
+    if split.test:
+        record |= _tested(dataset.choose(split.test), checkpoint_model(path.stem, model, config, labels, record), path)
     save_finetuned(path, model.cpu(), running, labels, plain({**record, HEARD: heard.plain()}))
     run.close()
     return record
+
+
+def _tested(tested: Dataset, model: ScoringModel, path: Path) -> Record:
+    """What a record says of the test; where the split is ours, with a table of it beside the checkpoint."""
+    record: Record = {"clips": len(tested.recordings), "few_tested": few(tested)}
+    if not any(one.part for one in tested.recordings):
+        record["tested_on"] = sorted(set(tested.groups))
+        write_table(path.with_suffix(".csv"), tested)
+    _, results = evaluate(model, tested)
+    record["map"] = results["map"]["value"]
+    if "accuracy" in results:
+        record["accuracy"] = results["accuracy"]["value"]
+    if "detection" in results:
+        record |= {key: results["detection"][key] for key in DETECTION}
+    return record
+
+
+def _without_damaged(
+    dataset: Dataset, split: Split, config: FinetuneConfig, processes: Processes
+) -> tuple[Split, dict[str, str]]:
+    """A split whose validation part has no clip of a shard that cannot be read, for which none can stand in; and those,
+    by name, with the reason."""
+    if not dataset.sharded:
+        return split, {}
+    mine = shared_out(split.validation, processes)
+    _, wrong = examined(dataset.choose(mine).recordings, max(config.workers, 1), trusting=False)
+    found = dict(gathered([(index, wrong.get(place)) for place, index in enumerate(mine)], processes))
+    unusable = {dataset.recordings[index].shown: reason for index, reason in found.items() if reason is not None}
+    if processes.first:
+        warn([f"{split.name}: {name}: {reason}; left out of validation" for name, reason in unusable.items()])
+    return replace(split, validation=[index for index in split.validation if found[index] is None]), unusable
 
 
 def _without_copies(dataset: Dataset, contents: Sketches, split: Split, heard: Heard) -> tuple[Split, dict[str, int]]:
@@ -125,18 +160,23 @@ def few_lines(dataset: Dataset, split: Split) -> list[str]:
 
 
 def _validation(
-    dataset: Dataset, held: Dataset, clips: Sequence[Samples], config: FinetuneConfig, device: torch.device
+    dataset: Dataset, held: Dataset, clips: Sequence[Samples], config: FinetuneConfig, processes: Processes
 ) -> Callable[[FinetunedNetwork], float]:
-    """By what weights are chosen, higher is better: accuracy where a clip has one class, else average precision."""
+    """By what weights are chosen, higher is better: accuracy where a clip has one class, else average precision.
+
+    Each process scores its share of the clips; what comes out is known to all.
+    """
+    mine = Chosen(clips, shared_out(range(len(clips)), processes))
 
     def validate(model: FinetunedNetwork) -> float:
         if dataset.strong or config.student is not None:
             scorer = checkpoint_model("validation", model, config, dataset.labels)
             if dataset.strong:
-                return decision_map([scorer.timeline(clip) for clip in clips], held)
-            scores = scorer.clips(clips)
+                return decision_map(gathered([scorer.timeline(clip) for clip in mine], processes), held)
+            made = list(scorer.clips(mine)) if len(mine) else []
         else:
-            scores = fast_scores(model, clips, config, device)
+            made = list(fast_scores(model, mine, config, processes.device)) if len(mine) else []
+        scores = np.stack(gathered(made, processes))
         if dataset.single_label:
             return float((scores.argmax(axis=1) == held.targets.argmax(axis=1)).mean())
         return mean_average_precision(scores, held.targets > 0)

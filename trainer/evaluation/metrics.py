@@ -98,10 +98,13 @@ def bootstrap(
     """`statistic` of all clips, given as indices, and its 95 % interval over resampled recordings.
 
     `groups` names each clip's recording: clips of one recording are drawn together, because they are not
-    independent.
+    independent. Where the statistic of all clips is NaN, so are the others.
     """
-    _, member = np.unique(np.asarray(groups), return_inverse=True)
-    members = [np.flatnonzero(member == group) for group in range(int(member.max()) + 1)]
+    value = statistic(np.arange(len(groups)))
+    if np.isnan(value):
+        return Interval(value, value, value)
+    _, member, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    members = np.split(np.argsort(member, kind="stable"), np.cumsum(counts)[:-1])
     rng = np.random.default_rng(seed)
     values = [
         statistic(np.concatenate([members[group] for group in rng.integers(len(members), size=len(members))]))
@@ -109,7 +112,7 @@ def bootstrap(
     ]
     finite = np.array([value for value in values if np.isfinite(value)])
     low, high = np.percentile(finite, [2.5, 97.5]) if finite.size else (np.nan, np.nan)
-    return Interval(statistic(np.arange(len(groups))), float(low), float(high))
+    return Interval(value, float(low), float(high))
 
 
 def mean_average_precision(scores: Floats, truth: Truth) -> float:

@@ -8,10 +8,10 @@ import torch
 from asit_edge.audio.samples import Samples
 from asit_edge.detect.hysteresis import ClassSettings
 from asit_edge.model.frontend import log_mel
-from trainer.data.crops import sounding
+from trainer.data.clips.batches import clip_windows
+from trainer.data.clips.windows import sounding
 from trainer.data.dataset import Dataset
 from trainer.data.mixing import fitted
-from trainer.data.whole_clips import clip_windows
 from trainer.evaluation.detection import Timeline, outcomes, track
 from trainer.evaluation.metrics import best_threshold, mean_average_precision
 from trainer.evaluation.scoring import ScoringModel

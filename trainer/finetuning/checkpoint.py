@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asit_edge.labels import Label
-from trainer.data.crops import CropConfig
+from trainer.data.clips.windows import CropConfig
 from trainer.finetuning.config import FinetuneConfig
 from trainer.models.finetuned import FinetunedNetwork, StreamNetwork, WindowNetwork
 from trainer.run.checkpoint import load_checkpoint, made_by_this_version, save_checkpoint

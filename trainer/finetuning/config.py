@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from asit_edge.errors import WrongUse
 from asit_edge.model.frontend import FrontEnd
-from trainer.data.crops import CropConfig
+from trainer.data.clips.windows import CropConfig
 from trainer.models.finetuned import Head
 from trainer.models.streaming_vit import StreamConfig, stream_config
 from trainer.models.vit import PATCH, SIZES, ViTConfig, vit_config
@@ -39,8 +39,8 @@ class FinetuneConfig:
     loss: Loss = "bce"
     """bce: each class for itself; ce: exactly one class is true."""
     crop: Crop = "window"
-    """window: a few seconds from anywhere, with the labels that are audible there (`trainer.data.crops`), as a device
-    hears; whole: whole clips, each once an epoch, as the paper's tasks are trained and tested."""
+    """window: a few seconds from anywhere, with the labels that are audible there (`trainer.data.clips.windows`), as a
+    device hears; whole: whole clips, each once an epoch, as the paper's tasks are trained and tested."""
     frames: int = 192
     """Length of a window in frames (10 ms each); patches must fill it."""
     stride: int = PATCH
@@ -82,7 +82,7 @@ class FinetuneConfig:
     evaluations: int = 10
     """Evaluations on the validation part, spread over the run."""
     workers: int = 0
-    """Processes that read clips (crop whole); 0: everything in memory."""
+    """Processes that read clips, of each process that trains; 0: everything in memory, or, from shards, none."""
     save_every: int = 200
     """Steps between what a killed run goes on from (OUT/NAME.running.pt)."""
     keep_every: int = 0

@@ -4,11 +4,9 @@ With the recipe `detector` windows of a few seconds are drawn with what is audib
 whole clips (`trainer.finetuning.recipes`).
 """
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
@@ -16,10 +14,11 @@ from torch.utils.data import DataLoader
 
 from asit_edge.audio.samples import Samples
 from trainer.data.augment import add_noise, roll_frames, spec_augment
-from trainer.data.crops import WindowSampler
+from trainer.data.clips.batches import WholeClips, WindowClips
+from trainer.data.clips.targets import MultiHot, Rows, of_table
+from trainer.data.clips.windows import WindowSampler
 from trainer.data.features import BatchedLogMel
 from trainer.data.recording import TrueEvent
-from trainer.data.whole_clips import WholeClips, balanced_weights
 from trainer.finetuning.checkpoint import new_network
 from trainer.finetuning.config import FinetuneConfig
 from trainer.finetuning.state import Running
@@ -27,18 +26,20 @@ from trainer.models.finetuned import FinetunedNetwork, StreamNetwork
 from trainer.models.pretrained import load_backbone
 from trainer.run.average import Weights
 from trainer.run.engine import Engine, Progress, due
-from trainer.run.journal import Journal
 from trainer.run.optimisation import layered_groups
 from trainer.run.precision import autocast
+from trainer.run.ranks.agreement import Facts, alike
+from trainer.run.ranks.distributed import Processes
+from trainer.run.ranks.sharing import Share, in_parallel, share_of
 from trainer.run.resuming.seeds import generator_of, seed_step
 from trainer.students.student import begin_from
 
 
 def train(
     clips: Sequence[Samples],
-    targets: Samples,
+    targets: Rows,
     config: FinetuneConfig,
-    device: torch.device,
+    processes: Processes,
     running: Running | None = None,
     events: Sequence[Sequence[TrueEvent]] | None = None,
     validate: Callable[[FinetunedNetwork], float] | None = None,
@@ -47,53 +48,65 @@ def train(
     """Trains on waveforms at the front end's rate with multi-hot targets (clips, classes), or strong labels.
 
     A student that knows some of the `categories` already begins with what it knows of them. A run that was stopped goes
-    on from what `running` has kept: a step depends on the settings and its number alone. Returns the averaged weights:
-    the last ones, or with `validate` (higher is better) the best ones.
+    on from what `running` has kept: a step depends on the settings and its number alone, and not on how many processes
+    share its batch. Returns the averaged weights: the last ones, or with `validate` (higher is better) the best ones.
+    Raises WrongUse, on all processes, where they differ.
     """
-    running = running or Running()
-    torch.manual_seed(config.seed)
+    running, device = running or Running(), processes.device
+    share = share_of(config.batch, processes)
     features = BatchedLogMel(config.spec).to(device)
     classes = targets.shape[1]
-    model = new_network(config, classes).to(device).train()
-    if config.initial is not None:
-        begin(model, Path(config.initial), categories)
-    engine = Engine.alone(model, torch.optim.AdamW(layered_groups(model, config.layer_decay)), config.clip_norm)
-    running.go_on(engine, config, categories)
-    best = running.best
+    model, engine = alike(processes, lambda: _begun(running, config, classes, categories, device))
+    engine.agree(device)
+    network = in_parallel(model, processes, some_unused=isinstance(model, StreamNetwork))  # its head of chunks
+    best = running.best.alike()
     epoch_steps = max(len(clips) // config.batch, 1)
     every = max(config.steps // config.evaluations, 1)
-    batches = make_batches(clips, targets, config, events, engine.done)
-    journal = Journal(running.journal, engine.done, config.steps, speaks=False) if running.journal else None
-    with Progress(running.name, config.steps, engine.done) as progress:
+    batches = make_batches(clips, targets, config, events, engine.done, share, device.type == "cuda")
+    journal = running.open_journal(engine.done, config.steps) if processes.first else None
+    with Progress(running.name, config.steps, engine.done, processes.first) as progress:
         while engine.done < config.steps and not (config.patience and best.since >= config.patience):
             step = engine.done
             waveforms, labels, skipped = next(batches)
             running.note(skipped)
-            seed_step(config.seed, step)
-            log_mel = augmented(features(waveforms.to(device)), config, generator_of(config.seed, step, 1))
+            seed_step(config.seed, step, processes.rank)
+            heard = features(waveforms.to(device, non_blocking=True))
+            log_mel = augmented(heard, config, generator_of(config.seed, step, 1), share)
             with autocast(device):
-                logits = model(log_mel).float()
+                logits = network(log_mel).float()
             loss = loss_of(logits, labels.to(device), config)
-            share, rate = config.share_at(step + 1, epoch_steps), config.rate_at(step, epoch_steps)
-            engine.step(loss, rate, config.weight_decay, share)
-            progress.report(engine.done, loss.item())
-            record = {"loss/total": loss.item(), "learning rate": rate, "skipped clips": float(len(running.skipped))}
+            moves, rate = config.share_at(step + 1, epoch_steps), config.rate_at(step, epoch_steps)
+            engine.step(loss, rate, config.weight_decay, moves)
+            progress.report(engine.done, engine.loss)
+            record = {"loss/total": engine.loss, "learning rate": rate}
             if validate and due(engine.done, every, config.steps):
                 score = validate(with_weights(config, classes, engine.average, device))
                 best.take(score, engine.average)
                 record["validation"] = score
-                print(
-                    f"{running.name}: step {engine.done} validation {score:.3f} (best {best.score:.3f})",
-                    file=sys.stderr,
-                )
-            if journal and ("validation" in record or due(engine.done, config.log_every, config.steps)):
-                journal.record(engine.done, record)
-            running.save(engine, config, categories, epoch_steps)
+                running.say(f"step {engine.done} validation {score:.3f} (best {best.score:.3f})", processes)
+            if "validation" in record or due(engine.done, config.log_every, config.steps):
+                running.put_together()
+                if journal:
+                    journal.record(engine.done, {**record, "skipped clips": float(len(running.skipped))})
+            running.save(engine, config, categories, epoch_steps, processes)
+    running.put_together()
     if journal:
         journal.close()
     if engine.done < config.steps:
-        print(f"{running.name}: stopped, {best.since} evaluations without a better one", file=sys.stderr)
+        running.say(f"stopped, {best.since} evaluations without a better one", processes)
     return with_weights(config, classes, best.weights or engine.average, device)
+
+
+def _begun(
+    running: Running, config: FinetuneConfig, classes: int, categories: Sequence[str], device: torch.device
+) -> tuple[tuple[FinetunedNetwork, Engine], Facts]:
+    """The network as a run begins, or goes on, and what must be the same on all processes."""
+    torch.manual_seed(config.seed)
+    model = new_network(config, classes).to(device).train()
+    if config.initial is not None:
+        begin(model, Path(config.initial), categories)
+    engine = Engine.alone(model, torch.optim.AdamW(layered_groups(model, config.layer_decay)), config.clip_norm)
+    return (model, engine), running.go_on(engine, config, categories)
 
 
 def begin(model: FinetunedNetwork, initial: Path, categories: Sequence[str]) -> None:
@@ -113,40 +126,47 @@ def with_weights(config: FinetuneConfig, classes: int, weights: Weights, device:
 
 def make_batches(
     clips: Sequence[Samples],
-    targets: Samples,
+    targets: Rows,
     config: FinetuneConfig,
     events: Sequence[Sequence[TrueEvent]] | None,
-    first: int = 0,
+    first: int,
+    share: Share,
+    pinned: bool,
 ) -> Iterator[tuple[Tensor, Tensor, dict[str, str]]]:
-    """Waveforms (batch, samples) and labels (batch, classes) or, with a frame head, (batch, time patches, classes) of
-    the steps from `first` on; and what was left out on the way, and why."""
-    samples = config.spec.samples_for(config.frames)
-    weights = balanced_weights(targets) if config.balanced else None
-    steps = range(first, config.steps)
+    """Waveforms (examples, samples) and labels (examples, classes) or, with a frame head, (examples, time patches,
+    classes) of a share of the steps from `first` on; and what was left out on the way, and why.
+
+    `pinned`: in memory from which a GPU copies by itself.
+    """
+    samples, rate = config.spec.samples_for(config.frames), config.spec.sample_rate
+    weights = (targets if isinstance(targets, MultiHot) else of_table(targets)).balanced if config.balanced else None
+    made: WholeClips | WindowClips
     if config.crop == "whole":
-        whole = WholeClips(clips, targets, samples, config.batch, config.steps, config.mixup, config.seed, weights)
-        if config.workers:
-            loader = DataLoader(whole, batch_size=None, sampler=steps, num_workers=config.workers, prefetch_factor=4)
-            yield from loader
-            return
-        for step in steps:
-            taken = whole[step]
-            yield torch.from_numpy(taken.waveforms), torch.from_numpy(taken.labels), taken.skipped
+        made = WholeClips(
+            clips, targets, samples, config.batch, config.steps, config.mixup, config.seed, weights, share
+        )
+    else:
+        sampler = WindowSampler(clips, targets, samples, rate, config.crops, config.slots, events, weights)
+        made = WindowClips(sampler, config.steps, config.seed, share)
+    steps = range(first, config.steps)
+    if config.workers:
+        loader = DataLoader(
+            made, batch_size=None, sampler=steps, num_workers=config.workers, prefetch_factor=4, pin_memory=pinned
+        )
+        yield from loader
         return
-    rate = config.spec.sample_rate
-    sampler = WindowSampler(clips, targets, samples, rate, config.crops, config.slots, events, weights)
     for step in steps:
-        waveforms, labels = sampler.batch(config.batch, np.random.default_rng((config.seed, step)))
-        yield torch.from_numpy(waveforms), torch.from_numpy(labels), {}
+        taken = made[step]
+        yield torch.from_numpy(taken.waveforms), torch.from_numpy(taken.labels), taken.skipped
 
 
 @torch.no_grad()
-def augmented(log_mel: Tensor, config: FinetuneConfig, generator: torch.Generator) -> Tensor:
-    """The recipe's changes to spectrograms (batch, frames, mels)."""
-    log_mel = spec_augment(log_mel, config.time_mask, config.frequency_mask, generator)
+def augmented(log_mel: Tensor, config: FinetuneConfig, generator: torch.Generator, share: Share) -> Tensor:
+    """The recipe's changes to spectrograms (examples, frames, mels), which are a share of a batch."""
+    log_mel = spec_augment(log_mel, config.time_mask, config.frequency_mask, generator, share)
     if config.noise:
-        log_mel = add_noise(log_mel, config.noise, generator)
-    return roll_frames(log_mel, config.roll, generator) if config.roll else log_mel
+        log_mel = add_noise(log_mel, config.noise, generator, share)
+    return roll_frames(log_mel, config.roll, generator, share) if config.roll else log_mel
 
 
 def loss_of(logits: Tensor, labels: Tensor, config: FinetuneConfig) -> Tensor:

@@ -47,7 +47,7 @@ def save_portable(path: Path, content: dict[str, Any]) -> None:
     Of settings that name files, only the files' names are kept. Every command reads it as it reads a checkpoint.
     """
     rest = {key: value for key, value in content.items() if key not in (*RESUMING, "model")}
-    config = {key: Path(value).name if key in PATHS and value else value for key, value in rest["config"].items()}
+    config = {key: _file_names(value) if key in PATHS else value for key, value in rest["config"].items()}
     notes = {"format": FORMAT, **rest, "config": config}
     weights = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
@@ -55,6 +55,13 @@ def save_portable(path: Path, content: dict[str, Any]) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, save(weights, {NOTES: json.dumps(notes)}))
+
+
+def _file_names(value: Any) -> Any:
+    """Of a path, or of a list of them; nothing stays what it is."""
+    if isinstance(value, list):
+        return [Path(one).name for one in value]
+    return Path(value).name if value else value
 
 
 def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ of them. What a batch is, and what its loss, is the loops' business.
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from asit_edge.errors import AsitEdgeError
 from trainer.run.average import Weights, copied, follow
 from trainer.run.optimisation import Optimiser, set_rates
+from trainer.run.ranks.distributed import mean_over_processes, overwrite_by_first
 
 LINE_EVERY = 100
 """Steps between lines in a log."""
@@ -44,6 +45,8 @@ class Engine:
     clip_norm: float
     average: Weights
     done: int = 0
+    loss: float = float("nan")
+    """Of the last step, the mean over all processes."""
 
     @staticmethod
     def alone(network: nn.Module, optimiser: Optimiser, clip_norm: float) -> "Engine":
@@ -67,13 +70,19 @@ class Engine:
         self.optimiser.load_state_dict(saved["optimiser"])
         self.done = int(saved["step"])
 
+    def agree(self, device: torch.device) -> None:
+        """Gives all processes what the first one has: weights, average, the optimiser's state."""
+        states = (self.optimiser.state_dict(), self.average, self.trained.state_dict())
+        overwrite_by_first((tensor for state in states for tensor in tensors_in(state)), device)
+
     def step(self, loss: Tensor, learning_rate: float, weight_decay: float, share: float) -> None:
         """One optimiser step down a loss (scalar); then the average moves by `share` towards the new weights.
 
-        Raises AsitEdgeError if the loss is not finite; nothing is changed then.
+        Raises AsitEdgeError if the loss is not finite on any process; nothing is changed then.
         """
-        if not is_finite(loss.item()):
-            raise AsitEdgeError(f"the loss is {loss.item()} at step {self.done + 1}; try a lower learning rate")
+        self.loss = mean_over_processes(loss.detach()).item()
+        if not is_finite(self.loss):
+            raise AsitEdgeError(f"the loss is {self.loss} at step {self.done + 1}; try a lower learning rate")
         set_rates(self.optimiser, learning_rate, weight_decay)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -84,14 +93,26 @@ class Engine:
         self.done += 1
 
 
+def tensors_in(state: Any) -> Iterator[Tensor]:
+    """All tensors of a nested state, in one order wherever it has the same keys."""
+    if isinstance(state, Tensor):
+        yield state
+    elif isinstance(state, Mapping):
+        for key in sorted(state, key=str):
+            yield from tensors_in(state[key])
+    elif isinstance(state, list | tuple):
+        for one in state:
+            yield from tensors_in(one)
+
+
 class Progress:
     """How far a run is and what its loss is: a bar in a terminal, a line now and then in a log."""
 
-    def __init__(self, name: str, steps: int, done: int = 0) -> None:
-        self._name, self._steps = name, steps
+    def __init__(self, name: str, steps: int, done: int = 0, speaks: bool = True) -> None:
+        self._name, self._steps, self._speaks = name, steps, speaks
         self._began = time.monotonic()
         self._smooth: float | None = None
-        self._bar = tqdm(total=steps, initial=done, desc=name, disable=not sys.stderr.isatty())
+        self._bar = tqdm(total=steps, initial=done, desc=name, disable=not speaks or not sys.stderr.isatty())
 
     def __enter__(self) -> "Progress":
         return self
@@ -104,6 +125,6 @@ class Progress:
         self._smooth = loss if self._smooth is None else 0.98 * self._smooth + 0.02 * loss
         self._bar.set_postfix(loss=f"{self._smooth:.4f}")
         self._bar.update()
-        if self._bar.disable and due(done, LINE_EVERY, self._steps):
+        if self._speaks and self._bar.disable and due(done, LINE_EVERY, self._steps):
             seconds = time.monotonic() - self._began
             print(f"{self._name}: step {done}/{self._steps} loss {self._smooth:.4f} {seconds:.0f} s", file=sys.stderr)

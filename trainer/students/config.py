@@ -56,8 +56,10 @@ class DistillConfig:
     """Checkpoint of a student of the same size that the run begins from; None: random weights."""
     focus: list[str] = field(default_factory=list)
     """Labels that matter: recordings with another are heard less often. Empty: all matter."""
-    live: str | None = None
-    """EfficientAT state dict that hears every scene; of stored teachers only what they are certain of then counts."""
+    live: list[str] = field(default_factory=list)
+    """EfficientAT state dicts that hear every scene; of stored teachers only what they are certain of then counts."""
+    assigned: dict[str, str] = field(default_factory=dict)
+    """Labels in which one teacher alone has a say, and the name of its file; in others all that know them."""
     labels_only: bool = False
     """Without teachers, for comparison: targets are the labels that people gave, all else is 0."""
     seed: int = 0
@@ -110,8 +112,10 @@ class DistillConfig:
         scenes = {**values["scenes"]}
         for name in ("level_db", "noise_db"):
             scenes[name] = tuple(scenes[name])
-        # Runs of versions that had no choice took AdamW.
-        return DistillConfig(**{"optimiser": "adamw", **values, "scenes": SceneConfig(**scenes)})
+        live = values.get("live") or []
+        # Runs of versions that had no choice took AdamW, and one live teacher at most.
+        said = {"optimiser": "adamw", **values, "live": [live] if isinstance(live, str) else live}
+        return DistillConfig(**{**said, "scenes": SceneConfig(**scenes)})
 
 
 def usual_for(size: str) -> dict[str, Any]:

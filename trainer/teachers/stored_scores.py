@@ -32,6 +32,8 @@ class TeacherScores:
     labels: list[str]
     window: float
     hop: float
+    source: str = ""
+    """Name of the teacher's file."""
 
     def windows(self, row: int, labels: Sequence[str]) -> Probabilities:
         """Probabilities of recording `row`, dense over `labels`: (windows, labels); what was not kept is 0."""
@@ -44,8 +46,11 @@ class TeacherScores:
         return dense[:, :-1]
 
 
-def read_teacher_scores(file: Path) -> TeacherScores:
-    """Raises WrongUse or AsitEdgeError, naming the file."""
+def read_teacher_scores(file: Path, source: str | None = None) -> TeacherScores:
+    """`source` is the name of the teacher's file; None: that of these scores.
+
+    Raises WrongUse or AsitEdgeError, naming the file.
+    """
     if not file.is_file():
         raise WrongUse(f"{file}: no such file of teacher probabilities")
     try:
@@ -58,6 +63,7 @@ def read_teacher_scores(file: Path) -> TeacherScores:
                 labels=[str(name) for name in stored["labels"]] if "labels" in stored else list(audioset_ids()),
                 window=float(stored["window"]) if "window" in stored else 2.0,
                 hop=float(stored["hop"]) if "hop" in stored else 0.5,
+                source=source or file.name,
             )
     except (OSError, ValueError, KeyError) as error:
         raise AsitEdgeError(f"{file}: not a file of teacher probabilities ({one_line(error)})") from None

@@ -23,7 +23,7 @@ from asit_edge.model.classifier import Classifier
 from asit_edge.model.front_ends import AnyFrontEnd
 from asit_edge.model.frontend import FrontEnd, log_mel
 from asit_edge.validation import explain
-from trainer.data.decode import FULL_SCALE, WaveformCache
+from trainer.data.decode import FULL_SCALE, Waveforms
 from trainer.data.recording import Recording
 from trainer.evaluation.decisions import decision_scores
 from trainer.evaluation.scoring import open_model
@@ -131,7 +131,7 @@ def open_teacher(source: Path) -> Teacher:
 
 
 def teacher_scores(
-    source: Path, recordings: Sequence[Recording], waveforms: WaveformCache, rate: int, cache: Path
+    source: Path, recordings: Sequence[Recording], waveforms: Waveforms, rate: int, cache: Path
 ) -> TeacherScores:
     """A teacher's probabilities over recordings, from the folder `cache` where they were computed before.
 
@@ -154,7 +154,7 @@ def teacher_scores(
         )
 
     computed_once(file, ask)
-    return read_teacher_scores(file)
+    return read_teacher_scores(file, source.name)
 
 
 def score_recording(teacher: Teacher, samples: Samples, rate: int) -> Samples:

@@ -13,14 +13,12 @@ import torch
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.models.streaming_vit import STEP
+from trainer.teachers.assignment import LEAST, Assigned, says
 from trainer.teachers.efficientat import RATE
 from trainer.teachers.frame_targets import steps_from_windows
 from trainer.teachers.live import LiveTeacher
 from trainer.teachers.stored_scores import Probabilities
 from trainer.teachers.yamnet import YamNet
-
-LEAST = 1e-3
-"""Below this a probability says no more than "not at all"."""
 
 STEP_SECONDS = STEP / 100
 
@@ -53,25 +51,28 @@ class SceneTeacher:
 class SceneTeachers:
     """Several teachers as one, over the labels of a student."""
 
-    def __init__(self, files: Sequence[Path], labels: Sequence[str], sample_rate: int) -> None:
-        """Raises AsitEdgeError where a label is known to none of them; see `SceneTeacher` too."""
+    def __init__(
+        self, files: Sequence[Path], labels: Sequence[str], sample_rate: int, assigned: Assigned | None = None
+    ) -> None:
+        """Raises AsitEdgeError where a label is known to none of them, WrongUse where one is assigned to a teacher that
+        does not know it; see `SceneTeacher` too."""
         self._teachers = [SceneTeacher(file, sample_rate) for file in files]
         self._columns = [
             np.array([teacher.labels.index(name) if name in teacher.labels else -1 for name in labels])
             for teacher in self._teachers
         ]
-        known = np.any([columns >= 0 for columns in self._columns], axis=0)
-        if not known.all():
-            raise AsitEdgeError(f"no teacher knows {labels[int(np.flatnonzero(~known)[0])]!r}")
+        known = [teacher.labels for teacher in self._teachers]
+        self._says = says([file.name for file in files], known, labels, assigned or {})
+        if not self._says.any(axis=0).all():
+            raise AsitEdgeError(f"no teacher knows {labels[int(np.flatnonzero(~self._says.any(axis=0))[0])]!r}")
 
     def __call__(self, scene: Samples) -> Probabilities:
-        """Samples (n,) to probabilities (steps, labels): of the teachers that know a label, the geometric mean."""
-        said, knowing = np.zeros(1), np.zeros(len(self._columns[0]))
-        for teacher, columns in zip(self._teachers, self._columns, strict=True):
+        """Samples (n,) to probabilities (steps, labels): of a label the geometric mean of who has a say in it."""
+        said = np.zeros(1)
+        for teacher, columns, says_it in zip(self._teachers, self._columns, self._says, strict=True):
             scores = np.log(np.maximum(teacher(scene)[:, columns], LEAST))
-            said = said + np.where(columns >= 0, scores, 0.0)
-            knowing += columns >= 0
-        together: Probabilities = np.exp(said / knowing).astype(np.float32)
+            said = said + np.where(says_it > 0, scores, 0.0)
+        together: Probabilities = np.exp(said / self._says.sum(axis=0)).astype(np.float32)
         return np.where(together <= LEAST * 1.01, np.float32(0), together)
 
 

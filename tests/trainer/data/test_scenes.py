@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.data.decode import FULL_SCALE, WaveformCache
-from trainer.data.scenes import SceneConfig, SceneSampler
+from trainer.data.scenes import SceneConfig, SceneSampler, StoredTargets
 
 RATE, STEP = 16_000, 2_560
 
@@ -32,7 +32,13 @@ def sampler(tmp_path_factory: pytest.TempPathFactory) -> SceneSampler:
     targets[:10, 0], targets[10:, 1] = active[0], active[1]
     config = SceneConfig(steps=20, noise=0.5)
     return SceneSampler(
-        WaveformCache(file, starts * STEP), [0, 1], np.array([0.5, 0.5]), targets, starts, RATE, STEP, config
+        WaveformCache(file, starts * STEP),
+        [0, 1],
+        np.array([0.5, 0.5]),
+        StoredTargets(targets, starts),
+        RATE,
+        STEP,
+        config,
     )
 
 
@@ -81,7 +87,9 @@ def test_faster_and_slower_sounds_change_pitch_and_nothing_folds_back(tmp_path: 
     starts = np.array([0, 60])
     config = SceneConfig(steps=20, noise=0.0, room=0.0, most=1, speed=0.4)
     waveforms = WaveformCache(tmp_path / "tones.s16", starts * STEP)
-    sampler = SceneSampler(waveforms, [0], np.ones(1), np.ones((60, 1), np.float32), starts, RATE, STEP, config)
+    sampler = SceneSampler(
+        waveforms, [0], np.ones(1), StoredTargets(np.ones((60, 1), np.float32), starts), RATE, STEP, config
+    )
     speeds = []
     for seed in range(40):
         waveform, _ = sampler.scene(np.random.default_rng(seed))

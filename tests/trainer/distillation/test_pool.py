@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from asit_edge.audio.samples import Samples
 from asit_edge.errors import AsitEdgeError, WrongUse
 from trainer.data.decode import WaveformCache
-from trainer.data.scenes import SceneConfig, SceneSampler, Targets
+from trainer.data.scenes import SceneConfig, SceneSampler, StoredTargets, Targets
 from trainer.distillation.batches import PooledScenes
 from trainer.distillation.pool import SCENES, files_of, open_pool, write_pool
+from trainer.run.ranks.sharing import Share, whole
 from trainer.students.config import DistillConfig
 
 STEPS, LABELS = 6, ["Dog", "Rain"]
@@ -25,9 +27,8 @@ def sampler(tmp_path: Path) -> SceneSampler:
     waveforms = WaveformCache(file, np.array([0, 16_000, 32_000]))
     targets = np.zeros((14, 2), np.float32)
     targets[:7, 0] = targets[7:, 1] = 0.95
-    return SceneSampler(
-        waveforms, [0, 1], np.ones(2), targets, np.array([0, 7, 14]), 16_000, 2560, SceneConfig(steps=STEPS)
-    )
+    stored = StoredTargets(targets, np.array([0, 7, 14]))
+    return SceneSampler(waveforms, [0, 1], np.ones(2), stored, 16_000, 2560, SceneConfig(steps=STEPS))
 
 
 def said(waveform: Samples) -> Targets:
@@ -62,18 +63,17 @@ def test_what_a_person_said_stands_and_the_teachers_say_the_rest(tmp_path: Path)
 def test_every_scene_comes_once_a_turn_and_a_run_that_goes_on_gets_what_it_would_have_got(tmp_path: Path) -> None:
     write_pool(tmp_path / "pool", sampler(tmp_path), said, ABOUT, 2 * SCENES, 0)
     pool = open_pool(tmp_path / "pool")
-    order = pool.order(5, 0)
-    first = [next(order) for _ in range(3 * len(pool))]
+    first = pool.chosen(5, range(3 * len(pool)))
     assert sorted(first[: len(pool)]) == list(range(len(pool)))
     assert first[: len(pool)] != first[len(pool) : 2 * len(pool)]
-    later = pool.order(5, len(pool) + 3)
-    assert [next(later) for _ in range(20)] == first[len(pool) + 3 :][:20]
+    assert pool.chosen(5, range(len(pool) + 3, len(pool) + 23)) == first[len(pool) + 3 :][:20]
     config = DistillConfig(batch=4, seed=1, scenes=SceneConfig(steps=STEPS))
-    begun, going_on = iter(PooledScenes(pool, config, 0)), iter(PooledScenes(pool, config, 2))
-    for _ in range(2):
-        next(begun)
-    for a, b in zip(next(begun), next(going_on), strict=True):
-        assert np.array_equal(a.numpy(), b.numpy())
+    begun, going_on = (PooledScenes(pool, config, whole(4)) for _ in range(2))
+    before = [begun[number].waveforms for number in range(3)]
+    assert torch.equal(before[2], going_on[2].waveforms)
+    assert not torch.equal(before[1], before[2])
+    halves = [PooledScenes(pool, config, Share(place, 2, 4))[2] for place in (0, 2)]
+    assert torch.equal(torch.cat([half.waveforms for half in halves]), before[2])
 
 
 def test_pools_of_something_else_or_damaged_ones_are_named(tmp_path: Path) -> None:

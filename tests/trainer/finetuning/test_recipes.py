@@ -11,11 +11,12 @@ from asit_edge.errors import WrongUse
 from asit_edge.labels import Label
 from tests.conftest import tones
 from trainer.data.augment import add_noise, roll_frames
-from trainer.data.crops import CropConfig, WindowSampler, sounding
+from trainer.data.clips.batches import WholeClips
+from trainer.data.clips.targets import of_table
+from trainer.data.clips.windows import CropConfig, WindowSampler, sounding
 from trainer.data.dataset import TEST, TRAIN, VALIDATION, Dataset
 from trainer.data.mixing import fitted
 from trainer.data.recording import Recording, StrongLabel, TrueEvent
-from trainer.data.whole_clips import WholeClips, balanced_weights
 from trainer.evaluation.experiment import summary
 from trainer.evaluation.scoring import ScoringModel, checkpoint_model
 from trainer.evaluation.selection import choose_thresholds
@@ -193,7 +194,7 @@ def test_clips_are_cut_or_filled_in_the_middle_for_a_test() -> None:
 
 def test_balanced_sampling_draws_rare_classes_as_often() -> None:
     targets = np.repeat(np.eye(2, dtype=np.float32), [90, 10], axis=0)
-    weights = balanced_weights(targets)
+    weights = of_table(targets).balanced
     assert weights.sum() == pytest.approx(1.0)
     assert weights[:90].sum() == pytest.approx(0.5)
 

@@ -22,10 +22,12 @@ class Says:
         return np.tile(np.array(self._scores, np.float32), (len(scene) // 2560, 1))
 
 
-def teachers(monkeypatch: pytest.MonkeyPatch, labels: list[str]) -> SceneTeachers:
+def teachers(
+    monkeypatch: pytest.MonkeyPatch, labels: list[str], assigned: dict[str, str] | None = None
+) -> SceneTeachers:
     known = {"a": Says(["Dog", "Rain"], [0.9, 0.0]), "b": Says(["Rain", "Dog", "Siren"], [0.5, 0.4, 0.3])}
     monkeypatch.setattr(together, "SceneTeacher", lambda file, rate: known[str(file)])
-    return SceneTeachers([Path("a"), Path("b")], labels, 16_000)
+    return SceneTeachers([Path("a"), Path("b")], labels, 16_000, assigned)
 
 
 def test_their_geometric_mean_counts_and_one_that_does_not_know_a_label_has_no_say(
@@ -34,6 +36,13 @@ def test_their_geometric_mean_counts_and_one_that_does_not_know_a_label_has_no_s
     heard = teachers(monkeypatch, ["Siren", "Dog", "Rain"])(np.zeros(2560 * 4, np.float32))
     assert heard.shape == (4, 3)
     assert np.allclose(heard[0], [0.3, 0.6, (1e-3 * 0.5) ** 0.5], atol=1e-3)
+
+
+def test_a_label_may_be_one_teachers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = teachers(monkeypatch, ["Siren", "Dog", "Rain"], {"Dog": "b"})(np.zeros(2560, np.float32))
+    assert np.allclose(heard[0], [0.3, 0.4, (1e-3 * 0.5) ** 0.5], atol=1e-3)
+    with pytest.raises(WrongUse, match="--assign: Siren: a does not know it"):
+        teachers(monkeypatch, ["Siren", "Dog"], {"Siren": "a"})
 
 
 def test_a_label_that_nobody_knows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asit_edge.errors import WrongUse
-from trainer.data.audioset import audioset_ids
+from trainer.data.audioset import audioset_ids, names_by_id
 from trainer.data.dataset import TEST, TRAIN, Dataset
 from trainer.data.layouts.listing import Missing, list_recordings
 from trainer.data.layouts.sharded import read_shards
@@ -33,7 +33,7 @@ def read_2m(root: Path) -> Dataset:
 
 
 def _read(root: Path, train: tuple[str, ...]) -> Dataset:
-    names = {mid: name for name, mid in audioset_ids().items()}
+    names = names_by_id()
     found: dict[str, Recording] = {}
     missing = 0
     for table, part in [*((table, TRAIN) for table in train), (EVALUATION, TEST)]:

@@ -9,9 +9,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from asit_edge.errors import WrongUse
+from trainer.data.audioset import names_by_id
 from trainer.data.layouts.detect import read_any
+from trainer.data.layouts.sharded import read_shards
 from trainer.data.layouts.tables import read_rows
 from trainer.data.recording import Recording, Role
+from trainer.data.shards.index import INDEX
 
 MANIFEST = "manifest.csv"
 
@@ -25,6 +28,8 @@ Row = dict[str, str]
 def read_recordings(root: Path) -> list[Recording]:
     """Lists a collection. Raises WrongUse, naming file and column, where it is none."""
     root = root.resolve()
+    if (root / INDEX).is_file():
+        return [_sharded(one, root.name) for one in read_shards(root)]
     rows = _manifest(root / MANIFEST)
     recordings = []
     for one in read_any(root).recordings:
@@ -40,6 +45,17 @@ def read_recordings(root: Path) -> list[Recording]:
             )
         )
     return recordings
+
+
+def _sharded(one: Recording, collection: str) -> Recording:
+    """A clip of shards; AudioSet's tables have ids in place of labels."""
+    names = names_by_id()
+    return replace(
+        one,
+        labels=tuple(dict.fromkeys(names.get(label, label) for label in one.labels)),
+        name=f"{collection}/{one.name}",
+        group=f"{collection}/{one.group}",
+    )
 
 
 def _role(manifest: Path, inner: str, said: list[Row]) -> Role:

@@ -5,11 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from asit_edge.errors import WrongUse
+from trainer.data.decode import SHARD_RATE
 from trainer.data.recording import Recording
 from trainer.data.shards.index import INDEX, read_index
-
-RATE = 16_000
-"""Hz of the audio in shards."""
 
 
 def read_shards(folder: Path) -> list[Recording]:
@@ -33,7 +31,7 @@ def read_shards(folder: Path) -> list[Recording]:
                 Path(paths[number]),
                 labels,
                 source,
-                seconds=float(index.samples[number]) / RATE,
+                seconds=float(index.samples[number]) / SHARD_RATE,
                 inside=(int(offset), int(size)),
                 sketch=sketch,
                 name=source,

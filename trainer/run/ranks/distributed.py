@@ -2,8 +2,10 @@
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -11,6 +13,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 T = TypeVar("T")
+
+PATIENCE = timedelta(days=1)
+"""How long processes wait where the first one does something alone that may take hours, such as a test."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +37,18 @@ class Processes:
         return f"rank {self.rank} ({socket.gethostname()})"
 
 
-def join_processes() -> Processes:
-    """Joins the group that torchrun set up (nccl on GPUs, gloo on CPUs), or stands alone."""
+def join_processes(patience: timedelta | None = None) -> Processes:
+    """Joins the group that torchrun set up (nccl on GPUs, gloo on CPUs), or stands alone.
+
+    `patience` is how long processes wait for each other before they give up; None: as long as torch does (minutes).
+    """
     local = int(os.environ.get("LOCAL_RANK", 0))
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", local) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        dist.init_process_group("nccl" if cuda else "gloo")
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=patience)
         return Processes(dist.get_rank(), dist.get_world_size(), device)
     return Processes(0, 1, device)
 
@@ -48,6 +56,20 @@ def join_processes() -> Processes:
 def leave_processes() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+@contextmanager
+def joined_processes(patience: timedelta | None = None) -> Iterator[Processes]:
+    """The group, left again at the end."""
+    try:
+        yield join_processes(patience)
+    finally:
+        leave_processes()
+
+
+def standing_alone() -> Processes:
+    """This process without others, on the GPU where there is one."""
+    return Processes(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def mean_over_processes(value: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from asit_edge.audio.samples import Samples
+from trainer.data.clips.targets import Rows
+from trainer.data.clips.usable import StandIns
 from trainer.data.mixing import coloured_noise, gain, loudest, placed, rms
 from trainer.data.recording import TrueEvent
 
@@ -46,7 +48,7 @@ class WindowSampler:
     def __init__(
         self,
         clips: Sequence[Samples],
-        targets: npt.NDArray[np.float32],
+        targets: Rows,
         window: int,
         rate: int,
         config: CropConfig,
@@ -59,20 +61,28 @@ class WindowSampler:
         `events` are each clip's true events; `weights` how often each clip is drawn, and sum to one.
         """
         self._slots, self._events, self._weights, self._rate = slots, events, weights, rate
-        self._clips, self._targets, self._window, self._config = clips, targets, window, config
+        self._clips, self._targets, self._window, self._config = StandIns(clips), targets, window, config
         self._block = rate // 20
-        self._audible = [loudest(clip, self._block) * gain(config.audible_db) for clip in clips]
+        self._audible: dict[int, float] = {}
 
-    def batch(self, size: int, rng: np.random.Generator) -> tuple[Samples, Samples]:
-        """Waveforms (size, window) and labels (size, classes) or (size, slots, classes), all float32."""
-        windows, labels = zip(*(self._mixture(rng) for _ in range(size)), strict=True)
+    def windows(
+        self, chances: Sequence[np.random.Generator], skipped: dict[str, str] | None = None
+    ) -> tuple[Samples, Samples]:
+        """A window of each generator, (windows, samples), and labels (windows, classes) or (windows, slots, classes),
+        all float32. `skipped` gets the clips that could not be learnt from, and why."""
+        skipped = {} if skipped is None else skipped
+        windows, labels = zip(*(self._mixture(rng, skipped) for rng in chances), strict=True)
         return np.stack(windows), np.stack(labels)
 
-    def _mixture(self, rng: np.random.Generator) -> tuple[Samples, Samples]:
+    def batch(self, size: int, rng: np.random.Generator) -> tuple[Samples, Samples]:
+        """So many windows of one generator."""
+        return self.windows([rng] * size)
+
+    def _mixture(self, rng: np.random.Generator, skipped: dict[str, str]) -> tuple[Samples, Samples]:
         config = self._config
-        window, label = self._crop(rng)
+        window, label = self._crop(rng, skipped)
         if rng.random() < config.mix_probability:
-            other, other_label = self._crop(rng)
+            other, other_label = self._crop(rng, skipped)
             level = _rms(window) / max(_rms(other), 1e-6) if label.any() and other_label.any() else 1.0
             window = window + other * np.float32(level * gain(rng.uniform(*config.mix_db)))
             label = np.maximum(label, other_label)
@@ -81,11 +91,13 @@ class WindowSampler:
             window = window + noise * np.float32(max(_rms(window), 1e-3) * gain(rng.uniform(*config.noise_db)))
         return (window * np.float32(gain(rng.uniform(*config.gain_db)))).astype(np.float32), label
 
-    def _crop(self, rng: np.random.Generator) -> tuple[Samples, Samples]:
+    def _crop(self, rng: np.random.Generator, skipped: dict[str, str]) -> tuple[Samples, Samples]:
         """A random place of a random clip; beyond its ends there is silence."""
         count = len(self._clips)
-        index = int(rng.integers(count) if self._weights is None else rng.choice(count, p=self._weights))
-        clip = self._clips[index]
+        drawn = int(rng.integers(count) if self._weights is None else rng.choice(count, p=self._weights))
+        index, clip = self._clips.take(drawn, skipped)
+        if index not in self._audible:
+            self._audible[index] = loudest(clip, self._block) * gain(self._config.audible_db)
         length = round(self._window * rng.uniform(1 - self._config.speed, 1 + self._config.speed))
         start = int(rng.integers(-(length // 2), max(len(clip) - length // 2, 1)))
         crop = placed(clip, length, -start)
@@ -98,7 +110,7 @@ class WindowSampler:
             ]
             labels = np.outer(np.array(audible, np.float32), self._targets[index])
         else:
-            labels = sounding((start + edges) / self._rate, self._events[index], self._targets.shape[1])
+            labels = sounding((start + edges) / self._rate, self._events[index], len(self._targets[index]))
         return window.astype(np.float32), labels if self._slots else labels[0]
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from trainer.data.augment import mask_axis, spec_augment
-from trainer.data.crops import CropConfig, WindowSampler
+from trainer.data.clips.windows import CropConfig, WindowSampler
 from trainer.data.mixing import loudest
 
 PLAIN = CropConfig(speed=0.0, gain_db=(0.0, 0.0), mix_probability=0.0, noise_probability=0.0)
