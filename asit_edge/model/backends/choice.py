@@ -49,7 +49,7 @@ def onnx_precision(bundle: Bundle, config: Config) -> Precision:
     """fp32, unless another precision is asked for or int8 passed its gate and was measured to be faster here."""
     if config.precision != "auto":
         return _asked_for(bundle, config.precision)
-    int8 = bundle.manifest.variants.get("int8")
+    int8 = bundle.variants.get("int8")
     if int8 is not None and int8.gate.passed and faster(bundle, config.provider, config.threads):
         return "int8"
     return "fp32"
@@ -59,7 +59,7 @@ def engine_precision(bundle: Bundle, config: Config) -> Precision:
     """fp16 if it passed its gate, unless another precision is asked for."""
     if config.precision != "auto":
         return _asked_for(bundle, config.precision)
-    fp16 = bundle.manifest.variants.get("fp16")
+    fp16 = bundle.variants.get("fp16")
     return "fp16" if fp16 is not None and fp16.gate.passed else "fp32"
 
 
