@@ -174,36 +174,10 @@ def make(
     return Made(precision, file, golden, gate, layers)
 
 
-def make_left_out(path: Path) -> list[Lower]:
-    """Makes the variants of a bundle whose files did not travel with it, and returns which.
-
-    Raises AsitEdgeError where what is made is not what the lab judged, to the byte, WrongUse where nothing is left out.
-    """
-    bundle = load_bundle(path)
-    left_out = {name: one for name, one in bundle.manifest.variants.items() if one.sha256 is not None}
-    if not left_out:
-        raise WrongUse(f"{path}: has all of its models; to make others give recordings that judge them: --data AUDIO")
-    missing = [name for name in left_out if name not in bundle.variants]
-    for name in missing:
-        file = path / left_out[name].file
-        with tempfile.TemporaryDirectory(dir=path, prefix=".") as scratch:
-            made = Path(scratch) / file.name
-            onnx.save(to_fp16(load(bundle.at("fp32").model_file)), made)
-            if sha256(made) != left_out[name].sha256:
-                raise AsitEdgeError(
-                    f"{file}: onnx {onnx.__version__} does not write what the lab judged, so it is not kept; another "
-                    f"version may (pip install onnx==1.18), or judge it anew: --precision {name} --data AUDIO"
-                )
-            lowered = bundle.with_model(made)
-            refuse_damaged(lowered, name, open_classifier(lowered))
-            made.replace(file)
-    return missing
-
-
 def add_variants(bundle: Bundle, made: Sequence[Made], leave_out: bool = False) -> Bundle:
     """Puts variants into a bundle on disk, files, manifest and card; returns it as loaded again.
 
-    `leave_out`: of fp16 all but the file, which `make_left_out` makes again.
+    `leave_out`: of fp16 all but the file, which `export.precisions.left_out` makes again.
     """
     work = bundle.path.with_name(bundle.path.name + ".partial")
     shutil.rmtree(work, ignore_errors=True)

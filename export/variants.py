@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from export.audio import read_audio
 from export.options import (
     LOWER,
     MOST_CLIPS,
@@ -42,18 +41,16 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="The measurements, one variant a line.")] = False,
 ) -> None:
     """Add fp16 and int8 models to a bundle. What loses more than its gate allows is not written."""
-    from export.lowering import (  # needs onnx: `run` says if it is missing
-        make_left_out,
-        parse_limits,
-        parse_precisions,
-        write_variants,
-    )
+    if data is None:  # what is imported here needs onnx: `run` says if it is missing
+        from export.precisions.left_out import make_left_out
 
-    if data is None:
         made = make_left_out(bundle)
         told = f"made {', '.join(made)}" if made else "has all of its models already"
         print(f"{bundle}: {told}")
         return
+    from export.audio import read_audio
+    from export.lowering import parse_limits, parse_precisions, write_variants
+
     wanted, limits = parse_precisions(precision), parse_limits(limit)
     for one in write_variants(bundle, wanted, read_audio(data, clips), limits, force, unheard, keep, leave_out):
         if as_json:

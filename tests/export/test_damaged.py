@@ -20,8 +20,9 @@ from asit_edge.model.variant import Precision
 from bench.damage import Damage, damaged, one_channel, random_labels, swapped_caches
 from export import lowering
 from export.audio import Audio, read_audio
-from export.lowering import Reference, hear, make, make_left_out
+from export.lowering import Reference, hear, make
 from export.options import Lower
+from export.precisions.left_out import make_left_out
 from tests.export.conftest import LENIENT
 from tests.model.backends.fake_gpu import FakeTensorRT, HostCuda
 

@@ -1,5 +1,6 @@
 """A variant whose file does not travel: recorded with its gate and its hash, and made on the device, to the byte."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,11 @@ from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.backends.choice import engine_precision
 from asit_edge.model.backends.inspection import describe, verify
 from asit_edge.model.bundle import MANIFEST, bundled, load_bundle, sha256
-from export import lowering
 from export.audio import read_audio
-from export.lowering import make_left_out, write_variants
+from export.lowering import write_variants
+from export.precisions import left_out as module
 from export.precisions.graph import kept_nodes, linear_layers, load
+from export.precisions.left_out import make_left_out
 from tests.conftest import ROOT
 from tests.export.conftest import LENIENT
 
@@ -46,7 +48,18 @@ def shipped(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_shipped_bundle_gets_its_fp16_on_the_device_with_one_command(shipped: Path) -> None:
+NOTHING_BUT_ONNX = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchaudio", "onnxscript", "sklearn", "scipy", "tqdm", "matplotlib"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hidden())
+"""
+"""A machine with what a device needs, and onnx."""
+
+
+def test_a_shipped_bundle_gets_its_fp16_on_the_device_with_one_command(shipped: Path, tmp_path: Path) -> None:
     """The very file that the gate has judged, without a DequantizeLinear, which an Orin would not build; an engine is
     made of it from then on."""
     before = load_bundle(shipped)
@@ -54,9 +67,11 @@ def test_a_shipped_bundle_gets_its_fp16_on_the_device_with_one_command(shipped: 
     assert recorded.gate.passed
     assert "fp16" not in before.precisions
     assert engine_precision(before, Config()) == "fp32"
+    (tmp_path / "sitecustomize.py").write_text(NOTHING_BUT_ONNX)
     done = subprocess.run(
         [sys.executable, "-m", "export.variants", str(shipped)],
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -114,14 +129,14 @@ def test_only_fp16_is_left_out_and_what_it_lost_is_recorded(left_out: Path) -> N
 
 
 def test_an_onnx_that_writes_something_else_is_refused(left_out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    as_it_was = lowering.to_fp16
+    as_it_was = module.to_fp16
 
     def other(model: onnx.ModelProto) -> onnx.ModelProto:
         made = as_it_was(model)
         made.producer_name = "another"
         return made
 
-    monkeypatch.setattr(lowering, "to_fp16", other)
+    monkeypatch.setattr(module, "to_fp16", other)
     with pytest.raises(AsitEdgeError, match=r"does not write what the lab judged, .*--precision fp16 --data AUDIO"):
         make_left_out(left_out)
     assert sorted(file.name for file in left_out.iterdir()) == sorted([*load_bundle(left_out).manifest.files, *ALWAYS])

@@ -22,8 +22,8 @@ from asit_edge.model.bundle import Bundle, bundled, load_bundle
 from asit_edge.model.variant import Precision
 from export import trt
 from export.conversion import fix_batch
-from export.lowering import make_left_out
 from export.precisions.graph import load
+from export.precisions.left_out import make_left_out
 from export.trt_api import Use, missing, uses
 from tests.conftest import require
 from tests.model.backends.fake_gpu import FakeTensorRT, HostCuda
