@@ -196,3 +196,28 @@ def test_device_files_are_tried_as_the_user_who_asks(member: bool, tmp_path: Pat
         assert len(found) == 1, done.stdout + done.stderr
         assert found[0].startswith("ok " if member else "NO ")
     assert ("sudo usermod -aG video,render" in done.stdout) is not member
+
+
+PRINTED, IN_THE_LAB = ("built in ", "asit-edge: "), ("python -m export.bundle ", "python -m bench.damage ")
+"""What begins a block that is no command on the board."""
+
+
+def test_every_command_of_the_page_says_what_it_prints_and_what_to_do_if_not() -> None:
+    """From flashing to the service; what nobody has run is marked, and nothing that the tests run is."""
+    text = (ROOT / "docs" / "jetson.md").read_text(encoding="utf-8")
+    way = text[text.index("## 1. Flash") : text.index("## After an upgrade")]
+    parts = re.split(r"(?m)((?:^    .*\n)+)", way)
+    commands: list[tuple[str, str]] = []
+    for block, after in zip(parts[1::2], parts[2::2], strict=True):
+        if block.strip().startswith(PRINTED):
+            commands[-1] = (commands[-1][0], commands[-1][1] + after)
+        elif not block.strip().startswith(IN_THE_LAB):
+            commands.append((block, after))
+    assert len(commands) > 15
+    for block, after in commands:
+        assert re.search(r"\b(prints|ends?)\b", after), block
+        assert re.search(r"\b[Ii]f ", after), block
+    for only_there in ("nv_tegra_release", "nvpmodel -q", "import tensorrt", "export.trt ~/my-model", "trtexec"):
+        assert re.search(rf"(?m)^    .*{re.escape(only_there)}.*†", way), only_there
+    for run_here in ("export.variants ~/my-model", "model verify", "model info", "scripts/check-jetson", "pip install"):
+        assert re.search(rf"(?m)^    [^†\n]*{re.escape(run_here)}[^†\n]*$", way), run_here
