@@ -119,19 +119,18 @@ def noticed(bundle: Bundle, precision: Precision) -> bool:
 def main(
     bundles: Annotated[list[Path], typer.Argument(help="Directories of bundles; they are not changed.")],
     tries: Annotated[int, typer.Option(min=1, help="Of each damage.")] = TRIES,
+    precision: Annotated[list[str], typer.Option(help="Only these; several times. Without: all that are here.")] = [],  # noqa: B006
     every: Annotated[bool, typer.Option("--every", help="Also zero every label's head in turn.")] = False,
 ) -> None:
     """Print which damages of a model its golden inputs show."""
     for path in bundles:
         bundle = load_bundle(path)
-        print(f"| {bundle.manifest.name} {bundle.manifest.version} | {' | '.join(bundle.precisions)} |")
-        print(f"|---|{'---|' * len(bundle.precisions)}")
+        wanted = [one for one in bundle.precisions if not precision or one in precision]
+        print(f"| {bundle.manifest.name} {bundle.manifest.version} | {' | '.join(wanted)} |")
+        print(f"|---|{'---|' * len(wanted)}")
         cells = []
-        for precision in bundle.precisions:
-            found, allowed = (
-                golden_deviation(bundle, open_classifier(bundle.at(precision))),
-                allowed_for(bundle, precision),
-            )
+        for one in wanted:
+            found, allowed = golden_deviation(bundle, open_classifier(bundle.at(one))), allowed_for(bundle, one)
             cells.append(
                 f"{found.label_error:.2g} of {allowed.label_error:.2g}, {found.error:.2g} of {allowed.error:.2g}"
             )
@@ -140,7 +139,7 @@ def main(
         if every:
             rows.append(("every label's head weights in turn", lambda model, bundle, rng: None))
         for name, damage in rows:
-            cells = [_found(bundle, one, name, damage, tries) for one in bundle.precisions]
+            cells = [_found(bundle, one, name, damage, tries) for one in wanted]
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 

@@ -175,7 +175,13 @@ def _files(manifest: Manifest) -> str:
             for name, variant in manifest.variants.items()
         },
     }
-    return "\n".join(f"- `{name}`: {known.get(name, 'part of the bundle')}" for name in manifest.files)
+    lines = [f"- `{name}`: {known.get(name, 'part of the bundle')}" for name in manifest.files]
+    lines += [
+        f"- `{one.file}`, made on the device by `python -m export.variants THIS_FOLDER`: {known[one.file]}"
+        for one in manifest.variants.values()
+        if one.sha256 is not None
+    ]
+    return "\n".join(lines)
 
 
 def _variants(manifest: Manifest) -> str:

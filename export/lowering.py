@@ -34,7 +34,7 @@ from export.options import LOWER, Lower
 from export.precisions.calibration import calibration_inputs
 from export.precisions.fp16 import to_fp16, widened
 from export.precisions.gate import LIMITS, Decisions, active_decisions, compare, decisions_on, judge
-from export.precisions.graph import load, local_errors
+from export.precisions.graph import kept_nodes, load, local_errors
 from export.precisions.int8 import to_int8
 
 CALIBRATION = 64
@@ -122,7 +122,13 @@ def hear(bundle: Bundle, audio: Audio, unheard: bool) -> Reference:
 
 
 def make(
-    bundle: Bundle, precision: Lower, audio: Audio, expected: Reference, limits: Mapping[str, float], folder: Path
+    bundle: Bundle,
+    precision: Lower,
+    audio: Audio,
+    expected: Reference,
+    limits: Mapping[str, float],
+    folder: Path,
+    keep: Sequence[str] = (),
 ) -> Made:
     """Writes the model in that precision into a folder and measures what it lost. Nothing is decided here."""
     reference = load(bundle.at("fp32").model_file)
@@ -138,7 +144,7 @@ def make(
     else:
         source = folder / "model.fp32.onnx"
         onnx.save(reference, source)
-        to_int8(source, examples, file)
+        to_int8(source, examples, file, kept_nodes(reference, keep))
         runs = file
     layers = local_errors(reference, load(runs), examples[:: max(len(examples) // LAYERS_JUDGED_ON, 1)])
     recordings = [samples_for(recording, spec) for recording in audio.judging]
@@ -168,18 +174,26 @@ def make(
     return Made(precision, file, golden, gate, layers)
 
 
-def add_variants(bundle: Bundle, made: Sequence[Made]) -> Bundle:
-    """Puts variants into a bundle on disk, files, manifest and card; returns it as loaded again."""
+def add_variants(bundle: Bundle, made: Sequence[Made], leave_out: bool = False) -> Bundle:
+    """Puts variants into a bundle on disk, files, manifest and card; returns it as loaded again.
+
+    `leave_out`: of fp16 all but the file, which `export.precisions.left_out` makes again.
+    """
     work = bundle.path.with_name(bundle.path.name + ".partial")
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(bundle.path, work)
     try:
         files, variants = dict(bundle.manifest.files), dict(bundle.manifest.variants)
         for one in made:
-            shutil.copy(one.file, work / one.file.name)
-            files[one.file.name] = sha256(work / one.file.name)
+            apart = leave_out and one.precision == "fp16"
+            files.pop(one.file.name, None)
+            (work / one.file.name).unlink(missing_ok=True)
+            if not apart:
+                shutil.copy(one.file, work / one.file.name)
+                files[one.file.name] = sha256(one.file)
             variants[one.precision] = Variant(
                 file=one.file.name,
+                sha256=sha256(one.file) if apart else None,
                 made_from=files[MODEL],
                 golden_error=one.golden.error,
                 golden_label_error=one.golden.label_error,
@@ -206,8 +220,12 @@ def write_variants(
     limits: Mapping[str, float],
     force: bool,
     unheard: bool = False,
+    keep: Sequence[str] = (),
+    leave_out: bool = False,
 ) -> list[Made]:
     """Makes, judges and adds variants to a bundle.
+
+    `keep`: layers that int8 leaves in float32, by a part of their names; `leave_out` as in `add_variants`.
 
     Those that pass are added even if another fails or cannot be made; with `force` all that can be made are. Raises
     AsitEdgeError, with the reports, if any is not added: it says which were, and which were not and why.
@@ -219,7 +237,7 @@ def write_variants(
     with tempfile.TemporaryDirectory() as scratch:
         for precision in precisions:
             try:
-                one = make(bundle, precision, audio, expected, limits, Path(scratch))
+                one = make(bundle, precision, audio, expected, limits, Path(scratch), keep)
             except AsitEdgeError as error:
                 refused[precision] = f"{precision}: cannot be made: {error}"
                 continue
@@ -228,7 +246,7 @@ def write_variants(
             else:
                 refused[precision] = one.report()
         if made:
-            add_variants(bundle, made)
+            add_variants(bundle, made, leave_out)
     if refused:
         written = f"{', '.join(one.precision for one in made)} written, " if made else ""
         force_helps = "; --force writes what fails its gate" if not force else ""

@@ -15,4 +15,11 @@ LimitOption = Annotated[list[str], typer.Option(help="Another limit than the usu
 UnheardOption = Annotated[
     bool, typer.Option("--unheard", help="Go on without labels that are never active in the recordings.")
 ]
+KeepOption = Annotated[
+    list[str], typer.Option(help="Layers that int8 leaves in float32, by a part of their names; several times.")
+]
+LeaveOutOption = Annotated[
+    bool,
+    typer.Option("--leave-out", help="Record fp16 without its file, for a small bundle; it is made on the device."),
+]
 ForceOption = Annotated[bool, typer.Option(help="Write variants that fail their gate; nothing picks them by itself.")]

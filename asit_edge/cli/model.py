@@ -140,6 +140,7 @@ def _info_lines(facts: dict[str, Any]) -> list[str]:
             for key, value in variant["measured"].items()
         ]
         lines.append(f"  layer that lost most: {variant['worst_layer']}")
+        lines += [f"  not here: {variant['missing']}"] if variant["missing"] else []
     if facts["unchecked"]:
         names = "; ".join(facts["unchecked"])
         lines.append(f"never active in the golden inputs, so only their logits are checked: {names}")

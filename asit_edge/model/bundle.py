@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from asit_edge.errors import AsitEdgeError, WrongUse, readable
+from asit_edge.errors import AsitEdgeError, WrongUse, for_shell, readable
 from asit_edge.labels import Label, slug
 from asit_edge.model.front_ends import AnyFrontEnd
 from asit_edge.model.variant import Precision, Variant
@@ -147,8 +147,14 @@ class Manifest(BaseModel):
         if MODEL not in self.files:
             raise ValueError(f"files must list {MODEL}")
         for precision, variant in self.variants.items():
-            if variant.file not in self.files:
-                raise ValueError(f"variants.{precision}: files does not list {variant.file}")
+            if (variant.file in self.files) is (variant.sha256 is not None):
+                raise ValueError(
+                    f"variants.{precision}: files does not list {variant.file}, and there is no sha256 for it either"
+                    if variant.sha256 is None
+                    else f"variants.{precision}: {variant.file} is in files and has a sha256; one of them is right"
+                )
+            if Path(variant.file).name != variant.file:
+                raise ValueError(f"variants.{precision}: {variant.file!r} is not a plain file name")
             if variant.made_from != self.files[MODEL]:
                 raise ValueError(f"variants.{precision}: made from another {MODEL} than the one in files")
         if isinstance(self.model, StreamModel) and INITIAL not in self.files:
@@ -174,8 +180,18 @@ class Bundle:
 
     @property
     def precisions(self) -> list[Precision]:
-        """What the bundle has the model in."""
-        return ["fp32", *self.manifest.variants]
+        """What the model is here in."""
+        return ["fp32", *self.variants]
+
+    @property
+    def variants(self) -> dict[Precision, Variant]:
+        """Those whose files are here: some are made on the device."""
+        known = self.manifest.variants.items()
+        return {precision: one for precision, one in known if one.sha256 is None or (self.path / one.file).is_file()}
+
+    def to_make(self, precision: Precision) -> str:
+        """How to make a variant whose file did not travel with the bundle."""
+        return f"its {precision} model is made on the device: python -m export.variants {for_shell(self.path)}"
 
     def with_model(self, file: Path) -> "Bundle":
         """The same bundle with another file as its model."""
@@ -190,7 +206,9 @@ class Bundle:
                 f"{self.path}: has no {precision} model (it has {', '.join(self.precisions)}); "
                 f"make one with python -m export.variants {self.path} --precision {precision} --data AUDIO"
             )
-        return self.with_model(self.path / self.manifest.variants[precision].file)
+        if precision not in self.variants:
+            raise WrongUse(f"{self.path}: {self.to_make(precision)}")
+        return self.with_model(self.path / self.variants[precision].file)
 
     @property
     def window(self) -> WindowModel:
@@ -237,8 +255,11 @@ def load_bundle(path: Path) -> Bundle:
         raise AsitEdgeError(error.of(manifest_file)) from None
     except ValidationError as error:
         raise AsitEdgeError(f"{manifest_file}: {explain(error, Manifest)}") from None
-    for name, expected in manifest.files.items():
+    made = {one.file: one.sha256 for one in manifest.variants.values() if one.sha256}
+    for name, expected in {**manifest.files, **made}.items():
         file = path / name
+        if name in made and not file.is_file():
+            continue
         if not file.is_file():
             raise AsitEdgeError(f"{file}: named in {MANIFEST} but missing; copy the whole bundle again")
         actual = sha256(file)

@@ -50,6 +50,9 @@ class Variant(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str
+    sha256: str | None = Field(
+        None, description="of the file, where it does not travel with the bundle but is made on the device"
+    )
     made_from: str = Field(description="SHA-256 of the fp32 file")
     golden_error: float = Field(ge=0, description="largest difference to the golden scores, where it was made")
     golden_label_error: float | None = Field(

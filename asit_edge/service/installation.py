@@ -12,6 +12,9 @@ from asit_edge.host.directories import default_cache, state_directory
 from asit_edge.service.actions import Action, Delete, Run, Write
 from asit_edge.service.unit import MARK, NAME, config_in, unit
 
+BUILDER = ("asit-edge-build.path", "asit-edge-build.service")
+"""What docs/jetson.md puts beside the system's service."""
+
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
 """What the system's unit does not see (ProtectHome, PrivateTmp)."""
 
@@ -80,13 +83,15 @@ def installing(service: Service, executable: Path, config: Path | None, *, start
 
 def removing(service: Service, *, purge: bool) -> list[Action]:
     """What is to be done to undo it; with `purge` also what the service has made. Nothing where nothing is there."""
-    changes = service.unit_file.with_name(f"{NAME}.d")
+    builder = [service.unit_file.with_name(one) for one in BUILDER]
+    written = [one for one in (service.unit_file, service.unit_file.with_name(f"{NAME}.d"), *builder) if one.exists()]
     data: list[Action] = [Delete(one) for one in service.data] if purge else []
-    if not service.unit_file.exists() and not changes.exists():
+    if not written:
         return data
+    beside = [one.name for one in written if one.name in BUILDER]
     return [
-        Run(service.systemctl("disable", "--now", NAME), may_fail=True),
-        *(Delete(one) for one in (service.unit_file, changes) if one.exists()),
+        Run(service.systemctl("disable", "--now", NAME, *beside), may_fail=True),
+        *(Delete(one) for one in written),
         Run(service.systemctl("daemon-reload")),
         Run(service.systemctl("reset-failed", NAME), may_fail=True),
         *data,

@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from asit_edge.errors import AsitEdgeError, one_line
+from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from export.precisions.compact import unpack
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
@@ -65,6 +65,21 @@ def layer_names(model: ModelProto) -> dict[str, str]:
             same = sum(known.partition(" (")[0] == name for known in names.values())
             names[node.output[0]] = f"{name} ({same + 1})" if same else name
     return names
+
+
+def kept_nodes(model: ModelProto, parts: Iterable[str]) -> list[str]:
+    """The linear layers whose names in the trained model have one of these parts, by the names of their nodes.
+
+    Raises WrongUse where no layer has a part.
+    """
+    names = layer_names(model)
+    known = {node.name: names[node.output[0]] for node in linear_layers(model)}
+    for part in parts:
+        if not any(part in name for name in known.values()):
+            raise WrongUse(
+                f"--keep {part!r}: no linear layer has that in its name; they are {', '.join(known.values())}"
+            )
+    return [node for node, name in known.items() if any(part in name for part in parts)]
 
 
 def _module(node: NodeProto) -> str:

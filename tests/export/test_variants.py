@@ -353,8 +353,8 @@ def test_the_gate_refuses_a_variant_in_which_a_label_is_dead(
     else:
         to_eight = lowering.to_int8
 
-        def eight(source: Path, inputs: Any, out: Path) -> None:
-            to_eight(source, inputs, out)
+        def eight(source: Path, inputs: Any, out: Path, keep: Any) -> None:
+            to_eight(source, inputs, out, keep)
             model = onnx.load(str(out))
             zero_labels(model, bundle, rng, [label])
             onnx.save(model, str(out))

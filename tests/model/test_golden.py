@@ -157,3 +157,15 @@ def test_the_damages_do_change_the_model(shipped: dict[str, Bundle], tmp_path: P
     for damage in (random_labels(1), one_channel, swapped_caches):
         after = damaged(bundle, "fp32", damage, np.random.default_rng(0), tmp_path)
         assert onnx.load(str(after.model_file)).SerializeToString() != before
+
+
+def test_taught_sounds_are_told_by_the_same_embeddings_in_int8(shipped: dict[str, Bundle]) -> None:
+    bundle = shipped["asit-warm-tiny"]
+    inputs = golden_inputs(bundle)[:12]
+    exact, lowered = (
+        golden_answers(open_classifier(bundle.at(precision)), inputs)[1] for precision in ("fp32", "int8")
+    )
+    assert exact is not None
+    assert lowered is not None
+    lengths = np.linalg.norm(exact, axis=1) * np.linalg.norm(lowered, axis=1)
+    assert ((exact * lowered).sum(axis=1) / lengths).min() > 0.99

@@ -10,8 +10,9 @@ import pytest
 from asit_edge.errors import WrongUse
 from asit_edge.service import installation
 from asit_edge.service.actions import Delete, Run, Write
-from asit_edge.service.installation import Service, installing, removing
+from asit_edge.service.installation import BUILDER, Service, installing, removing
 from asit_edge.service.unit import MARK, NAME
+from tests.conftest import ROOT
 
 SYSTEMCTL = """\
 #!/bin/sh
@@ -230,3 +231,14 @@ def test_the_system_does_not_see_homes(systems: Path) -> None:
         installing(service, Path("/home/ann/.local/bin/asit-edge"), None)
     with pytest.raises(WrongUse, match="sudo install -D -m 644 /home/ann/c.yaml /etc/asit-edge/config.yaml"):
         installing(service, Path("/opt/asit-edge/bin/asit-edge"), Path("/home/ann/c.yaml"))
+
+
+def test_the_builder_beside_the_systems_service_goes_with_it(systems: Path) -> None:
+    service = Service(system=True)
+    systems.mkdir()
+    for name in BUILDER:
+        (systems / name).touch()
+    off, *rest = removing(service, purge=False)
+    assert off == Run(("systemctl", "disable", "--now", NAME, *BUILDER), may_fail=True)
+    assert [one for one in rest if isinstance(one, Delete)] == [Delete(systems / name) for name in BUILDER]
+    assert [(ROOT / "systemd" / name).is_file() for name in BUILDER] == [True, True]

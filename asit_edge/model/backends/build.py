@@ -1,17 +1,23 @@
 """Building an engine for this device, and proof that it computes what its ONNX file does.
 
 `python -m asit_edge.model.backends.build BUNDLE OPTIONS FOLDER` is what a listener starts in the background: in a
-process of its own, so that whatever the builder does, the listener goes on. People use `python -m export.trt`.
+process of its own, so that whatever the builder does, the listener goes on. `--asked` is what the unit beside a service
+runs, and `--ended` what systemd runs after it. People use `python -m export.trt`.
 """
 
 import contextlib
+import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from asit_edge.errors import AsitEdgeError
+from asit_edge.host.delegated import answer_for_the_ended, do_asked
+from asit_edge.host.directories import default_cache
 from asit_edge.model.backends.cuda import Cuda
 from asit_edge.model.backends.engine import EngineCache, Key, Options, SideCar, make_key, make_side_car
 from asit_edge.model.backends.shapes import as_classifier, open_engine, open_onnx
@@ -148,20 +154,34 @@ def go_first() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def main(arguments: list[str]) -> None:
+def asked_in() -> Path:
+    """The folder in which a service asks its builder's unit."""
+    return default_cache() / "build"
+
+
+def build_and_keep(work: Mapping[str, Any]) -> None:
+    """`work` names the `bundle`, the `options` and the folder of `engines`. Raises AsitEdgeError."""
     from asit_edge.model.backends.cuda import DriverCuda
     from asit_edge.model.backends.tensorrt import installed
     from asit_edge.model.bundle import load_bundle
 
+    bundle, cache = load_bundle(Path(work["bundle"])), EngineCache(Path(work["engines"]))
+    options = Options.model_validate(work["options"])
+    side_car, plan = build_engine(installed(), DriverCuda(), bundle, options, cache.timing_file, None)
+    cache.write(bundle.manifest, side_car, plan)
+
+
+def main(arguments: list[str]) -> None:
+    if arguments == ["--ended"]:
+        answer_for_the_ended(asked_in(), os.environ)
+        return
     go_first()
-    bundle, options, cache = (
-        load_bundle(Path(arguments[0])),
-        Options.model_validate_json(arguments[1]),
-        EngineCache(Path(arguments[2])),
-    )
     try:
-        side_car, plan = build_engine(installed(), DriverCuda(), bundle, options, cache.timing_file, None)
-        cache.write(bundle.manifest, side_car, plan)
+        if arguments == ["--asked"]:
+            do_asked(asked_in(), build_and_keep)
+        else:
+            options = Options.model_validate_json(arguments[1])
+            build_and_keep({"bundle": arguments[0], "options": options, "engines": arguments[2]})
     except AsitEdgeError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)

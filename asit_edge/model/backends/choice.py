@@ -6,6 +6,8 @@ ONNX Runtime serves, and the log says why. Only a backend that was asked for by 
 
 import atexit
 import logging
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,8 +19,10 @@ from typing import Any
 
 from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError, one_line
+from asit_edge.host.delegated import NobodyBegins, ask
 from asit_edge.host.directories import default_cache
-from asit_edge.model.backends.build import check_loaded, key_here
+from asit_edge.host.scope import in_own_scope
+from asit_edge.model.backends.build import asked_in, check_loaded, key_here
 from asit_edge.model.backends.contest import Measure, Time, Times, Way, onnx_ways, time_all, timed, winner
 from asit_edge.model.backends.cuda import Cuda, DriverCuda
 from asit_edge.model.backends.engine import EngineCache, Options
@@ -32,6 +36,11 @@ from asit_edge.model.variant import Precision
 
 log = logging.getLogger(__name__)
 
+BUILD_UNIT = "ASIT_EDGE_BUILD_UNIT"
+"""Set where a unit of its own builds engines: by the drop-in for a Jetson."""
+BUILD_MEMORY = "80%"
+"""Of the machine's, in the builder's scope."""
+
 Builder = Callable[[Bundle, Options, EngineCache], None]
 """Puts an engine into the cache. Raises AsitEdgeError if there will be none."""
 
@@ -40,7 +49,7 @@ def onnx_precision(bundle: Bundle, config: Config) -> Precision:
     """fp32, unless another precision is asked for or int8 passed its gate and was measured to be faster here."""
     if config.precision != "auto":
         return _asked_for(bundle, config.precision)
-    int8 = bundle.manifest.variants.get("int8")
+    int8 = bundle.variants.get("int8")
     if int8 is not None and int8.gate.passed and faster(bundle, config.provider, config.threads):
         return "int8"
     return "fp32"
@@ -50,7 +59,7 @@ def engine_precision(bundle: Bundle, config: Config) -> Precision:
     """fp16 if it passed its gate, unless another precision is asked for."""
     if config.precision != "auto":
         return _asked_for(bundle, config.precision)
-    fp16 = bundle.manifest.variants.get("fp16")
+    fp16 = bundle.variants.get("fp16")
     return "fp16" if fp16 is not None and fp16.gate.passed else "fp32"
 
 
@@ -75,17 +84,33 @@ def tensorrt_wanted(config: Config) -> bool:
     return config.backend == "tensorrt" or (config.backend == "auto" and find_spec("tensorrt") is not None)
 
 
+def build_apart(bundle: Bundle, options: Options, cache: EngineCache) -> None:
+    """Builds in the unit beside this service where there is one (systemd/asit-edge-build.service), else in a child."""
+    if os.environ.get(BUILD_UNIT):
+        work = {"bundle": str(bundle.path), "options": options.model_dump(), "engines": str(cache.folder)}
+        try:
+            ask(asked_in(), work)
+            return
+        except NobodyBegins as error:
+            remedy = "sudo systemctl enable --now asit-edge-build.path"
+            log.warning("an engine is built beside the listener, in its memory limit (%s): %s", error, remedy)
+    build_in_child(bundle, options, cache)
+
+
 def build_in_child(bundle: Bundle, options: Options, cache: EngineCache) -> None:
-    """Builds in another process, at low priority; ends it if this process ends."""
-    command = [sys.executable, "-m", "asit_edge.model.backends.build", str(bundle.path), options.model_dump_json()]
-    child = subprocess.Popen(
-        ["nice", "-n", "10", *command, str(cache.folder)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    """Builds in another process, at low priority, in a scope of its own where that can be had; ends it if this process
+    ends.
+    """
+    build = [sys.executable, "-m", "asit_edge.model.backends.build", str(bundle.path), options.model_dump_json()]
+    command = in_own_scope(["nice", "-n", "10", *build, str(cache.folder)], BUILD_MEMORY)
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     atexit.register(child.kill)
     try:
         _, text = child.communicate()
     finally:
         atexit.unregister(child.kill)
+    if child.returncode == -signal.SIGKILL:
+        raise AsitEdgeError("the builder was ended by the kernel, as it does where memory runs out")
     if child.returncode:
         raise AsitEdgeError(one_line(text)[-400:] or f"the builder ended with {child.returncode}")
 
@@ -96,7 +121,7 @@ class Parts:
 
     tensorrt: Callable[[], TensorRT] = installed
     cuda: Callable[[], Cuda] = DriverCuda
-    build: Builder = build_in_child
+    build: Builder = build_apart
     measure: Measure = timed
 
 

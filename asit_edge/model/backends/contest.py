@@ -67,7 +67,7 @@ class Way:
 
 def onnx_ways(bundle: Bundle, config: Config) -> Iterator[Way]:
     """ONNX Runtime as configured in each precision that may serve unasked, and on CUDA where it has that."""
-    int8 = bundle.manifest.variants.get("int8")
+    int8 = bundle.variants.get("int8")
     precisions: list[Precision] = ["fp32", "int8"] if int8 is not None and int8.gate.passed else ["fp32"]
     if config.precision != "auto":
         precisions = [config.precision]

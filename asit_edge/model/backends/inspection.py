@@ -79,7 +79,12 @@ def describe(bundle: Bundle, config: Config) -> dict[str, Any]:
         "model": manifest.model.model_dump(),
         "files": {name: (bundle.path / name).stat().st_size for name in manifest.files},
         "variants": {
-            name: {"file": variant.file, "passed": variant.gate.passed, **variant.gate.model_dump()}
+            name: {
+                "file": variant.file,
+                "missing": "" if name in bundle.variants else bundle.to_make(name),
+                "passed": variant.gate.passed,
+                **variant.gate.model_dump(),
+            }
             for name, variant in manifest.variants.items()
         },
         "unchecked": never_active(bundle),
@@ -121,7 +126,8 @@ def candidates(bundle: Bundle, config: Config) -> Iterator[Candidate]:
 def verify(bundle: Bundle, config: Config) -> Iterator[Verdict]:
     """Each way of running the model against the bundle's golden scores.
 
-    An engine that was never built here, for this model and these parts, is absent, not wrong.
+    An engine that was never built here, for this model and these parts, is absent, not wrong; so is a model that is
+    made on the device and was not yet.
     """
     for way in candidates(bundle, config):
         try:
@@ -134,6 +140,9 @@ def verify(bundle: Bundle, config: Config) -> Iterator[Verdict]:
             yield _verdict(way, golden_deviation(bundle, classifier))
         except AsitEdgeError as error:
             yield Verdict(way.backend, way.precision, "wrong", problem=str(error))
+    for precision in bundle.manifest.variants if config.precision == "auto" else ():
+        if precision not in bundle.variants:
+            yield Verdict("-", precision, "absent", problem=bundle.to_make(precision))
 
 
 def _verdict(way: Candidate, found: Deviation) -> Verdict:

@@ -17,7 +17,7 @@ from tests.model.backends.fake_gpu import FakeContext, FakeEngine, FakeTensorRT,
 
 
 class StubTensorRT:
-    """A module `tensorrt`, version 10.3.0. `failing` names the calls that fail."""
+    """A module `tensorrt`, version 10.3.0 unless told otherwise. `failing` names the calls that fail."""
 
     __name__ = "tensorrt"
     __version__ = "10.3.0"

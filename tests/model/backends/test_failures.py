@@ -94,7 +94,10 @@ def jetson(tone_bundle: Path, tmp_path: Path) -> Jetson:
     return Jetson(tone_bundle, tmp_path / "engines")
 
 
-def test_the_whole_path_runs(jetson: Jetson) -> None:
+@pytest.mark.parametrize("version", ["10.3.0", "10.7.0", "10.13.3.9", "10.16.1.11", "11.4.0.106"])
+def test_the_whole_path_runs(jetson: Jetson, version: str) -> None:
+    """Of the versions whose calls `tests/export/test_bindings.py` looks at."""
+    jetson.module.__version__ = version
     backend = jetson.open()
     wait_for(lambda: on_engine(backend))  # type: ignore[arg-type]
     for _ in range(3):
