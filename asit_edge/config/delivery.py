@@ -96,6 +96,8 @@ class HomeAssistant(Section):
         None, description="whose entities are switched on at first; null: those that events names, and taught sounds"
     )
 
+    pictures: bool = Field(False, description="the spectrogram of the last recording of each source, over the broker")
+
     @field_validator("discovery", mode="before")
     @classmethod
     def _as_before(cls, value: object) -> object:

@@ -19,6 +19,7 @@ from asit_edge.deliver.incoming import Incoming
 from asit_edge.deliver.last_sound import LastSounds
 from asit_edge.deliver.namesakes import Namesakes
 from asit_edge.deliver.opening import open_worker
+from asit_edge.deliver.picture import picture
 from asit_edge.deliver.reported import news, reported, starting_state
 from asit_edge.deliver.routes import routes, unheard
 from asit_edge.deliver.sinks.base import MQTT
@@ -154,6 +155,7 @@ class Delivery:
         """What became of the recording of an event: stored and sent like one. Waits for the store's disk."""
         self._store.post(f"{clip.source}/clip", clip)
         self._wake()
+        self._set_states(picture(self._config, self._topics, clip))
 
     def tells(self, problem: Callable[[], str | None]) -> None:
         """Somebody else has a word in `health`: what is wrong with it at the moment, in words for the user."""

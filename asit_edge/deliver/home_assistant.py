@@ -44,7 +44,7 @@ class HomeAssistant:
         self._home = Home(settings.prefix, config.home_assistant.discovery, model, config.web.address)
         self._topics = topics
         self._kinds = {source.name: source.type for source in config.sources}
-        self._clips = config.clips.enabled
+        self._clips, self._pictures = config.clips.enabled, settings.pictures
         self._file = file
         self._noted = self._gone = _read(file)
         """What earlier runs, or this one, announced and what is announced no more."""
@@ -107,7 +107,7 @@ class HomeAssistant:
 
     def _facts(self, source: str, known: Reported) -> SourceFacts:
         labels = {label: known.names[label] for label in known.thresholds[source]}
-        return SourceFacts(self._kinds[source], labels, known.chosen[source], self._clips)
+        return SourceFacts(self._kinds[source], labels, known.chosen[source], self._clips, self._pictures)
 
 
 def _read(file: Path) -> Components:

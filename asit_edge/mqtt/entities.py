@@ -50,6 +50,8 @@ class SourceFacts:
     """Of those slugs, the ones whose entities are switched on from the beginning."""
     clips: bool = False
     """Whether what is heard is recorded."""
+    pictures: bool = False
+    """Whether there are pictures of what was recorded."""
 
 
 class Entity(NamedTuple):
@@ -123,7 +125,7 @@ def _last(topics: Topics, source: str, facts: SourceFacts) -> Iterator[Entity]:
         "icon": "mdi:percent",
     }
     yield Entity("sensor", "confidence", source, "", "Last sound confidence", confidence)
-    if facts.clips:
+    if facts.pictures:
         picture = {"image_topic": topics.picture(source), "content_type": "image/png", "image_encoding": "b64"}
         yield Entity("image", "picture", source, "", "Last recording", picture)
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 from asit_edge.deliver.delivery import Delivery
 from asit_edge.messages.report import ClipReport
 from asit_edge.model.bundle import Manifest
 from asit_edge.mqtt.commands import Command
 from asit_edge.store.store import Store
+from tests.conftest import RATE, tones
 from tests.integration.feeder import heard
 from tests.integration.home_assistant import NEW, OLD, Core
 from tests.integration.mosquitto import Mosquitto, wait_for
@@ -24,7 +26,7 @@ LAYOUTS = {OLD: "entities", NEW: "device"}
 
 SETTINGS: dict[str, Any] = {
     "clips": {"enabled": True, "base_url": "http://hall.local:8490/clips"},
-    "home_assistant": {"labels": ["Low tone"]},
+    "home_assistant": {"labels": ["Low tone"], "pictures": True},
     "web": {"host": "192.0.2.7", "token_file": "token"},
 }
 
@@ -43,7 +45,10 @@ def core(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def delivering(folder: Path, broker: Mosquitto, model: Manifest, layout: str, device: str, **more: Any) -> Delivery:
-    settings = SETTINGS | {"home_assistant": SETTINGS["home_assistant"] | {"discovery": layout}} | more
+    clips = SETTINGS["clips"] | {"folder": str(folder / "clips")}
+    settings = (
+        SETTINGS | {"clips": clips} | {"home_assistant": SETTINGS["home_assistant"] | {"discovery": layout}} | more
+    )
     delivery = Delivery(configured(folder, broker, **settings).model_copy(update={"device": device}), model)
     delivery.start()
     for source in ("mic", "yard"):
@@ -57,7 +62,7 @@ def test_a_device_as_home_assistant_shows_and_uses_it(core: Core, tmp_path: Path
         core.shows("binary_sensor.hall_mic_low_tone", "off")
         core.shows("sensor.hall_yard_status", "listening")
         check_what_there_is(core)
-        check_what_is_heard(core, delivery)
+        check_what_is_heard(core, delivery, tmp_path / "clips")
         check_what_is_asked(core, delivery)
         check_what_is_unavailable(core, delivery)
         assert core.complaints() == []
@@ -93,7 +98,7 @@ def check_what_there_is(core: Core) -> None:
     assert types == ["High tone", "Low tone"]
 
 
-def check_what_is_heard(core: Core, delivery: Delivery) -> None:
+def check_what_is_heard(core: Core, delivery: Delivery, clips: Path) -> None:
     new = heard(0, "mic").model_copy(update={"score": 0.7, "peak": 0.9})
     [told] = delivery.events("mic", [new])
     core.shows("binary_sensor.hall_mic_low_tone", "on")
@@ -110,6 +115,8 @@ def check_what_is_heard(core: Core, delivery: Delivery) -> None:
     core.shows("sensor.hall_mic_last", "Low tone")
     core.shows("sensor.hall_mic_confidence", "90.0")
     wait_for(lambda: core.tell()["notified"], 10, "the blueprint notifies")
+    clips.mkdir()
+    soundfile.write(clips / "a.flac", tones((500, 1)), RATE)
     time.sleep(1.5)  # a recording ends two seconds after its sound: by then the blueprint waits for it
     report = {"event": told.id, "label": "Low tone", "kept": True, "path": "a.flac", "seconds": 8.2, "reason": ""}
     url = "http://hall.local:8490/clips/a.flac"
@@ -118,6 +125,7 @@ def check_what_is_heard(core: Core, delivery: Delivery) -> None:
     assert first == {"title": "Low tone", "message": "hall mic, score 0.7", "data": {"tag": told.id}}
     assert second["message"] == "hall mic, recorded: 8 s"
     assert second["data"] == {"tag": told.id, "url": url, "clickAction": url}
+    wait_for(lambda: core.state("image.hall_mic_picture") not in (None, "unknown"), 10, "a picture of it is there")
     delivery.events("mic", [heard(1, "mic")])
     core.shows("binary_sensor.hall_mic_low_tone", "off")
     late = heard(2, "mic").model_copy(update={"replayed": True})
