@@ -88,8 +88,20 @@ class Mqtt(Section):
 class HomeAssistant(Section):
     """Discovery: entities appear in Home Assistant without configuration there."""
 
-    discovery: bool = True
+    discovery: Literal["device", "entities", False] = Field(
+        "device", description="a message a device, or an entity (Home Assistant before 2024.11); false: none"
+    )
     prefix: str = Field("homeassistant", max_length=1_000, pattern=TOPIC, description="as set in Home Assistant")
+    labels: list[str] | None = Field(
+        None, description="whose entities are switched on at first; null: those that events names, and taught sounds"
+    )
+
+    pictures: bool = Field(False, description="the spectrogram of the last recording of each source, over the broker")
+
+    @field_validator("discovery", mode="before")
+    @classmethod
+    def _as_before(cls, value: object) -> object:
+        return "device" if value is True else value
 
 
 class Filtered(Section):

@@ -78,6 +78,14 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _pictures_of_clips(self) -> "Config":
+        if self.home_assistant.pictures and not self.clips.enabled:
+            raise ValueError(
+                "home_assistant.pictures: pictures are of recordings, and there are none; set clips.enabled to true"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _distinct_sinks(self) -> "Config":
         names = ["mqtt", *(sink.name for sink in self.sinks)]
         if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -1,6 +1,7 @@
 """`web` in config.yaml: the page that shows what is heard."""
 
 import ipaddress
+import socket
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -43,3 +44,16 @@ class WebSettings(Section):
     def loopback(self) -> bool:
         """Only this machine reaches it."""
         return ipaddress.ip_address(self.host).is_loopback
+
+    @property
+    def address(self) -> str | None:
+        """The page's for browsers on other machines; None where they do not reach it."""
+        if not self.enabled or self.loopback:
+            return None
+        bound = ipaddress.ip_address(self.host)
+        if bound.is_unspecified:
+            own = socket.gethostname()
+            host = self.names[0] if self.names else own if "." in own else f"{own}.local"
+        else:
+            host = self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"

@@ -5,19 +5,21 @@ The listening loop calls this and nothing else; no call waits for a network, and
 
 import logging
 import queue
-import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from asit_edge.audio.clock import iso
 from asit_edge.config.root import Config
 from asit_edge.deliver.corrector import Corrector
+from asit_edge.deliver.home_assistant import HomeAssistant
 from asit_edge.deliver.incoming import Incoming
+from asit_edge.deliver.last_sound import LastSounds
 from asit_edge.deliver.namesakes import Namesakes
 from asit_edge.deliver.opening import open_worker
+from asit_edge.deliver.picture import picture
 from asit_edge.deliver.reported import news, reported, starting_state
 from asit_edge.deliver.routes import routes, unheard
 from asit_edge.deliver.sinks.base import MQTT
@@ -36,8 +38,6 @@ from asit_edge.store.store import Store
 log = logging.getLogger(__name__)
 
 TEND_SECONDS = 1.0
-BIRTH_DELAY = 2.0
-"""Home Assistant has just started: devices answer within this time, not all at once."""
 
 
 class Remains(NamedTuple):
@@ -73,6 +73,7 @@ class Delivery:
         """Told the JSON of every event and gap that the broker has just acknowledged, in the thread that sends: must
         return at once. One that raises is not told again."""
         self._reported = reported(config, manifest)
+        self._last = LastSounds(self._topics, self._sources, config.store.effective_path)
         self._corrector = Corrector(config, self._refuse)
         self._incoming = Incoming(self._topics, self._sources, self._reported.names, self._corrector.ask)
         self.commands: queue.SimpleQueue[Command] = self._incoming.commands
@@ -83,12 +84,16 @@ class Delivery:
         self._workers: list[Worker] = [open_worker(sink, self._store) for sink in config.sinks]
         for warning in unheard(config, (label.name for label in manifest.labels)):
             log.warning("%s", warning)
-        self._birth_topic = f"{config.home_assistant.prefix}/status"
+        self._home: HomeAssistant | None = None
         self._namesakes: Namesakes | None = None
         self._mqtt: MqttSink | None = None
         if config.mqtt.host is not None:
-            birth = [self._birth_topic] if config.home_assistant.discovery else []
-            identity = identify(bounds.effective_path.with_name(f"{bounds.effective_path.name}.identity"))
+            beside = bounds.effective_path
+            if config.home_assistant.discovery:
+                noted = beside.with_name(f"{beside.name}.home-assistant")
+                self._home = HomeAssistant(config, self._topics, self._model, self._store.retained(), noted)
+            birth = [self._home.birth_topic] if self._home else []
+            identity = identify(beside.with_name(f"{beside.name}.identity"))
             host, since = socket.gethostname(), iso(time.time())
             self._namesakes = Namesakes(self._topics, identity, self._store.retained(), host, since)
             self._mqtt = MqttSink(
@@ -108,11 +113,12 @@ class Delivery:
         """Shows the state that is true before anything is heard, and begins to deliver."""
         if self._mqtt and self._namesakes:
             now = iso(time.time())
-            states = list(starting_state(self._config, self._topics, self._reported, self._model, now))
+            states = list(starting_state(self._topics, self._reported, now))
             # Online once it is known what the sources do: what an earlier run left at the broker is not true any more.
             states.insert(len(self._sources), (self._topics.available, "online"))
-            for topic, payload in states:
-                self._mqtt.set_state(topic, payload)
+            self._set_states({**dict(states), **self._last.start()})
+            if self._home:
+                self._set_states(self._home.start(self._reported))
             self._mqtt.set_state(self._topics.identity, self._namesakes.own)
         self._show_health()
         if self._mqtt:
@@ -132,6 +138,7 @@ class Delivery:
                 label = self._reported.slugs.get(event.label_id)
                 if label is not None and source in self._sources:  # not of an earlier run's source that is gone
                     self._mqtt.set_state(self._topics.sound(source, label), "OFF" if event.type == "end" else "ON")
+                    self._set_states(self._last.heard(event))
         self._wake()
         return written
 
@@ -148,6 +155,7 @@ class Delivery:
         """What became of the recording of an event: stored and sent like one. Waits for the store's disk."""
         self._store.post(f"{clip.source}/clip", clip)
         self._wake()
+        self._set_states(picture(self._config, self._topics, clip))
 
     def tells(self, problem: Callable[[], str | None]) -> None:
         """Somebody else has a word in `health`: what is wrong with it at the moment, in words for the user."""
@@ -178,8 +186,8 @@ class Delivery:
         before, self._reported = self._reported, reported(self._config, manifest)
         self._incoming.know(self._reported.names)
         if self._mqtt:
-            for topic, payload in news(self._config, self._topics, before, self._reported, self._model):
-                self._mqtt.set_state(topic, payload)
+            self._set_states(dict(news(self._topics, before, self._reported)))
+            self._set_states(self._home.know(self._reported) if self._home else {})
 
     def level(self, level: Level) -> None:
         """How loud a source is; sent if there is a connection, or else never."""
@@ -224,6 +232,11 @@ class Delivery:
             log.exception("whoever is told what the broker has taken failed, and is told no more")
             self.on_acknowledged = lambda payload: None
 
+    def _set_states(self, states: Mapping[str, str]) -> None:
+        if self._mqtt:
+            for topic, payload in states.items():
+                self._mqtt.set_state(topic, payload)
+
     def _clear_old_topics(self) -> None:
         """Once it is known which are ours."""
         leftovers = self._namesakes.leftovers() if self._namesakes else None
@@ -246,6 +259,15 @@ class Delivery:
             if MQTT in self._store.grant_wishes() and self._mqtt:
                 self._mqtt.begin_anew()
             self._show_health()
+            self._move_home()
+
+    def _move_home(self) -> None:
+        """Home Assistant's entities come back under their new topics, once it has let go of them."""
+        if self._mqtt and self._home:
+            states, old = self._home.moved(self._reported, self._mqtt.up, time.monotonic())
+            self._set_states(states)
+            if old:
+                self._mqtt.retire(old)
 
     def health(self) -> Health:
         """How store, sinks and what runs beside are doing at the moment."""
@@ -274,11 +296,8 @@ class Delivery:
     def _on_message(self, message: Message) -> None:
         assert self._mqtt is not None
         assert self._namesakes is not None
-        if message.topic == self._birth_topic:
-            if message.payload == b"online" and not message.retained:
-                timer = threading.Timer(random.uniform(0, BIRTH_DELAY), self._mqtt.resend_state)
-                timer.daemon = True
-                timer.start()
+        if self._home and message.topic == self._home.birth_topic:
+            self._home.born(message, self._mqtt.resend_state)
             return
         if self._namesakes.take(message.topic, message.payload, time.monotonic()):
             self._mqtt.set_state(self._topics.identity, self._namesakes.own)

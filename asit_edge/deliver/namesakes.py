@@ -110,8 +110,8 @@ class Namesakes:
             "its state directory was copied from there",
             " and ".join(taken),
         )
-        own = (f"{self._topics.root}/", f"/{HomeAssistantIds(self._topics.device).identifier}/")
-        return {topic for topic in self._kept if topic.startswith(own[0]) or own[1] in topic}
+        ids = HomeAssistantIds(self._topics.device)
+        return {topic for topic in self._kept if topic.startswith(f"{self._topics.root}/") or ids.owns(topic)}
 
     def _log(self, text: str) -> None:
         """Once, not at every connection."""

@@ -1,13 +1,16 @@
-"""What a device can report: the labels of each source, what stands for them in topics, and their thresholds. Pure."""
+"""What a device can report: the labels of each source, what stands for them in topics, and their thresholds. Pure.
+
+What Home Assistant is told of it is in `home_assistant`.
+"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from asit_edge.config.events import SourceEvents
 from asit_edge.config.root import Config
 from asit_edge.detect.class_settings import class_settings
 from asit_edge.messages.report import Adjusted, Status
 from asit_edge.model.bundle import Manifest
-from asit_edge.mqtt.discovery import discovery
 from asit_edge.mqtt.topics import Topics, label_slugs
 
 
@@ -21,6 +24,8 @@ class Reported:
     """That to the display name."""
     thresholds: Mapping[str, Mapping[str, float]]
     """For each source: what stands for a label to the score at which its events begin."""
+    chosen: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """For each source: what stands for the labels that somebody has named, or taught."""
 
     def slug_of(self, name: str) -> str | None:
         """What stands for the label of that display name, if it is reported."""
@@ -41,13 +46,28 @@ def reported(config: Config, manifest: Manifest) -> Reported:
         source: {slugs[label.id]: entry.on for label, entry in zip(manifest.labels, classes, strict=True) if entry}
         for source, classes in settings.items()
     }
-    return Reported(slugs, {slugs[label.id]: label.name for label in labels}, thresholds)
+    chosen = {
+        source.name: frozenset(
+            slugs[label.id]
+            for label in labels
+            if label.taught or label.name in _named(config, source.events)
+            if slugs[label.id] in thresholds[source.name]
+        )
+        for source in config.sources
+    }
+    return Reported(slugs, {slugs[label.id]: label.name for label in labels}, thresholds, chosen)
 
 
-def starting_state(
-    config: Config, topics: Topics, known: Reported, model: str, since: str
-) -> Iterator[tuple[str, str]]:
-    """Topics and payloads that are true before anything is heard; `model` names it, `since` is ISO 8601.
+def _named(config: Config, special: SourceEvents) -> set[str]:
+    """Labels that the configuration names, for Home Assistant or else for events of this source."""
+    if config.home_assistant.labels is not None:
+        return set(config.home_assistant.labels)
+    only = config.events.only if special.only is None else special.only
+    return {*(only or ()), *config.events.labels, *special.labels}
+
+
+def starting_state(topics: Topics, known: Reported, since: str) -> Iterator[tuple[str, str]]:
+    """Topics and payloads that are true before anything is heard; `since` is ISO 8601.
 
     What each source does comes first.
     """
@@ -57,25 +77,19 @@ def starting_state(
     for source in known.thresholds:
         nothing = Adjusted(schema=1, device=topics.device, source=source, listen=True, snoozed_until=None, labels={})
         yield topics.adjusted(source), nothing.to_json()
-    yield from _labels(config, topics, known, model)
+    yield from _labels(topics, known)
 
 
-def news(config: Config, topics: Topics, before: Reported, known: Reported, model: str) -> Iterator[tuple[str, str]]:
+def news(topics: Topics, before: Reported, known: Reported) -> Iterator[tuple[str, str]]:
     """What is to be said when `known` takes the place of `before`; an empty payload: it is gone."""
-    said, now = dict(_labels(config, topics, before, model)), dict(_labels(config, topics, known, model))
+    said, now = dict(_labels(topics, before)), dict(_labels(topics, known))
     yield from ((topic, "") for topic in said if topic not in now)
     yield from ((topic, payload) for topic, payload in now.items() if said.get(topic) != payload)
 
 
-def _labels(config: Config, topics: Topics, known: Reported, model: str) -> Iterator[tuple[str, str]]:
-    """Of every label of every source: that it is not heard, its threshold, and for Home Assistant that there is it."""
+def _labels(topics: Topics, known: Reported) -> Iterator[tuple[str, str]]:
+    """Of every label of every source: that it is not heard, and its threshold."""
     for source, thresholds in known.thresholds.items():
         for label, threshold in thresholds.items():
             yield topics.sound(source, label), "OFF"
             yield topics.threshold(source, label), f"{threshold:g}"
-    if config.home_assistant.discovery:
-        labels = {
-            source: {label: known.names[label] for label in thresholds}
-            for source, thresholds in known.thresholds.items()
-        }
-        yield from discovery(config.home_assistant.prefix, topics, labels, model).items()

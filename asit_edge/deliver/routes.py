@@ -20,18 +20,24 @@ def routes(config: Config) -> dict[str, Wants]:
 
 
 def unheard(config: Config, labels: Iterable[str]) -> Iterator[str]:
-    """What sinks are to get or to tell in another way, and no label of the model or taught sound is called so."""
+    """What sinks or Home Assistant are to get or to tell in another way, and no label of the model or taught sound is
+    called so."""
     known = sorted(labels)
+    yield from _unknown("home_assistant.labels", config.home_assistant.labels or [], known)
     for sink in config.sinks:
         named = {"labels": sink.labels or []}
         if isinstance(sink, Notification):
             hours = [label for entry in sink.quiet_hours for label in entry.labels or []]
             named |= {"priorities": list(sink.priorities), "quiet_hours": hours}
         for key, wanted in named.items():
-            for label in wanted:
-                if label not in known:
-                    close = hint if len(hint := nearest(label, known)) < LONGEST_HINT else ""
-                    yield f"sinks.{sink.name}.{key}: nothing that is listened for is called {label!r}{close}"
+            yield from _unknown(f"sinks.{sink.name}.{key}", wanted, known)
+
+
+def _unknown(key: str, wanted: Iterable[str], known: list[str]) -> Iterator[str]:
+    for label in wanted:
+        if label not in known:
+            close = hint if len(hint := nearest(label, known)) < LONGEST_HINT else ""
+            yield f"{key}: nothing that is listened for is called {label!r}{close}"
 
 
 def _filter(sink: SinkSettings) -> Wants:

@@ -1,145 +1,157 @@
-"""Home Assistant's MQTT discovery: configurations by which this device's entities appear by themselves. Pure.
+"""Home Assistant's MQTT discovery: messages by which this device's entities appear by themselves. Pure.
 
-One configuration topic for each entity, `<prefix>/<platform>/<node>/<object>/config`, all under one device: whatever
-is gone is removed by emptying its topic. Fields as documented at https://www.home-assistant.io/integrations/mqtt/
-(MQTT discovery, and the platforms binary_sensor, sensor, switch and event).
+The box is a device, and each source one behind it. In the layout `device` each is one message with all of its entities
+(Home Assistant 2024.11 and newer); in `entities` each entity is a message of its own, which older ones need. Ids are
+the same in both.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, get_args
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from asit_edge import __version__
-from asit_edge.messages.report import State
+from asit_edge.mqtt.abbreviations import abbreviated
+from asit_edge.mqtt.entities import HEARD, LISTENS, Entity, SourceFacts, of_box, of_source
 from asit_edge.mqtt.topics import HomeAssistantIds, Topics
 
-LEVEL_EXPIRES = 30
-"""Seconds after which a level that is not sent again is unknown."""
+Layout = Literal["device", "entities"]
 
-HEARD = {"sound", "event", "level"}
-"""Kinds of entities that mean something only while their source listens: what is not heard is not "clear"."""
+Components = dict[str, dict[str, str]]
+"""What is announced, by the message's topic: each component's key, and its platform."""
 
-LISTENS = "{{ 'online' if value_json is mapping and value_json.state == 'listening' else 'offline' }}"
-"""Of a status. In every other state, and where there is none any more, nothing is known of what sounds."""
-
-
-class Entity(NamedTuple):
-    """What Home Assistant shows as one; `source` and `label` are empty where it belongs to none."""
-
-    platform: str
-    kind: str
-    source: str
-    label: str
-    name: str
-    fields: dict[str, Any]
+MIGRATE = '{"migrate_discovery":true}'
+"""Left on a topic of the other layout, this has Home Assistant let go of its entities without forgetting them."""
 
 
-def discovery(prefix: str, topics: Topics, labels: Mapping[str, Mapping[str, str]], model: str) -> dict[str, str]:
-    """Configuration topics and payloads.
+@dataclass(frozen=True)
+class Home:
+    """What Home Assistant is told of this box, besides its sources."""
 
-    `labels` has what each source reports: a label's slug to its name. `model` names what listens.
-    """
+    prefix: str
+    layout: Layout
+    model: str
+    """What listens."""
+    page: str | None = None
+    """The address of the page for others than this machine; None if there is none."""
+
+
+def discovery(
+    home: Home, topics: Topics, sources: Mapping[str, SourceFacts], gone: Components | None = None
+) -> dict[str, str]:
+    """Topics and payloads. `gone` are components that are announced no more: in the layout `device` each has to be told
+    so, because Home Assistant keeps what a message does not name."""
+    messages = dict(_devices(home, topics, sources) if home.layout == "device" else _entities(home, topics, sources))
+    for topic, components in (gone or {}).items():
+        if topic in messages and "components" in messages[topic]:
+            stubs = {key: {"platform": platform} for key, platform in components.items()}
+            messages[topic]["components"] = stubs | messages[topic]["components"]
+    return {
+        topic: json.dumps(abbreviated(message), ensure_ascii=False, separators=(",", ":"))
+        for topic, message in messages.items()
+    }
+
+
+def announced(home: Home, topics: Topics, sources: Mapping[str, SourceFacts]) -> Components:
+    """What `discovery` announces in the layout `device`; nothing in the other, where each has a topic of its own."""
+    if home.layout == "entities":
+        return {}
+    return {
+        topic: {key: component["platform"] for key, component in message["components"].items()}
+        for topic, message in _devices(home, topics, sources)
+    }
+
+
+def nothing(topics: Topics) -> str:
+    """A message of a device that announces nothing, to try whether one may be sent."""
+    device = {"identifiers": [HomeAssistantIds(topics.device).identifier]}
+    return json.dumps(abbreviated({"device": device, "origin": _origin(), "components": {}}))
+
+
+def of_other_layout(home: Home, topics: Topics, kept: Collection[str]) -> list[str]:
+    """Of the topics that the broker keeps: those of this device's discovery in the layout that is not used now."""
     ids = HomeAssistantIds(topics.device)
-    shared = {
-        "device": {
-            "identifiers": [ids.identifier],
-            "name": topics.device,
-            "manufacturer": "ASiT Edge",
-            "model": model,
-            "sw_version": __version__,
-        },
-        "origin": {"name": "ASiT Edge", "sw_version": __version__},
+    own = [topic for topic in kept if topic.startswith(f"{home.prefix}/") and ids.owns(topic)]
+    devices = f"{home.prefix}/device/"
+    return sorted(topic for topic in own if topic.startswith(devices) != (home.layout == "device"))
+
+
+def _devices(home: Home, topics: Topics, sources: Mapping[str, SourceFacts]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A message for the box, one for each source."""
+    ids = HomeAssistantIds(topics.device)
+    for source, entities in _all(topics, sources):
+        shared: dict[str, Any] = {"device": _device(home, ids, source, sources), "origin": _origin()}
+        if source:
+            shared |= {"availability": _availability(topics, source, heard=True), "availability_mode": "all"}
+        components = {}
+        for entity in entities:
+            fields = {"platform": entity.platform} | _identity(ids, entity) | entity.fields
+            if not source or entity.kind not in HEARD:
+                fields |= _available(topics, entity)
+            components["-".join(part for part in (entity.kind, entity.label) if part)] = fields
+        yield ids.device_topic(home.prefix, source), shared | {"components": components}
+
+
+def _entities(home: Home, topics: Topics, sources: Mapping[str, SourceFacts]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A message for each entity."""
+    ids = HomeAssistantIds(topics.device)
+    for source, entities in _all(topics, sources):
+        shared = {"device": _device(home, ids, source, sources), "origin": _origin()}
+        for entity in entities:
+            topic = f"{home.prefix}/{entity.platform}/{ids.identifier}/"
+            topic += f"{ids.component(entity.kind, source, entity.label)}/config"
+            available = _available(topics, entity)
+            if len(available.get("availability", ())) > 1:
+                available["availability_mode"] = "all"
+            yield topic, _identity(ids, entity) | entity.fields | available | shared
+
+
+def _all(topics: Topics, sources: Mapping[str, SourceFacts]) -> Iterator[tuple[str, list[Entity]]]:
+    """The box first: the devices of sources refer to it."""
+    yield "", list(of_box(topics))
+    for source, facts in sources.items():
+        yield source, list(of_source(topics, source, facts))
+
+
+def _device(home: Home, ids: HomeAssistantIds, source: str, sources: Mapping[str, SourceFacts]) -> dict[str, Any]:
+    page = {"configuration_url": home.page} if home.page else {}
+    shared = {"manufacturer": "ASiT Edge", "sw_version": __version__, **page}
+    if not source:
+        return {"identifiers": [ids.identifier], "name": ids.device, "model": home.model, **shared}
+    return {
+        "identifiers": [ids.source_identifier(source)],
+        "name": f"{ids.device} {source}",
+        "model": sources[source].kind,
+        "via_device": ids.identifier,
+        **shared,
     }
-    configurations = {}
-    for entity in entities(topics, labels):
-        component = ids.component(entity.kind, entity.source, entity.label)
-        identity = {
-            "name": entity.name,
-            "unique_id": ids.unique_id(component),
-            "default_entity_id": ids.entity_id(entity.platform, entity.source, entity.label or entity.kind),
-        }
-        topic = f"{prefix}/{entity.platform}/{ids.identifier}/{component}/config"
-        availability = {"availability": _availability(topics, entity), "availability_mode": "all"}
-        configurations[topic] = json.dumps(identity | entity.fields | availability | shared, ensure_ascii=False)
-    return configurations
 
 
-def _availability(topics: Topics, entity: Entity) -> list[dict[str, str]]:
+def _origin() -> dict[str, str]:
+    return {"name": "ASiT Edge", "sw_version": __version__}
+
+
+def _identity(ids: HomeAssistantIds, entity: Entity) -> dict[str, Any]:
+    """The entity id has two names: until 2025.9 Home Assistant knows the second one only, from 2026.4 on the first."""
+    entity_id = ids.entity_id(
+        entity.platform, entity.source, entity.label, "" if entity.kind == "sound" else entity.kind
+    )
+    return {
+        "name": entity.name,
+        "unique_id": ids.unique_id(ids.component(entity.kind, entity.source, entity.label)),
+        "default_entity_id": entity_id,
+        "object_id": entity_id.partition(".")[2],
+    }
+
+
+def _available(topics: Topics, entity: Entity) -> dict[str, Any]:
+    """Of a single entity; whether the box is there is known whether it is or not."""
+    if entity.kind == "connection" and not entity.source:
+        return {}
+    return {"availability": _availability(topics, entity.source, heard=entity.kind in HEARD)}
+
+
+def _availability(topics: Topics, source: str, *, heard: bool) -> list[dict[str, str]]:
     """Where it is said whether an entity means anything: all of it has to be `online`."""
-    states = {"payload_available": "online", "payload_not_available": "offline"}
-    device = {"topic": topics.available, **states}
-    if entity.kind not in HEARD:
-        return [device]
-    return [device, {"topic": topics.status(entity.source), "value_template": LISTENS, **states}]
-
-
-def entities(topics: Topics, labels: Mapping[str, Mapping[str, str]]) -> Iterator[Entity]:
-    """A sound for each label of each source; what else a source has; the device's own problem."""
-    for source, names in labels.items():
-        for label, name in names.items():
-            yield Entity("binary_sensor", "sound", source, label, f"{name} ({source})", _sound(topics, source, label))
-        yield Entity("event", "event", source, "", f"Event ({source})", _event(topics, source))
-        yield Entity("sensor", "level", source, "", f"Level ({source})", _level(topics, source))
-        yield Entity("sensor", "status", source, "", f"Status ({source})", _status(topics, source))
-        yield Entity("switch", "listen", source, "", f"Listen ({source})", _listen(topics, source))
-    yield Entity("binary_sensor", "problem", "", "", "Problem", _problem(topics))
-
-
-def _sound(topics: Topics, source: str, label: str) -> dict[str, Any]:
-    return {
-        "state_topic": topics.sound(source, label),
-        "payload_on": "ON",
-        "payload_off": "OFF",
-        "device_class": "sound",
-    }
-
-
-def _event(topics: Topics, source: str) -> dict[str, Any]:
-    return {
-        "state_topic": topics.event(source),
-        "event_types": ["new", "update", "end"],
-        "value_template": "{{ dict(value_json, event_type=value_json.type) | tojson }}",
-    }
-
-
-def _level(topics: Topics, source: str) -> dict[str, Any]:
-    return {
-        "state_topic": topics.level(source),
-        "value_template": "{{ value_json.dbfs }}",
-        "unit_of_measurement": "dBFS",
-        "state_class": "measurement",
-        "expire_after": LEVEL_EXPIRES,
-        "entity_category": "diagnostic",
-    }
-
-
-def _status(topics: Topics, source: str) -> dict[str, Any]:
-    return {
-        "state_topic": topics.status(source),
-        "value_template": "{{ value_json.state }}",
-        "device_class": "enum",
-        "options": list(get_args(State)),
-        "json_attributes_topic": topics.status(source),
-        "entity_category": "diagnostic",
-    }
-
-
-def _listen(topics: Topics, source: str) -> dict[str, Any]:
-    return {
-        "state_topic": topics.status(source),
-        "value_template": "{{ 'OFF' if value_json.state == 'muted' else 'ON' }}",
-        "command_topic": topics.command(source, "listen"),
-        "payload_on": "ON",
-        "payload_off": "OFF",
-        "entity_category": "config",
-    }
-
-
-def _problem(topics: Topics) -> dict[str, Any]:
-    return {
-        "state_topic": topics.health,
-        "value_template": "{{ 'ON' if value_json.problem else 'OFF' }}",
-        "json_attributes_topic": topics.health,
-        "device_class": "problem",
-        "entity_category": "diagnostic",
-    }
+    device = {"topic": topics.available}
+    return [device, {"topic": topics.status(source), "value_template": LISTENS}] if heard else [device]

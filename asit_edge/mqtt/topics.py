@@ -60,6 +60,12 @@ class Topics:
     def clip(self, source: str) -> str:
         return f"{self.root}/{source}/clip"
 
+    def last(self, source: str) -> str:
+        return f"{self.root}/{source}/last"
+
+    def picture(self, source: str) -> str:
+        return f"{self.root}/{source}/picture"
+
     def level(self, source: str) -> str:
         return f"{self.root}/{source}/level"
 
@@ -96,6 +102,14 @@ class Topics:
         return (source, name) if slash and NAME.fullmatch(source) and name else None
 
 
+BOX, SOURCE = "-box", "-source-"
+"""Behind the name of a device, and between it and that of a source."""
+
+
+def _doubled(name: str) -> str:
+    return name.replace("-", "--")
+
+
 @dataclass(frozen=True)
 class HomeAssistantIds:
     """Ids of one device's entities. A component is `<kind>-<slug>-<source>`: neither kind nor slug has a `-`."""
@@ -105,6 +119,32 @@ class HomeAssistantIds:
     @property
     def identifier(self) -> str:
         return f"asit_edge_{self.device}"
+
+    def source_identifier(self, source: str) -> str:
+        """Of the device that a source is; no name has a `/`."""
+        return f"{self.identifier}/{source}"
+
+    def device_topic(self, prefix: str, source: str = "") -> str:
+        """Where the box, or a source of it, is announced as a whole.
+
+        Home Assistant tells messages of devices and of entities apart by what is before `config`, and cleans up behind
+        one of a device by it: so there is one part only, and never an entity's `identifier`. A `-` in a name is
+        doubled, so that no two devices and sources have one topic.
+        """
+        return f"{prefix}/device/{self._object}{SOURCE + _doubled(source) if source else BOX}/config"
+
+    def owns(self, topic: str) -> bool:
+        """Whether a topic of discovery is this device's, or one of its sources'."""
+        *_, kind, node, last, config = ("", "", *topic.split("/"))
+        if config != "config":
+            return False
+        if node == "device":
+            return last == f"{self._object}{BOX}" or last.startswith(f"{self._object}{SOURCE}")
+        return bool(kind) and node == self.identifier
+
+    @property
+    def _object(self) -> str:
+        return f"asit_edge_{_doubled(self.device)}"
 
     def component(self, kind: str, source: str, label: str = "") -> str:
         return "-".join(part for part in (kind, label, source) if part)

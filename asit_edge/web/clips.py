@@ -4,13 +4,11 @@ import base64
 import re
 from pathlib import Path
 
-import numpy as np
-import soundfile
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from asit_edge.errors import AsitEdgeError
-from asit_edge.live.columns import BANDS, Columns
+from asit_edge.live.columns import BANDS
+from asit_edge.live.pictures import drawn
 from asit_edge.web.answers import Refused, answer
 from asit_edge.web.parts import Aside, Parts
 
@@ -18,9 +16,6 @@ TYPES = {".flac": "audio/flac", ".opus": "audio/ogg", ".wav": "audio/wav"}
 
 IDENTITY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 """Of an event: nothing else is looked for."""
-
-LONGEST = 60.0
-"""Seconds of a clip that are drawn."""
 
 
 class ClipRoutes:
@@ -59,13 +54,6 @@ class ClipRoutes:
 
 
 def _picture(file: Path) -> dict[str, object]:
-    try:
-        with soundfile.SoundFile(file) as opened:
-            rate = opened.samplerate
-            samples = opened.read(round(LONGEST * rate), dtype="float32", always_2d=True).mean(axis=1)
-    except (soundfile.SoundFileError, OSError):
-        raise AsitEdgeError("the clip cannot be read") from None
-    columns = Columns(rate)
-    found = columns.push(np.ascontiguousarray(samples))
+    columns, found = drawn(file)
     data = base64.b64encode(found.tobytes()).decode("ascii")
-    return {"data": data, "bands": BANDS, "step": columns.hop / rate, "highest": columns.highest}
+    return {"data": data, "bands": BANDS, "step": columns.hop / columns.rate, "highest": columns.highest}

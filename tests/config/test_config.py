@@ -276,3 +276,27 @@ def test_what_could_only_fail_later_is_refused(tmp_path: Path, text: str, messag
     with pytest.raises(WrongUse) as refused:
         load_config(file)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("web", "address"),
+    [
+        ({}, None),
+        ({"host": "::1"}, None),
+        ({"host": "192.0.2.7", "enabled": False}, None),
+        ({"host": "192.0.2.7", "port": 80}, "http://192.0.2.7:80"),
+        ({"host": "2001:db8::7"}, "http://[2001:db8::7]:8490"),
+        ({"host": "0.0.0.0"}, "http://hall.local:8490"),
+        ({"host": "::", "names": ["sounds.lan", "other"]}, "http://sounds.lan:8490"),
+    ],
+)
+def test_the_pages_address_for_other_machines(
+    web: dict[str, object], address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "hall")
+    assert Config.model_validate({"web": web}).web.address == address
+
+
+@pytest.mark.parametrize(("given", "means"), [(True, "device"), (False, False), ("entities", "entities")])
+def test_discovery_takes_what_it_took_before(given: object, means: object) -> None:
+    assert Config.model_validate({"home_assistant": {"discovery": given}}).home_assistant.discovery == means

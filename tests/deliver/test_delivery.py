@@ -32,6 +32,7 @@ class Sink:
 
     problem: str | None = None
     refusal = ""
+    up = True
 
     def __init__(self, _settings: object, _topics: object, _store: object, **more: Any) -> None:
         self.subscriptions, self.on_message = more["subscriptions"], more["on_message"]
@@ -60,6 +61,9 @@ class Sink:
 
     def clear_old_topics(self, kept: set[str]) -> None:
         self.told.append(("clear", kept))
+
+    def retire(self, topics: set[str]) -> None:
+        self.told.append(("retire", topics))
 
     def first_attempt(self, seconds: float) -> bool:
         self.told.append(("attempt", seconds))
@@ -153,7 +157,9 @@ def test_an_event_is_committed_shown_and_on_its_way_at_once(hall: Device) -> Non
     assert hall.broker.told == []
     written = hall.delivery.events("mic", [heard("new"), heard("update"), heard("end")])
     assert [one.seq for one in written] == [1, 2, 3]
-    assert hall.broker.told == [*(("state", SOUND, value) for value in ("ON", "ON", "OFF")), ("wake",)]
+    assert hall.broker.states(SOUND) == ["ON", "ON", "OFF"]
+    assert hall.broker.states("asit/hall/mic/last") == [written[0].to_json(), written[2].to_json()]
+    assert [kind for kind in hall.broker.kinds() if kind != "state"] == ["wake"]
     assert hall.rows("SELECT topic FROM outbox") == [("mic/event",)] * 3
 
 
@@ -321,7 +327,7 @@ def test_when_home_assistant_is_born_it_is_told_everything_soon(hall: Device, mo
     assert topic in hall.broker.subscriptions
     spread = []
     monkeypatch.setattr(
-        "asit_edge.deliver.delivery.random.uniform", lambda low, high: spread.append((low, high)) or low
+        "asit_edge.deliver.home_assistant.random.uniform", lambda low, high: spread.append((low, high)) or low
     )
     for payload, retained, told in ((b"online", True, 0), (b"offline", False, 0), (b"online", False, 1)):
         hall.broker.on_message(Message(topic, payload, retained))

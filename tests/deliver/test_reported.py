@@ -45,13 +45,8 @@ def test_a_label_that_the_model_does_not_have_is_named_with_its_key(manifest: Ma
         reported(configured({"name": "mic", "events": {"only": ["Dog"]}}), manifest)
 
 
-@pytest.mark.parametrize("discovery", [True, False])
-def test_at_the_start_every_source_is_starting_and_every_sound_is_off(manifest: Manifest, discovery: bool) -> None:
-    config = configured({"name": "mic"}, home_assistant={"discovery": discovery, "prefix": "ha"})
-    state = dict(
-        starting_state(config, Topics("asit", "hall"), reported(config, manifest), "tones 1", SINCE),
-    )
-    own = {topic: payload for topic, payload in state.items() if topic.startswith("asit/")}
+def test_at_the_start_every_source_is_starting_and_every_sound_is_off(manifest: Manifest) -> None:
+    own = dict(starting_state(Topics("asit", "hall"), reported(configured({"name": "mic"}), manifest), SINCE))
     status = json.loads(own.pop("asit/hall/mic/status"))
     assert (status["state"], status["since"]) == ("starting", SINCE)
     adjusted = json.loads(own.pop("asit/hall/mic/adjusted"))
@@ -62,7 +57,6 @@ def test_at_the_start_every_source_is_starting_and_every_sound_is_off(manifest: 
         "asit/hall/mic/threshold/low_tone": "0.5",
         "asit/hall/mic/threshold/high_tone": "0.5",
     }
-    assert any(topic.startswith("ha/binary_sensor/") for topic in state) is discovery
 
 
 def test_labels_that_come_and_go_are_told_alone_and_what_is_gone_is_emptied(manifest: Manifest) -> None:
@@ -70,15 +64,32 @@ def test_labels_that_come_and_go_are_told_alone_and_what_is_gone_is_emptied(mani
     bell = BundleLabel(name="Bell", id="bell", on_threshold=0.5, off_threshold=0.3, taught=True)
     more = manifest.model_copy(update={"labels": [*manifest.labels, bell]})
     before, after = reported(config, manifest), reported(config, more)
-    came = dict(news(config, topics, before, after, "tones 1"))
-    assert set(came) == {
-        "asit/hall/mic/sound/bell",
-        "asit/hall/mic/threshold/bell",
-        "homeassistant/binary_sensor/asit_edge_hall/sound-bell-mic/config",
-    }
+    came = dict(news(topics, before, after))
+    assert set(came) == {"asit/hall/mic/sound/bell", "asit/hall/mic/threshold/bell"}
     assert came["asit/hall/mic/sound/bell"] == "OFF"
-    assert dict(news(config, topics, after, before, "tones 1")) == dict.fromkeys(came, "")
-    assert list(news(config, topics, after, after, "tones 1")) == []
+    assert dict(news(topics, after, before)) == dict.fromkeys(came, "")
+    assert list(news(topics, after, after)) == []
+
+
+@pytest.mark.parametrize(
+    ("events", "labels", "chosen"),
+    [
+        ({}, None, {"bell"}),
+        ({"only": ["Low tone"]}, None, {"low_tone", "bell"}),
+        ({"labels": {"High tone": {"on_threshold": 0.9}}}, None, {"high_tone", "bell"}),
+        ({"labels": {"High tone": {"on_threshold": 0.9}}}, ["Low tone"], {"low_tone", "bell"}),
+        ({}, [], {"bell"}),
+    ],
+)
+def test_what_somebody_has_named_or_taught_is_chosen(
+    manifest: Manifest, events: dict[str, Any], labels: list[str] | None, chosen: set[str]
+) -> None:
+    bell = BundleLabel(name="Bell", id="bell", on_threshold=0.5, off_threshold=0.3, taught=True)
+    more = manifest.model_copy(update={"labels": [*manifest.labels, bell]})
+    own = {"name": "mic", "events": events}
+    known = reported(configured(own, {"name": "yard"}, home_assistant={"labels": labels}), more)
+    assert known.chosen["mic"] == chosen
+    assert known.chosen["yard"] == ({"low_tone", "bell"} if labels else {"bell"}), "what is named for another is not"
 
 
 def test_a_taught_label_is_reported_whatever_only_says_until_it_is_gone(manifest: Manifest) -> None:

@@ -66,3 +66,9 @@ def test_names_that_nothing_has_are_told() -> None:
     ]
     many = [f"Label {number}" for number in range(200)]
     assert "valid" not in next(unheard(config, many)), "no list of two hundred"
+
+
+def test_a_sound_chosen_for_home_assistant_that_nothing_knows_is_told() -> None:
+    config = Config.model_validate({"home_assistant": {"labels": ["Dog", "Dgo"]}})
+    [told] = unheard(config, ["Dog", "Cat"])
+    assert told.startswith("home_assistant.labels: nothing that is listened for is called 'Dgo'")

@@ -20,6 +20,7 @@ from asit_edge.config.root import Config
 from asit_edge.config.secrets import without_secrets
 from asit_edge.config.sources import MicrophoneSource, StreamSource
 from asit_edge.deliver.delivery import Delivery
+from asit_edge.deliver.home_assistant import HomeAssistant
 from asit_edge.deliver.notify.notifier import open_notifier
 from asit_edge.deliver.reported import reported, starting_state
 from asit_edge.deliver.sinks.base import Refused, Unavailable
@@ -109,7 +110,11 @@ def use_mqtt(config: Config, manifest: Manifest) -> None:
         assert len((text or "").encode()) <= MQTT_BYTES
     client = paho.Client(CallbackAPIVersion.VERSION2)
     topics = Topics(mqtt.prefix, config.device_name)
-    for topic, payload in starting_state(config, topics, reported(config, manifest), "model 1", "now"):
+    known = reported(config, manifest)
+    said = dict(starting_state(topics, known, "now"))
+    if config.home_assistant.discovery:
+        said |= HomeAssistant(config, topics, "model 1", [], Path("/dev/null/never-written")).start(known)
+    for topic, payload in said.items():
         client.publish(topic, payload, qos=1, retain=True)
     client.will_set(topics.available, "offline", qos=1, retain=True)
     try:

@@ -14,6 +14,8 @@ from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery
 from asit_edge.deliver.reported import reported, starting_state
 from asit_edge.model.bundle import load_bundle
+from asit_edge.mqtt.discovery import Home, Layout, discovery
+from asit_edge.mqtt.entities import SourceFacts
 from asit_edge.mqtt.topics import Topics
 from tests.conftest import ROOT
 from tests.integration.mosquitto import PASSWORD, Mosquitto, Subscriber, wait_for
@@ -71,15 +73,16 @@ def of_a_device(tone_bundle: Path) -> list[str]:
     """Every topic that a device writes."""
     config = Config.model_validate({"device": "hall", "mqtt": {"host": "x"}, "model": tone_bundle})
     manifest = load_bundle(tone_bundle).manifest
-    state = starting_state(config, MINE, reported(config, manifest), "model 1", "now")
-    sent = [topic for topic, _ in state]
-    assert any(topic.startswith("homeassistant/") for topic in sent)
+    known = reported(config, manifest)
+    sources = {"microphone": SourceFacts("microphone", known.names, known.names)}
+    layouts: list[Layout] = ["device", "entities"]
     return [
-        *sent,
+        *(topic for topic, _ in starting_state(MINE, known, "now")),
+        *(topic for layout in layouts for topic in discovery(Home("homeassistant", layout, "model 1"), MINE, sources)),
         MINE.available,
         MINE.health,
         MINE.identity,
-        *(kind("microphone") for kind in (MINE.event, MINE.gap, MINE.level)),
+        *(kind("microphone") for kind in (MINE.event, MINE.gap, MINE.level, MINE.last)),
     ]
 
 
@@ -94,7 +97,7 @@ def test_access_rules_give_each_what_it_needs(broker: Mosquitto, of_a_device: li
         assert [topic for topic in of_a_device if not device.may_publish(topic)] == []
         assert device.may_publish(MINE.error("microphone"))
         assert [operator.may_publish(topic) for topic in commands] == [True] * len(commands)
-        assert home.may_publish(commands[0])
+        assert [home.may_publish(topic) for topic in commands[:3]] == [True] * 3
         assert home.may_publish("homeassistant/status")
         wait_for(
             lambda: {*commands, "homeassistant/status", MINE.identity} <= set(device.topics),
@@ -144,7 +147,7 @@ def test_a_device_that_was_renamed_may_take_its_topics_with_it(
         with Subscriber(broker, HOME) as subscriber:
             time.sleep(0.3)
             own = {topic for topic, _, retained in subscriber.messages if retained}
-        devices = {re.sub(r"^asit/(\w+)/.*|.*/asit_edge_(\w+)/.*", r"\1\2", topic) for topic in own}
+        devices = {re.sub(r"^asit/(\w+)/.*|.*/asit_edge_(\w+)(-[\w-]+)?/.*", r"\1\2", topic) for topic in own}
         return devices == set(names)
 
     try:

@@ -102,7 +102,12 @@ def test_states_are_kept_by_the_broker_and_follow_the_events(
         "fallback": "",
     }
     assert not [topic for topic in kept if topic.endswith(("/event", "/gap", "/level"))]
-    assert len([topic for topic in kept if topic.startswith("homeassistant/binary_sensor/")]) == 5
+    assert {topic for topic in kept if topic.startswith("homeassistant/")} == {
+        *("homeassistant/device/asit_edge_hall-box/config", "homeassistant/device/asit_edge_hall-source-mic/config"),
+        "homeassistant/device/asit_edge_hall-source-yard/config",
+    }
+    assert json.loads(kept["asit/hall/mic/last"])["type"] == "new"
+    assert "asit/hall/yard/last" not in kept, "it has heard nothing"
 
     # A crash leaves ON behind; the next start knows that nothing sounds.
     second = Delivery(configured(tmp_path / "second", broker), model)
@@ -148,7 +153,7 @@ def test_what_a_source_or_label_left_at_the_broker_is_removed_with_it(
     kept = retained(broker)
     assert not [topic for topic in kept if "yard" in topic or "high_tone" in topic]
     assert "asit/hall/mic/sound/low_tone" in kept
-    assert "homeassistant/binary_sensor/asit_edge_hall/sound-low_tone-mic/config" in kept
+    assert "homeassistant/device/asit_edge_hall-source-mic/config" in kept
     third = Delivery(configured(tmp_path, broker, home_assistant={"discovery": False}), model)
     third.start()
     third.stop(10)
@@ -177,10 +182,10 @@ def test_a_source_of_its_own_settings_shows_its_own_labels_and_thresholds(
 def test_home_assistant_is_told_again_when_it_is_born_and_the_broker_when_it_forgot(
     tmp_path: Path, model: Manifest, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asit_edge.deliver.delivery.BIRTH_DELAY", 0.1)
+    monkeypatch.setattr("asit_edge.deliver.home_assistant.BIRTH_DELAY", 0.1)
     monkeypatch.setattr("asit_edge.mqtt.connection.FIRST_PAUSE", 0.1)
     delivery = Delivery(configured(tmp_path, broker), model)
-    topic = "homeassistant/binary_sensor/asit_edge_hall/sound-low_tone-mic/config"
+    topic = "homeassistant/device/asit_edge_hall-source-mic/config"
     with Subscriber(broker) as subscriber:
         delivery.start()
         wait_for(lambda: len(subscriber.payloads(topic)) == 1, 10, "discovery")

@@ -27,7 +27,14 @@ from tests.integration.mosquitto import PASSWORD, Mosquitto, Subscriber, free_po
 from tests.integration.pulse import Pulse, require_alsa_pulse
 
 USER = "hall"
-RULES = "topic write asit/hall/#\ntopic read asit/hall/+/set/#\ntopic write homeassistant/+/asit_edge_hall/+/config\n"
+RULES = """topic write asit/hall/#
+topic read asit/hall/+/set/#
+topic write homeassistant/device/asit_edge_hall-box/config
+topic write homeassistant/device/asit_edge_hall-source-microphone/config
+"""
+OF_TWO = "".join(
+    f"topic write homeassistant/device/asit_edge_hall-source-{source}/config\n" for source in ("mic", "room")
+)
 
 
 def started(folder: Path, rules: str | None = RULES, *, tls: bool = False) -> Mosquitto:
@@ -50,12 +57,13 @@ def test_a_broker_that_takes_everything_gets_nothing_that_stays(tmp_path: Path) 
     try:
         with Subscriber(broker) as everything:
             found = look(broker.port, tmp_path)
-            wait_for(lambda: len(everything.messages) >= 2, 10, "what it published")
+            wait_for(lambda: len(everything.messages) >= 3, 10, "what it published")
         assert [one.grade for one in found] == ["ok"] * 4
         assert found[0].found == f"MQTT broker 127.0.0.1:{broker.port}: connected as 'hall' with MQTT 5, not encrypted"
         assert [(topic, retained) for topic, _, retained in everything.messages] == [
             ("asit/hall/doctor", False),
-            ("homeassistant/sensor/asit_edge_hall/doctor/config", False),
+            ("homeassistant/device/asit_edge_hall-box/config", False),
+            ("homeassistant/device/asit_edge_hall-source-microphone/config", False),
         ]
         with Subscriber(broker) as later:
             time.sleep(0.3)
@@ -69,7 +77,7 @@ def test_access_rules_that_suffice_and_each_that_is_missing(tmp_path: Path) -> N
     lines = RULES.splitlines()
     try:
         assert [one.grade for one in look(broker.port, tmp_path)] == ["ok"] * 4
-        for grade, rule in (("wrong", lines[0]), ("warning", lines[2])):
+        for grade, rule in (("wrong", lines[0]), ("warning", lines[2]), ("warning", lines[3])):
             broker.rule(USER, "".join(f"{line}\n" for line in lines if line != rule))
             time.sleep(0.3)
             [denied] = [one for one in look(broker.port, tmp_path) if one.grade != "ok"]
@@ -174,7 +182,7 @@ def grades(output: str) -> dict[str, str]:
 
 def test_beside_a_listener_that_runs(tmp_path: Path, pulse: Pulse, tone_bundle: Path) -> None:
     """It is looked at, and neither its audio, its store nor its broker notices."""
-    broker = started(tmp_path)
+    broker = started(tmp_path, RULES + OF_TWO)
     password = tmp_path / "password"
     password.write_text(f"{PASSWORD}\n")
     password.chmod(0o600)

@@ -73,7 +73,7 @@ def test_alarms_arrive_and_the_state_goes_on_where_it_broke_off(
                 )
 
             def complete() -> bool:
-                return len(told()) == len(SOURCES) * (2 + 4) + 1 + len(SOURCES)
+                return len(told()) == 1 + 2 * len(SOURCES)
 
             wait_for(complete, 60, "all of the state, over however many connections")
             # Only what was on its way when the link broke is said twice.
@@ -88,7 +88,7 @@ def test_a_broker_that_remembers_is_told_only_what_is_new(
     with Proxy(broker.port) as proxy, Subscriber(broker, topic="#") as subscriber:
         delivery = delivering(tmp_path, tone_bundle, proxy.port)
         delivery.start()
-        last = "homeassistant/binary_sensor/asit_edge_hall/problem/config"
+        last = "homeassistant/device/asit_edge_hall-box/config"
         wait_for(lambda: subscriber.payloads(last), 20, "the whole state")
         time.sleep(0.5)
         subscriber.messages.clear()

@@ -1,15 +1,18 @@
 """Topics and ids: valid, unique and stable, whatever labels, devices and sources are called."""
 
 import re
+from typing import Literal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asit_edge.labels import Label
-from asit_edge.mqtt.discovery import discovery
+from asit_edge.mqtt.discovery import Home, discovery
+from asit_edge.mqtt.entities import SourceFacts
 from asit_edge.mqtt.topics import HomeAssistantIds, Topics, label_slugs
 
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
+TRICKY = NAMES | st.lists(st.sampled_from(["-", "a", "-box", "-source-", "_"]), min_size=1, max_size=5).map("".join)
 LABELS = st.lists(
     st.text(min_size=1).filter(lambda name: name.encode("utf-8", "ignore").decode() == name), min_size=1, max_size=6
 ).map(lambda names: [Label(name=name, id=f"/m/{index}") for index, name in enumerate(names)])
@@ -24,6 +27,8 @@ def topics_of(device: str, sources: list[str], labels: list[Label]) -> list[str]
         *(topics.event(source) for source in sources),
         *(topics.gap(source) for source in sources),
         *(topics.level(source) for source in sources),
+        *(topics.last(source) for source in sources),
+        *(topics.picture(source) for source in sources),
         *(topics.status(source) for source in sources),
         *(topics.error(source) for source in sources),
         *(topics.sound(source, label) for source in sources for label in slugs),
@@ -44,18 +49,24 @@ def test_every_topic_is_valid_and_nothing_shares_one(device: str, sources: list[
     assert topics == topics_of(device, sources, labels), "and they are the same the next time"
 
 
-@given(st.lists(st.tuples(NAMES, NAMES), min_size=2, max_size=6, unique=True), LABELS)
+@given(
+    st.lists(st.tuples(TRICKY, TRICKY), min_size=2, max_size=6, unique=True),
+    LABELS,
+    st.sampled_from(["device", "entities"]),
+)
 def test_ids_of_home_assistant_are_valid_and_unique_over_devices_and_sources(
-    boxes: list[tuple[str, str]], labels: list[Label]
+    boxes: list[tuple[str, str]], labels: list[Label], layout: Literal["device", "entities"]
 ) -> None:
     slugs = dict.fromkeys(label_slugs(labels).values(), "name")
     unique_ids, topics = [], []
     for device in {device for device, _ in boxes}:
-        sources = {source: slugs for owner, source in boxes if owner == device}
-        for topic, payload in discovery("homeassistant", Topics("asit", device), sources, "m 1").items():
+        sources = {source: SourceFacts("file", slugs, slugs) for owner, source in boxes if owner == device}
+        for topic, payload in discovery(Home("homeassistant", layout, "m 1"), Topics("asit", device), sources).items():
             topics.append(topic)
-            unique_ids.append(re.search(r'"unique_id": "([^"]+)"', payload)[1])  # type: ignore[index]
-            assert re.fullmatch(r"homeassistant/[a-z_]+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/config", topic)
+            unique_ids.extend(re.findall(r'"uniq_id":"([^"]+)"', payload))
+            assert re.fullmatch(r"homeassistant/[a-z_]+/([a-zA-Z0-9_-]+/)?[a-zA-Z0-9_-]+/config", topic)
+            owners = [one for one, _ in boxes if HomeAssistantIds(one).owns(topic)]
+            assert set(owners) == {device}
     assert len(set(topics)) == len(topics)
     assert len(set(unique_ids)) == len(unique_ids)
 

@@ -65,6 +65,12 @@ class _ClearOldTopics(NamedTuple):
     kept: set[str]
 
 
+class _Retire(NamedTuple):
+    """These topics are part of the state no more: they are to be emptied."""
+
+    topics: set[str]
+
+
 class _Publish(NamedTuple):
     topic: str
     payload: str
@@ -78,7 +84,17 @@ class _Flush(NamedTuple):
 
 
 _Item = (
-    _Acknowledged | _Up | _Down | _Wake | _SetState | _ResendState | _BeginAnew | _ClearOldTopics | _Publish | _Flush
+    _Acknowledged
+    | _Up
+    | _Down
+    | _Wake
+    | _SetState
+    | _ResendState
+    | _BeginAnew
+    | _ClearOldTopics
+    | _Retire
+    | _Publish
+    | _Flush
 )
 
 
@@ -120,6 +136,11 @@ class MqttSink:
         return self.connection.problem
 
     @property
+    def up(self) -> bool:
+        """Whether there is a connection."""
+        return self.connection.up
+
+    @property
     def refusal(self) -> str:
         """What a broker that is there refuses, in words for the user; "" if nothing."""
         return self._sender.problem
@@ -152,6 +173,10 @@ class MqttSink:
     def clear_old_topics(self, kept: set[str]) -> None:
         """To be called once the state is set: the broker forgets what earlier runs left there, which is `kept`."""
         self._inbox.put(_ClearOldTopics(kept))
+
+    def retire(self, topics: set[str]) -> None:
+        """These are part of the state no more: the broker forgets them, behind what has been said before."""
+        self._inbox.put(_Retire(topics))
 
     def drain(self, seconds: float) -> bool:
         """Waits until the broker has everything, at most so long. False if it has not."""
@@ -220,6 +245,8 @@ class MqttSink:
                 self._sender.begin_anew()
             case _ClearOldTopics(kept):
                 self._sender.clear_old_topics(kept)
+            case _Retire(topics):
+                self._sender.retire(topics)
             case _Publish(topic, payload, qos=0):
                 self._sender.send_level(topic, payload)
             case _Publish(topic, payload):

@@ -107,6 +107,15 @@ class RetainedState:
         if self._connected:
             self._queue.extendleft(self._emptied())
 
+    def retire(self, topics: Collection[str]) -> None:
+        """These are part of the state no more: they are emptied behind what is queued."""
+        for topic in topics:
+            self._values.pop(topic, None)
+            self._acknowledged.pop(topic, None)
+        self._stale |= set(topics)
+        for topic in sorted(topics):
+            self.announce(Announcement(topic, ""))
+
     def next(self) -> Announcement:
         """The oldest announcement, no longer queued; from now on it is not known which value the broker has."""
         announcement = self._queue.popleft()

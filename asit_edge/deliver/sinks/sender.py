@@ -171,6 +171,11 @@ class Sender:
         self.state.clear_others(self._store.retained() if kept is None else kept)
         self._store.remember_retained(self.state.topics)
 
+    def retire(self, topics: set[str]) -> None:
+        """Topics that are part of the state no more are to be emptied."""
+        self.state.retire(topics)
+        self._store.remember_retained(self.state.topics)
+
     def send_level(self, topic: str, payload: str) -> None:
         """Without acknowledgement, and only if there is a connection."""
         if self._limits is not None:

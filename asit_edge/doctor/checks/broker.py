@@ -15,6 +15,7 @@ from asit_edge.doctor.finding import Finding, Grade
 from asit_edge.doctor.patient import Patient
 from asit_edge.errors import one_line
 from asit_edge.mqtt.connection import Callbacks, Connection
+from asit_edge.mqtt.discovery import nothing
 from asit_edge.mqtt.topics import HomeAssistantIds, Topics
 
 CONNECT_SECONDS = 12.0
@@ -87,13 +88,27 @@ def _rights(patient: Patient, visit: "_Visit") -> Iterator[Finding]:
     if answer is None:
         return
     if patient.config.home_assistant.discovery:
-        prefix, node = patient.config.home_assistant.prefix, HomeAssistantIds(topics.device).identifier
-        means, rule = "nothing of it appears in Home Assistant by itself", f"write {prefix}/+/{node}/+/config"
-        right = _Right(f"discovery under {prefix}", "warning", means, rule)
-        yield right.judged(visit.publish(f"{prefix}/sensor/{node}/doctor/config", ""), settings)
+        yield _announcing(patient, topics, visit)
     means, rule = "commands over MQTT do not reach it", f"read {topics.root}/+/set/#"
     right = _Right("subscribing to commands", "warning", means, rule)
     yield right.judged(visit.subscribe(topics.commands), settings)
+
+
+def _announcing(patient: Patient, topics: Topics, visit: "_Visit") -> Finding:
+    """Whether it may announce itself to Home Assistant: with messages that announce nothing."""
+    prefix, ids = patient.config.home_assistant.prefix, HomeAssistantIds(topics.device)
+    if patient.config.home_assistant.discovery == "device":
+        sources = ["", *(source.name for source in patient.config.sources)]
+        tried = {topic: f"write {topic}" for topic in (ids.device_topic(prefix, source) for source in sources)}
+        said = nothing(topics)
+    else:
+        rule = f"write {prefix}/+/{ids.identifier}/+/config"
+        tried, said = {f"{prefix}/sensor/{ids.identifier}/doctor/config": rule}, ""
+    answers = {topic: visit.publish(topic, said) for topic in tried}
+    worst = next((topic for topic, answer in answers.items() if answer != ""), next(iter(tried)))
+    means = "not all of it appears in Home Assistant by itself"
+    right = _Right(f"discovery under {prefix}", "warning", means, tried[worst])
+    return right.judged(answers[worst], patient.config.mqtt)
 
 
 class _Right(NamedTuple):

@@ -53,6 +53,23 @@ def test_topics_of_earlier_runs_are_emptied_until_the_broker_has_that() -> None:
     assert sent(state) == [value]
 
 
+def test_topics_that_are_part_of_the_state_no_more_are_emptied_behind_what_is_said() -> None:
+    state = RetainedState()
+    state.connected()
+    state.update("old", "ask")
+    state.update("new", "here")
+    state.retire(["old"])
+    asked, here, emptied = sent(state)
+    assert emptied == Announcement("old", "")
+    assert state.topics == {"old", "new"}
+    state.taken(asked)
+    state.taken(here)
+    assert state.taken(emptied), "the broker has forgotten it"
+    assert state.topics == {"new"}
+    state.announce_all()
+    assert sent(state) == [Announcement("new", "here")]
+
+
 def test_a_stale_topic_that_has_a_value_again_is_not_emptied() -> None:
     state = RetainedState()
     state.clear_others({"a"})
