@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from asit_edge.errors import AsitEdgeError
-from trainer.asit.asit import ASiT, Views
+from trainer.asit.asit import ASiT, Distributions, Entropies, Views
 from trainer.asit.beginning import CHECKPOINT, begin, content_of, restore, state_of
 from trainer.asit.collapse import CollapseWatch
 from trainer.asit.config import PretrainConfig, Rates, make_config
@@ -36,10 +36,11 @@ from trainer.run.command import run as run_command
 from trainer.run.engine import due, is_finite
 from trainer.run.journal import Journal
 from trainer.run.optimisation import clip_each, freeze, parameter_groups, set_rates
-from trainer.run.precision import autocast
+from trainer.run.precision import LOWEST_SCALE, autocast, loss_scaler
 from trainer.run.ranks.agreement import alike
 from trainer.run.ranks.distributed import (
     Processes,
+    from_first,
     join_processes,
     leave_processes,
     mean_over_processes,
@@ -58,6 +59,7 @@ ENTROPIES = (
     "entropy/centre class",
     "entropy/student class",
     "entropy/teacher patch",
+    "entropy/centre patch",
     "entropy/student patch",
 )
 
@@ -82,13 +84,15 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
     if saved:
         restore(saved, asit, optimiser, checkpoint)
     overwrite_by_first(state_of(asit, optimiser), device)
+    scaler = loss_scaler(device, config.fp16)
+    scaler.load_state_dict(from_first(saved["scaler"] if saved and "scaler" in saved else scaler.state_dict()))
     if config.compile:
         asit.student.compile()
         asit.teacher.compile()
     student = asit.student if processes.count == 1 else DistributedDataParallel(asit.student)
 
     journal = Journal(run, first_step, batches.steps) if processes.first else None
-    watch = CollapseWatch(config.prototypes)
+    watch = CollapseWatch(config.prototypes, config.patch_prototypes or config.prototypes)
     model_flops = flops_per_example(config.asit, config.local_frames, config.local_views) * batches.batch
     peak = peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
     loaded = iter(loader)
@@ -108,19 +112,26 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
         masked = mean_over_processes(torch.stack([views.mask_QBFM.sum() for views in parts]).float().mean())
 
         summed = torch.zeros(5, device=device)
+        recorded = due(step + 1, config.log_every, batches.steps)
+        seen: list[Distributions] = []
         for number, views in enumerate(parts):
             with _gradients_exchanged(student, only_if=number == config.parts - 1):
-                with autocast(device, config.bf16):
+                with autocast(device, config.bf16, config.fp16):
                     taught = asit.teach(views, rates.temperature)
-                    outputs = student(views.corrupted_QBFM, views.local_LBFM)
+                    outputs = student(views.corrupted_QBFM, views.local_LBFM, views.mask_QBFM)
                 losses = asit.losses(views, taught, outputs, masked)
-                (losses.total / config.parts).backward()  # type: ignore[no-untyped-call]
+                scaler.scale(losses.total / config.parts).backward()  # type: ignore[no-untyped-call]
+            if recorded:
+                seen.append(asit.distributions(taught, outputs))
             summed[:4] += torch.stack(losses).detach() / config.parts
         summed[4] = float(stopping.asked)
         *losses_of_batch, asked = mean_over_processes(summed).tolist()
         total = losses_of_batch[0]
+        scaler.unscale_(optimiser)
         gradient_norm = clip_each(asit.student.parameters(), config.clip).norm().item()
-        if not is_finite(total, gradient_norm):
+        # A gradient beyond float16 is no error: the scaler leaves the step out and takes a lower scale.
+        left_out = config.fp16 and not is_finite(gradient_norm) and scaler.get_scale() > LOWEST_SCALE
+        if not is_finite(total) or not (is_finite(gradient_norm) or left_out):
             where = _save_names(run, step, processes.rank, shards, taken)
             raise AsitEdgeError(
                 f"step {step}: the loss is {total}, the norm of the gradient {gradient_norm}; the examples "
@@ -130,23 +141,26 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
         if step // batches.steps_per_epoch < config.frozen_epochs:
             freeze(asit.last_layers())
         set_rates(optimiser, rates.learning_rate, rates.weight_decay)
-        optimiser.step()
+        scaler.step(optimiser)
+        scaler.update()
         optimiser.zero_grad(set_to_none=True)
         asit.close_step(rates.ema)
 
         steps_since += 1
         done = step + 1
-        if due(done, config.log_every, batches.steps):
-            entropies = [mean_over_processes(value).item() for value in asit.entropies(taught, outputs)]
+        if recorded:
+            entropies = Distributions(*map(_mean_of_batch, zip(*seen, strict=True))).entropies()
             seconds = (time.perf_counter() - since) / steps_since
             since, steps_since = time.perf_counter(), 0
             if journal:
                 metrics = _metrics(losses_of_batch, entropies, gradient_norm, rates)
                 metrics["clips per second"] = batches.batch / seconds
+                if config.fp16:
+                    metrics["loss scale"] = scaler.get_scale()
                 if peak:
                     metrics["model FLOP utilisation"] = model_flops / seconds / (peak * processes.count)
                 journal.record(done, metrics)
-                if collapse := watch.observe(entropies[0], entropies[1]):
+                for collapse in watch.observe(entropies):
                     journal.say(f"warning: step {done}: {collapse}")
         if journal:
             journal.advance()
@@ -155,7 +169,7 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
             kept = config.keep_every and done % (config.keep_every * batches.steps_per_epoch) == 0
             if asked or kept or due(done, config.save_every, batches.steps):
                 try:
-                    save_checkpoint(checkpoint, PRETRAINING, content_of(config, extent, done, asit, optimiser))
+                    save_checkpoint(checkpoint, PRETRAINING, content_of(config, extent, done, asit, optimiser, scaler))
                     if kept:
                         keep(checkpoint, f"epoch-{done // batches.steps_per_epoch:04d}")
                 except AsitEdgeError as error:
@@ -229,7 +243,12 @@ def _views(
         return Views(clean, *corrupt(clean, plan, config.corruption), local_views)
 
 
-def _metrics(losses: list[float], entropies: list[float], gradient_norm: float, rates: Rates) -> dict[str, float]:
+def _mean_of_batch(of_parts: tuple[Tensor, ...]) -> Tensor:
+    """The mean over this process's parts and over all processes."""
+    return mean_over_processes(torch.stack(of_parts).mean(dim=0))
+
+
+def _metrics(losses: list[float], entropies: Entropies, gradient_norm: float, rates: Rates) -> dict[str, float]:
     """What the journal records of a step, by name; losses in the order of `Losses`, entropies of `Entropies`."""
     return {
         **dict(zip(LOSSES, losses, strict=True)),

@@ -85,7 +85,12 @@ def _batches(config: PretrainConfig, shards: Shards, processes: Processes, first
 
 
 def content_of(
-    config: PretrainConfig, extent: dict[str, int], step: int, asit: ASiT, optimiser: torch.optim.Optimizer
+    config: PretrainConfig,
+    extent: dict[str, int],
+    step: int,
+    asit: ASiT,
+    optimiser: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
 ) -> dict[str, Any]:
     """A checkpoint: plain values and tensors only, so that it loads without running any code."""
     return {
@@ -97,6 +102,7 @@ def content_of(
         "centre_class": asit.centre_class.state_dict(),
         "centre_patch": asit.centre_patch.state_dict(),
         "optimiser": optimiser.state_dict(),
+        "scaler": scaler.state_dict(),
     }
 
 
