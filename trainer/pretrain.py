@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from asit_edge.errors import AsitEdgeError
 from trainer.asit.asit import ASiT, Distributions, Entropies, Views
-from trainer.asit.beginning import CHECKPOINT, begin, content_of, restore, state_of
+from trainer.asit.beginning import CHECKPOINT, Begun, begin, changed_since, content_of, restore, state_of
 from trainer.asit.collapse import CollapseWatch
 from trainer.asit.config import PretrainConfig, Rates, make_config
 from trainer.asit.corruption import CorruptionPlan, corrupt, draw_plan
@@ -30,19 +30,21 @@ from trainer.asit.pictures import reconstruction_picture
 from trainer.data.features import BatchedLogMel
 from trainer.data.shards.batches import Batches, Crops, CropSizes
 from trainer.data.shards.reading import Shards
+from trainer.evaluation.frozen import ProbeClips
 from trainer.models.pretrained import backbone_weights
 from trainer.run.checkpoint import PRETRAINING, save_checkpoint
 from trainer.run.command import run as run_command
 from trainer.run.engine import due, is_finite
-from trainer.run.journal import Journal
+from trainer.run.journal import Journal, tracker
 from trainer.run.optimisation import clip_each, freeze, parameter_groups, set_rates
 from trainer.run.precision import LOWEST_SCALE, autocast, loss_scaler
-from trainer.run.ranks.agreement import alike
+from trainer.run.ranks.agreement import Facts, alike
 from trainer.run.ranks.distributed import (
     Processes,
     from_first,
     join_processes,
     leave_processes,
+    leaving_together,
     mean_over_processes,
     overwrite_by_first,
 )
@@ -64,13 +66,24 @@ ENTROPIES = (
 )
 
 
-def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Processes, stopping: StopRequest) -> None:
-    """Trains to the last epoch or until SIGTERM; leaves checkpoint, metrics and pictures in `run`."""
+def pretrain(
+    config: PretrainConfig,
+    run: Path,
+    resume: bool,
+    processes: Processes,
+    stopping: StopRequest,
+    snapshot: Path | None = None,
+    wandb: str | None = None,
+) -> None:
+    """Trains to the last epoch or until SIGTERM; leaves checkpoint, metrics and pictures in `run`.
+
+    A new run takes over the state of a `snapshot`, if one is given. `wandb`: project at Weights & Biases to report to.
+    """
     device = processes.device
     checkpoint = run / CHECKPOINT
     # All processes look at their own folder, shards and code, and begin only if they found the same.
-    begun = alike(processes, lambda: begin(config, run, resume, processes))
-    saved, shards, batches = begun
+    begun, probed = alike(processes, lambda: _look(config, run, resume, processes, snapshot))
+    saved, source, shards, batches = begun
     extent = {"examples": len(shards), "batch": batches.batch}
     first_step = batches.first_step
 
@@ -82,7 +95,7 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
     asit = _asit(config, begins=saved is None).to(device)
     optimiser = torch.optim.AdamW(parameter_groups(asit.student), fused=device.type == "cuda")
     if saved:
-        restore(saved, asit, optimiser, checkpoint)
+        restore(saved, asit, optimiser, source)
     overwrite_by_first(state_of(asit, optimiser), device)
     scaler = loss_scaler(device, config.fp16)
     scaler.load_state_dict(from_first(saved["scaler"] if saved and "scaler" in saved else scaler.state_dict()))
@@ -91,7 +104,12 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
         asit.teacher.compile()
     student = asit.student if processes.count == 1 else DistributedDataParallel(asit.student)
 
-    journal = Journal(run, first_step, batches.steps) if processes.first else None
+    journal = None
+    if processes.first:
+        journal = Journal(run, first_step, batches.steps, tracker(wandb, run, config.model_dump()) if wandb else None)
+        if saved and source != checkpoint:
+            others = changed_since(saved, config) or "none"
+            journal.say(f"begins with the state of {source} after step {first_step}; other settings: {others}")
     watch = CollapseWatch(config.prototypes, config.patch_prototypes or config.prototypes)
     model_flops = flops_per_example(config.asit, config.local_frames, config.local_views) * batches.batch
     peak = peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
@@ -148,21 +166,27 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
 
         steps_since += 1
         done = step + 1
+        told: dict[str, float] = {}
         if recorded:
             entropies = Distributions(*map(_mean_of_batch, zip(*seen, strict=True))).entropies()
             seconds = (time.perf_counter() - since) / steps_since
             since, steps_since = time.perf_counter(), 0
             if journal:
-                metrics = _metrics(losses_of_batch, entropies, gradient_norm, rates)
-                metrics["clips per second"] = batches.batch / seconds
+                told |= _metrics(losses_of_batch, entropies, gradient_norm, rates)
+                told["clips per second"] = batches.batch / seconds
                 if config.fp16:
-                    metrics["loss scale"] = scaler.get_scale()
+                    told["loss scale"] = scaler.get_scale()
                 if peak:
-                    metrics["model FLOP utilisation"] = model_flops / seconds / (peak * processes.count)
-                journal.record(done, metrics)
+                    told["model FLOP utilisation"] = model_flops / seconds / (peak * processes.count)
                 for collapse in watch.observe(entropies):
                     journal.say(f"warning: step {done}: {collapse}")
         if journal:
+            if probed and done % (config.probe_every * batches.steps_per_epoch) == 0:
+                began = time.perf_counter()
+                told |= probed.accuracies(asit.teacher.backbone)
+                since += time.perf_counter() - began
+            if told:
+                journal.record(done, told)
             journal.advance()
             if due(done, config.picture_every, batches.steps):
                 journal.picture(done, reconstruction_picture(parts[-1], outputs))
@@ -182,6 +206,15 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
             break
     if journal:
         journal.close()
+
+
+def _look(
+    config: PretrainConfig, run: Path, resume: bool, processes: Processes, snapshot: Path | None
+) -> tuple[tuple[Begun, ProbeClips | None], Facts]:
+    """What this process finds, and what of it must be the same on all of them; the first one probes."""
+    begun, facts = begin(config, run, resume, processes, snapshot)
+    probes = config.probe_data is not None and processes.first
+    return (begun, ProbeClips(Path(str(config.probe_data)), config.front_end) if probes else None), facts
 
 
 def _loader(
@@ -271,7 +304,9 @@ def _save_names(run: Path, step: int, rank: int, shards: Shards, taken: list[Any
 @contextlib.contextmanager
 def _processes() -> Iterator[Processes]:
     try:
-        yield join_processes()
+        processes = join_processes()
+        with leaving_together():
+            yield processes
     finally:
         leave_processes()
 
@@ -279,10 +314,14 @@ def _processes() -> Iterator[Processes]:
 def main(
     run: Annotated[Path, typer.Argument(help="folder for checkpoint, metrics and pictures")],
     data: Annotated[list[str] | None, typer.Option(help="folder of shards; may be repeated")] = None,
-    variant: Annotated[str, typer.Option(help="defaults of the authors' release: 2024 or 2023")] = "2024",
+    variant: Annotated[str, typer.Option(help="defaults: the authors' release of 2024 or 2023, or visible")] = "2024",
     config: Annotated[Path | None, typer.Option(help="YAML file of settings")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value; may be repeated")] = None,
     resume: Annotated[bool, typer.Option(help="go on with the run in that folder, if there is one")] = False,
+    from_snapshot: Annotated[
+        Path | None, typer.Option(help="checkpoint, such as RUN/kept/epoch-0010.pt, whose state a new run takes over")
+    ] = None,
+    wandb: Annotated[str | None, typer.Option(help="report to this project at Weights & Biases, too")] = None,
 ) -> None:
     """Pre-trains ASiT on shards made by trainer.prepare."""
     logging.basicConfig(format="%(message)s")
@@ -290,7 +329,7 @@ def main(
     full = make_config(variant, config, settings)
     run.mkdir(parents=True, exist_ok=True)
     with _processes() as processes, StopRequest() as stopping:
-        pretrain(full, run, resume, processes, stopping)
+        pretrain(full, run, resume, processes, stopping, from_snapshot, wandb)
 
 
 if __name__ == "__main__":

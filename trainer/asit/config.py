@@ -48,9 +48,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 name that does not match, never does. `visible` is none of theirs: the 2024 method with a student that encodes the
 untouched three tenths of the patches."""
 
-MAY_CHANGE = frozenset(
-    {"data", "part_size", "parts", "workers", "compile", "log_every", "save_every", "keep_every", "picture_every"}
-)
+MAY_CHANGE = frozenset({"data", "part_size", "parts", "workers", "compile", "probe_data"}) | {
+    f"{what}_every" for what in ("log", "save", "keep", "picture", "probe")
+}
 """Keys that a resumed run may set anew: where and how it runs, not what it computes. (The total batch and the
 number of examples must stay, which `trainer.pretrain` sees to.)"""
 
@@ -127,6 +127,8 @@ class PretrainConfig(BaseModel):
     save_every: int = Field(1000, gt=0, description="steps")
     keep_every: int = Field(10, ge=0, description="epochs between checkpoints that stay, in RUN/kept; 0 is none")
     picture_every: int = Field(2000, gt=0, description="steps")
+    probe_data: str | None = Field(None, description="labelled clips, in ESC-50's layout, to probe the teacher on")
+    probe_every: int = Field(5, gt=0, description="epochs between probes")
 
     @model_validator(mode="after")
     def _possible(self) -> "PretrainConfig":

@@ -17,7 +17,7 @@ def _use_threads(threads: int) -> int:
     return threads
 
 
-EXTRAS = {"onnx": "export", "onnxscript": "export", "torch": "train"}
+EXTRAS = {"onnx": "export", "onnxscript": "export", "torch": "train", "ray": "ray", "wandb": "wandb"}
 """Packages that only some commands need, and the extra that brings them."""
 
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.", callback=_use_threads)]

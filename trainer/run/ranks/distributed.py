@@ -1,14 +1,18 @@
 """The processes of one run (torchrun's), and the few things they do together. One process needs no group."""
 
 import os
+import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from asit_edge.errors import AsitEdgeError, one_line
 
 T = TypeVar("T")
 
@@ -43,6 +47,25 @@ def join_processes() -> Processes:
         dist.init_process_group("nccl" if cuda else "gloo")
         return Processes(dist.get_rank(), dist.get_world_size(), device)
     return Processes(0, 1, device)
+
+
+@contextmanager
+def leaving_together() -> Iterator[None]:
+    """Around what processes do together: AsitEdgeError, in one line, where one of them is gone.
+
+    What they exchange then fails with a RuntimeError that only says of which library it is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        said = one_line(error)
+        together = dist.is_available() and dist.is_initialized()
+        if not together or not (isinstance(error, dist.DistError) or re.search(r"gloo|NCCL|Connection", said)):
+            raise
+        raise AsitEdgeError(
+            f"another process of this run is gone, or its network ({said[:200]}); start the run again on all nodes, "
+            "with --resume: it goes on from its last checkpoint"
+        ) from None
 
 
 def leave_processes() -> None:
