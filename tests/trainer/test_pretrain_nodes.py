@@ -81,13 +81,13 @@ def test_a_node_is_killed_and_both_go_on(
 ) -> None:
     shards = make_shards(tmp_path_factory)
     # As one process sees the batch, both nodes together must, so that their losses can be compared.
-    settings = {"drop_path": 0.0, "replace_probability": 0.0, "epochs": 25, "save_every": 5}
+    settings = {"drop_path": 0.0, "replace_probability": 0.0, "epochs": 8, "save_every": 2}
     folder, alone = tmp_path / "run", tmp_path / "alone"
     line = command(folder, config(shards, **settings), "--resume")
     running = launch(nodes, line, 29_511)
     try:
         deadline = time.monotonic() + 120
-        while not (folder / "metrics.jsonl").exists() or max(metrics(folder), default=0) < 12:
+        while not (folder / "metrics.jsonl").exists() or max(metrics(folder), default=0) < 4:
             assert time.monotonic() < deadline
             assert all(process.poll() is None for process in running), [one.communicate()[1] for one in running]
             time.sleep(0.02)
@@ -97,7 +97,7 @@ def test_a_node_is_killed_and_both_go_on(
         assert "another process of this run is gone" in err
         assert "start the run again on all nodes, with --resume" in " ".join(err.split())
         step = read_file(folder / CHECKPOINT)["step"]
-        assert 10 <= step < 50
+        assert 2 <= step < 16
 
         running = launch(nodes, line, 29_512)
         for process in running:
@@ -106,6 +106,6 @@ def test_a_node_is_killed_and_both_go_on(
     finally:
         for node in nodes:
             kill_all_of(node)
-    assert sorted(metrics(folder)) == list(range(1, 51))
+    assert sorted(metrics(folder)) == list(range(1, 17))
     train(alone, config(shards, part_size=8, **settings))
-    np.testing.assert_allclose(losses(metrics(folder))[:20], losses(metrics(alone))[:20], rtol=1e-3)
+    np.testing.assert_allclose(losses(metrics(folder)), losses(metrics(alone)), rtol=1e-3)

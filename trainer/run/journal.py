@@ -34,7 +34,7 @@ def tracker(project: str, folder: Path, settings: Mapping[str, Any]) -> Tracker:
     """A run of Weights & Biases (the extra `wandb`), the same one whenever the run in that folder goes on.
 
     Settings and scalars go there, or with WANDB_MODE=offline into the folder; not the program, git, the machine or what
-    it prints, and no report to its makers.
+    it prints, and no report of errors to its makers; W&B adds its version, Python's and the kind of system.
     """
     for name in ("ERROR_REPORTING", "DISABLE_CODE", "DISABLE_GIT"):
         os.environ.setdefault(f"WANDB_{name}", "false" if name == "ERROR_REPORTING" else "true")
@@ -43,6 +43,10 @@ def tracker(project: str, folder: Path, settings: Mapping[str, Any]) -> Tracker:
     quiet = wandb.Settings(
         console="off",
         silent=True,
+        host="not told",
+        username="not told",
+        program="trainer.pretrain",
+        x_save_requirements=False,
         disable_code=True,
         disable_git=True,
         disable_job_creation=True,
