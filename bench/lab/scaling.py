@@ -32,7 +32,7 @@ from trainer.run.precision import autocast
 from trainer.run.settings import parse_settings
 
 CLIPS = 2_084_320
-"""AudioSet's unbalanced and balanced training segments together."""
+"""All of AudioSet's segments."""
 
 EPOCHS, GPUS = 100, 8
 

@@ -7,6 +7,7 @@ so. What jobs read and write must lie where all machines find it under one path.
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,9 @@ TRIES = 20
 
 CONNECTING = 10.0
 """Seconds in which the head of a cluster must answer."""
+
+PATIENCE = 60.0
+"""Seconds after which a machine must see a new file: network file systems remember for a while what was not there."""
 
 AHEAD = 4
 """Jobs that wait for each processor of the cluster; more of them would only fill its memory."""
@@ -48,16 +52,22 @@ def on_cluster(
 class OnMachine:
     """A job's work, on a machine that sees what it must."""
 
-    def __init__(self, work: Callable[[Any], Any], marker: Path, token: str) -> None:
-        self._work, self._marker, self._token = work, marker, token
+    def __init__(self, work: Callable[[Any], Any], marker: Path, token: str, patience: float = PATIENCE) -> None:
+        self._work, self._marker, self._token, self._patience = work, marker, token, patience
 
     def __call__(self, job: Any) -> Any:
-        if not self._marker.is_file() or self._marker.read_text(encoding="utf-8") != self._token:
-            raise WrongUse(
-                f"{socket.gethostname()}: does not see {self._marker.parent} as the first machine does; give a folder "
-                "that all machines of the cluster mount under this path"
-            )
+        deadline = time.monotonic() + self._patience
+        while not self._sees():
+            if time.monotonic() > deadline:
+                raise WrongUse(
+                    f"{socket.gethostname()}: does not see {self._marker.parent} as the first machine does; give a "
+                    "folder that all machines of the cluster mount under this path"
+                )
+            time.sleep(1.0)
         return self._work(job)
+
+    def _sees(self) -> bool:
+        return self._marker.is_file() and self._marker.read_text(encoding="utf-8") == self._token
 
 
 def _ray(address: str) -> Any:
