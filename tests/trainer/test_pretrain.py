@@ -128,32 +128,31 @@ def test_bfloat16_follows_float32(shards: Path, tmp_path: Path) -> None:
 
 
 def test_float16_resumes_exactly_with_its_scaler(shards: Path, tmp_path: Path) -> None:
-    """The first loss is scaled too high: the step is left out, the scale halved, and a resumed run knows of it."""
-    settings = {"fp16": True, "learning_rate": 0.005}
-    whole = train(tmp_path / "whole", config(shards, **settings))
-    scales = [entry["loss scale"] for _, entry in sorted(whole.items())]
-    assert np.isfinite([entry["loss/total"] for entry in whole.values()]).all()
-    part = tmp_path / "part"
-    train(part, config(shards, **settings, epochs=1))
-    saved = read_file(part / CHECKPOINT)
-    assert saved["scaler"]["scale"] == scales[3]
-    saved["scaler"]["scale"] = 2.0**40  # beyond float16, as after many good steps
-    saved["config"]["epochs"] = 2
-    torch.save(saved, part / CHECKPOINT)
-    entries = train(part, config(shards, **settings), resume=True)
-    assert entries[5]["loss scale"] == 2.0**39
-    assert not np.isfinite(entries[5]["gradient norm"]), "this step was left out"
-    assert np.isfinite(entries[5]["loss/total"])
+    fp16 = config(shards, fp16=True, learning_rate=0.005, epochs=3, keep_every=1)
 
+    def go_on(name: str, saved: Path, scale: float | None = None) -> dict[int, dict[str, float]]:
+        content = read_file(saved)
+        content["scaler"] |= {"scale": scale or content["scaler"]["scale"]}
+        (tmp_path / name).mkdir()
+        torch.save(content, tmp_path / name / CHECKPOINT)
+        return train(tmp_path / name, fp16, resume=True)
 
-def test_float16_in_two_pieces_is_as_in_one(shards: Path, tmp_path: Path) -> None:
-    settings = {"fp16": True, "learning_rate": 0.005}
-    whole = train(tmp_path / "whole", config(shards, **settings))
-    part = tmp_path / "part"
-    train(part, config(shards, **settings, keep_every=1))
-    (tmp_path / "again").mkdir()
-    (tmp_path / "again" / CHECKPOINT).write_bytes((part / "kept" / "epoch-0001.pt").read_bytes())
-    assert losses(train(tmp_path / "again", config(shards, **settings), resume=True)) == losses(whole, first=5)
+    # So small a network has steep gradients: at the usual first scale its steps are left out, and the scale falls.
+    begins = train(tmp_path / "begins", fp16)
+    scales = [begins[step]["loss scale"] for step in sorted(begins)]
+    assert scales[0] == 2.0**15
+    assert scales == sorted(scales, reverse=True)
+    first = tmp_path / "begins" / "kept" / "epoch-0001.pt"
+
+    learns = go_on("learns", first, scale=4.0)
+    assert np.isfinite(losses(learns)).all()
+    resumed = go_on("resumed", tmp_path / "learns" / "kept" / "epoch-0002.pt")
+    assert losses(resumed) == losses(learns, first=9)
+    assert {entry["loss scale"] for entry in resumed.values()} == {4.0}
+
+    beyond = go_on("beyond", first, scale=2.0**40)
+    assert beyond[5]["loss scale"] == 2.0**39
+    assert not np.isfinite(beyond[5]["gradient norm"]), "this step is left out"
 
 
 def test_a_student_of_visible_patches_trains_and_gives_a_backbone(shards: Path, tmp_path: Path) -> None:
