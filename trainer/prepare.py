@@ -1,8 +1,9 @@
 """Data sets into shards: `python -m trainer.prepare`. Webdataset tars of 16 kHz mono clips, FLAC or Opus.
 
 Every example is two files in its tar, `<key>.flac` (or `.opus`) and `<key>.json` with its source and labels.
-Shards are made in parallel, each written aside and renamed when whole, so that a run that was stopped goes on
-where it was; what was left out, and why, is in `report.csv`, what each shard holds in `index.npz`.
+Shards are made in parallel, on this machine or on a Ray cluster, each written aside and renamed when whole, so that a
+run that was stopped goes on where it was; what was left out, and why, is in `report.csv`, what each shard holds in
+`index.npz`.
 """
 
 import csv
@@ -11,9 +12,11 @@ import io
 import json
 import os
 import random
+import socket
+import sys
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
@@ -34,6 +37,7 @@ from trainer.data.layouts.listing import Missing, list_recordings
 from trainer.data.recording import Recording
 from trainer.data.shards.index import Described, describe, write_index
 from trainer.evaluation.content import sketch_of_file
+from trainer.run.cluster import on_cluster
 from trainer.run.command import run
 
 RATE = 16_000
@@ -102,11 +106,16 @@ def prepare(
     longest: Annotated[float, typer.Option(min=1.0, help="seconds; longer recordings are cut")] = 10.0,
     per_shard: Annotated[int, typer.Option(min=1, help="recordings a shard")] = 1000,
     workers: Annotated[int, typer.Option(min=1, help="processes")] = os.cpu_count() or 1,
+    ray: Annotated[
+        str | None, typer.Option(help="head of a Ray cluster whose processors make the shards: HOST:6379, or auto")
+    ] = None,
 ) -> None:
     """Turns a folder of audio into webdataset shards for pre-training."""
     config = PrepareConfig(codec, shortest, longest, per_shard)
+    if ray is not None:  # other machines' processes run elsewhere
+        folder, out = folder.absolute(), out.absolute()
     recordings = list_recordings(folder, table, dict(_condition(text) for text in exclude or ()))
-    reports = prepare_shards(recordings, out, config, workers)
+    reports = prepare_shards(recordings, out, config, workers, ray)
     skipped = [entry for report in reports for entry in report.skipped]
     with (out / "report.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -120,9 +129,12 @@ def prepare(
 
 
 def prepare_shards(
-    recordings: Sequence[Recording | Missing], out: Path, config: PrepareConfig, workers: int
+    recordings: Sequence[Recording | Missing], out: Path, config: PrepareConfig, workers: int, ray: str | None = None
 ) -> list[ShardReport]:
-    """Writes `shard-NNNNNN.tar` for all recordings, in an order that mixes them; skips shards that are there."""
+    """Writes `shard-NNNNNN.tar` for all recordings, in an order that mixes them; skips shards that are there.
+
+    `ray` is the address of a cluster that does it; its machines must see recordings and shards under the same paths.
+    """
     out.mkdir(parents=True, exist_ok=True)
     mixed = random.Random(0).sample(recordings, len(recordings))
     parts = [mixed[first : first + config.per_shard] for first in range(0, len(mixed), config.per_shard)]
@@ -131,14 +143,34 @@ def prepare_shards(
     if foreign:
         raise WrongUse(f"{foreign[0]}: {out} holds shards of another data set; give a folder of its own")
     work = partial(_make_shard, out=out, config=config)
-    if workers == 1:
-        made = [work(job) for job in tqdm(enumerate(parts), total=len(parts), unit="shard", disable=None)]
+    jobs = list(enumerate(parts))
+    if ray is not None:
+        made = _collected(on_cluster(work, jobs, ray, out), len(jobs))
+    elif workers == 1:
+        made = _collected(((number, work((number, part))) for number, part in jobs), len(jobs))
     else:
         with ProcessPoolExecutor(workers) as pool:
-            mapped = pool.map(work, enumerate(parts))
-            made = list(tqdm(mapped, total=len(parts), unit="shard", disable=None))
+            made = _collected(enumerate(pool.map(work, jobs)), len(jobs))
+    for left in out.glob("*.tar.part"):  # of processes that were killed
+        left.unlink()
     write_index(out, [report.described for report in made if report.described])
     return made
+
+
+def _collected(reports: Iterable[tuple[int, ShardReport]], shards: int) -> list[ShardReport]:
+    """Reports as they come, in the order of the shards; meanwhile says how far it is and how much was left out."""
+    made: dict[int, ShardReport] = {}
+    skipped: Counter[str] = Counter()
+    with tqdm(total=shards, unit="shard", disable=None) as bar:
+        for number, report in reports:
+            made[number] = report
+            skipped.update(one.reason for one in report.skipped)
+            left_out = ", ".join(f"{reason} {count}" for reason, count in skipped.most_common())
+            bar.set_postfix_str(left_out)
+            bar.update()
+            if bar.disable and len(made) % max(shards // 20, 1) == 0:
+                print(f"{len(made)} of {shards} shards; left out: {left_out or 'none'}", file=sys.stderr, flush=True)
+    return [made[number] for number in sorted(made)]
 
 
 def _make_shard(job: tuple[int, list[Recording | Missing]], out: Path, config: PrepareConfig) -> ShardReport:
@@ -156,7 +188,8 @@ def _make_shard(job: tuple[int, list[Recording | Missing]], out: Path, config: P
             return report
     skipped: list[Skipped] = []
     examples, samples = 0, 0
-    aside = path.with_suffix(".tar.part")
+    # A machine that was given up for lost may still write the same shard, which comes to the same bytes.
+    aside = path.with_name(f"{path.stem}.{socket.gethostname()}-{os.getpid()}.tar.part")
     with tarfile.open(aside, "w") as tar:
         for index, recording in enumerate(recordings):
             for piece, result in enumerate(_pieces(recording, config)):

@@ -20,8 +20,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from asit_edge.errors import AsitEdgeError
-from trainer.asit.asit import ASiT, Views
-from trainer.asit.beginning import CHECKPOINT, begin, content_of, restore, state_of
+from trainer.asit.asit import ASiT, Distributions, Entropies, Views
+from trainer.asit.beginning import CHECKPOINT, Begun, begin, changed_since, content_of, restore, state_of
 from trainer.asit.collapse import CollapseWatch
 from trainer.asit.config import PretrainConfig, Rates, make_config
 from trainer.asit.corruption import CorruptionPlan, corrupt, draw_plan
@@ -30,16 +30,18 @@ from trainer.asit.pictures import reconstruction_picture
 from trainer.data.features import BatchedLogMel
 from trainer.data.shards.batches import Batches, Crops, CropSizes
 from trainer.data.shards.reading import Shards
+from trainer.evaluation.frozen import ProbeClips
 from trainer.models.pretrained import backbone_weights
 from trainer.run.checkpoint import PRETRAINING, save_checkpoint
 from trainer.run.command import run as run_command
 from trainer.run.engine import due, is_finite
-from trainer.run.journal import Journal
+from trainer.run.journal import Journal, tracker
 from trainer.run.optimisation import clip_each, freeze, parameter_groups, set_rates
-from trainer.run.precision import autocast
-from trainer.run.ranks.agreement import alike
+from trainer.run.precision import LOWEST_SCALE, autocast, loss_scaler
+from trainer.run.ranks.agreement import Facts, alike
 from trainer.run.ranks.distributed import (
     Processes,
+    from_first,
     joined_processes,
     mean_over_processes,
     overwrite_by_first,
@@ -57,17 +59,29 @@ ENTROPIES = (
     "entropy/centre class",
     "entropy/student class",
     "entropy/teacher patch",
+    "entropy/centre patch",
     "entropy/student patch",
 )
 
 
-def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Processes, stopping: StopRequest) -> None:
-    """Trains to the last epoch or until SIGTERM; leaves checkpoint, metrics and pictures in `run`."""
+def pretrain(
+    config: PretrainConfig,
+    run: Path,
+    resume: bool,
+    processes: Processes,
+    stopping: StopRequest,
+    snapshot: Path | None = None,
+    wandb: str | None = None,
+) -> None:
+    """Trains to the last epoch or until SIGTERM; leaves checkpoint, metrics and pictures in `run`.
+
+    A new run takes over the state of a `snapshot`, if one is given. `wandb`: project at Weights & Biases to report to.
+    """
     device = processes.device
     checkpoint = run / CHECKPOINT
     # All processes look at their own folder, shards and code, and begin only if they found the same.
-    begun = alike(processes, lambda: begin(config, run, resume, processes))
-    saved, shards, batches = begun
+    begun, probed = alike(processes, lambda: _look(config, run, resume, processes, snapshot))
+    saved, source, shards, batches = begun
     extent = {"examples": len(shards), "batch": batches.batch}
     first_step = batches.first_step
 
@@ -79,15 +93,22 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
     asit = _asit(config, begins=saved is None).to(device)
     optimiser = torch.optim.AdamW(parameter_groups(asit.student), fused=device.type == "cuda")
     if saved:
-        restore(saved, asit, optimiser, checkpoint)
+        restore(saved, asit, optimiser, source)
     overwrite_by_first(state_of(asit, optimiser), device)
+    scaler = loss_scaler(device, config.fp16)
+    scaler.load_state_dict(from_first(saved["scaler"] if saved and "scaler" in saved else scaler.state_dict()))
     if config.compile:
         asit.student.compile()
         asit.teacher.compile()
     student = asit.student if processes.count == 1 else DistributedDataParallel(asit.student)
 
-    journal = Journal(run, first_step, batches.steps) if processes.first else None
-    watch = CollapseWatch(config.prototypes)
+    journal = None
+    if processes.first:
+        journal = Journal(run, first_step, batches.steps, tracker(wandb, run, config.model_dump()) if wandb else None)
+        if saved and source != checkpoint:
+            others = changed_since(saved, config) or "none"
+            journal.say(f"begins with the state of {source} after step {first_step}; other settings: {others}")
+    watch = CollapseWatch(config.prototypes, config.patch_prototypes or config.prototypes)
     model_flops = flops_per_example(config.asit, config.local_frames, config.local_views) * batches.batch
     peak = peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
     loaded = iter(loader)
@@ -107,19 +128,26 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
         masked = mean_over_processes(torch.stack([views.mask_QBFM.sum() for views in parts]).float().mean())
 
         summed = torch.zeros(5, device=device)
+        recorded = due(step + 1, config.log_every, batches.steps)
+        seen: list[Distributions] = []
         for number, views in enumerate(parts):
             with _gradients_exchanged(student, only_if=number == config.parts - 1):
-                with autocast(device, config.bf16):
+                with autocast(device, config.bf16, config.fp16):
                     taught = asit.teach(views, rates.temperature)
-                    outputs = student(views.corrupted_QBFM, views.local_LBFM)
+                    outputs = student(views.corrupted_QBFM, views.local_LBFM, views.mask_QBFM)
                 losses = asit.losses(views, taught, outputs, masked)
-                (losses.total / config.parts).backward()  # type: ignore[no-untyped-call]
+                scaler.scale(losses.total / config.parts).backward()  # type: ignore[no-untyped-call]
+            if recorded:
+                seen.append(asit.distributions(taught, outputs))
             summed[:4] += torch.stack(losses).detach() / config.parts
         summed[4] = float(stopping.asked)
         *losses_of_batch, asked = mean_over_processes(summed).tolist()
         total = losses_of_batch[0]
+        scaler.unscale_(optimiser)
         gradient_norm = clip_each(asit.student.parameters(), config.clip).norm().item()
-        if not is_finite(total, gradient_norm):
+        # A gradient beyond float16 is no error: the scaler leaves the step out and takes a lower scale.
+        left_out = config.fp16 and not is_finite(gradient_norm) and scaler.get_scale() > LOWEST_SCALE
+        if not is_finite(total) or not (is_finite(gradient_norm) or left_out):
             where = _save_names(run, step, processes.rank, shards, taken)
             raise AsitEdgeError(
                 f"step {step}: the loss is {total}, the norm of the gradient {gradient_norm}; the examples "
@@ -129,32 +157,41 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
         if step // batches.steps_per_epoch < config.frozen_epochs:
             freeze(asit.last_layers())
         set_rates(optimiser, rates.learning_rate, rates.weight_decay)
-        optimiser.step()
+        scaler.step(optimiser)
+        scaler.update()
         optimiser.zero_grad(set_to_none=True)
         asit.close_step(rates.ema)
 
         steps_since += 1
         done = step + 1
-        if due(done, config.log_every, batches.steps):
-            entropies = [mean_over_processes(value).item() for value in asit.entropies(taught, outputs)]
+        told: dict[str, float] = {}
+        if recorded:
+            entropies = Distributions(*map(_mean_of_batch, zip(*seen, strict=True))).entropies()
             seconds = (time.perf_counter() - since) / steps_since
             since, steps_since = time.perf_counter(), 0
             if journal:
-                metrics = _metrics(losses_of_batch, entropies, gradient_norm, rates)
-                metrics["clips per second"] = batches.batch / seconds
+                told |= _metrics(losses_of_batch, entropies, gradient_norm, rates)
+                told["clips per second"] = batches.batch / seconds
+                if config.fp16:
+                    told["loss scale"] = scaler.get_scale()
                 if peak:
-                    metrics["model FLOP utilisation"] = model_flops / seconds / (peak * processes.count)
-                journal.record(done, metrics)
-                if collapse := watch.observe(entropies[0], entropies[1]):
+                    told["model FLOP utilisation"] = model_flops / seconds / (peak * processes.count)
+                for collapse in watch.observe(entropies):
                     journal.say(f"warning: step {done}: {collapse}")
         if journal:
+            if probed and done % (config.probe_every * batches.steps_per_epoch) == 0:
+                began = time.perf_counter()
+                told |= probed.accuracies(asit.teacher.backbone)
+                since += time.perf_counter() - began
+            if told:
+                journal.record(done, told)
             journal.advance()
             if due(done, config.picture_every, batches.steps):
                 journal.picture(done, reconstruction_picture(parts[-1], outputs))
             kept = config.keep_every and done % (config.keep_every * batches.steps_per_epoch) == 0
             if asked or kept or due(done, config.save_every, batches.steps):
                 try:
-                    save_checkpoint(checkpoint, PRETRAINING, content_of(config, extent, done, asit, optimiser))
+                    save_checkpoint(checkpoint, PRETRAINING, content_of(config, extent, done, asit, optimiser, scaler))
                     if kept:
                         keep(checkpoint, f"epoch-{done // batches.steps_per_epoch:04d}")
                 except AsitEdgeError as error:
@@ -167,6 +204,15 @@ def pretrain(config: PretrainConfig, run: Path, resume: bool, processes: Process
             break
     if journal:
         journal.close()
+
+
+def _look(
+    config: PretrainConfig, run: Path, resume: bool, processes: Processes, snapshot: Path | None
+) -> tuple[tuple[Begun, ProbeClips | None], Facts]:
+    """What this process finds, and what of it must be the same on all of them; the first one probes."""
+    begun, facts = begin(config, run, resume, processes, snapshot)
+    probes = config.probe_data is not None and processes.first
+    return (begun, ProbeClips(Path(str(config.probe_data)), config.front_end) if probes else None), facts
 
 
 def _loader(
@@ -228,7 +274,12 @@ def _views(
         return Views(clean, *corrupt(clean, plan, config.corruption), local_views)
 
 
-def _metrics(losses: list[float], entropies: list[float], gradient_norm: float, rates: Rates) -> dict[str, float]:
+def _mean_of_batch(of_parts: tuple[Tensor, ...]) -> Tensor:
+    """The mean over this process's parts and over all processes."""
+    return mean_over_processes(torch.stack(of_parts).mean(dim=0))
+
+
+def _metrics(losses: list[float], entropies: Entropies, gradient_norm: float, rates: Rates) -> dict[str, float]:
     """What the journal records of a step, by name; losses in the order of `Losses`, entropies of `Entropies`."""
     return {
         **dict(zip(LOSSES, losses, strict=True)),
@@ -251,10 +302,14 @@ def _save_names(run: Path, step: int, rank: int, shards: Shards, taken: list[Any
 def main(
     run: Annotated[Path, typer.Argument(help="folder for checkpoint, metrics and pictures")],
     data: Annotated[list[str] | None, typer.Option(help="folder of shards; may be repeated")] = None,
-    variant: Annotated[str, typer.Option(help="defaults of the authors' release: 2024 or 2023")] = "2024",
+    variant: Annotated[str, typer.Option(help="defaults: the authors' release of 2024 or 2023, or visible")] = "2024",
     config: Annotated[Path | None, typer.Option(help="YAML file of settings")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value; may be repeated")] = None,
     resume: Annotated[bool, typer.Option(help="go on with the run in that folder, if there is one")] = False,
+    from_snapshot: Annotated[
+        Path | None, typer.Option(help="checkpoint, such as RUN/kept/epoch-0010.pt, whose state a new run takes over")
+    ] = None,
+    wandb: Annotated[str | None, typer.Option(help="report to this project at Weights & Biases, too")] = None,
 ) -> None:
     """Pre-trains ASiT on shards made by trainer.prepare."""
     logging.basicConfig(format="%(message)s")
@@ -262,7 +317,7 @@ def main(
     full = make_config(variant, config, settings)
     run.mkdir(parents=True, exist_ok=True)
     with joined_processes() as processes, StopRequest() as stopping:
-        pretrain(full, run, resume, processes, stopping)
+        pretrain(full, run, resume, processes, stopping, from_snapshot, wandb)
 
 
 if __name__ == "__main__":

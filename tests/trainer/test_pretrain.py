@@ -1,11 +1,14 @@
 """The loop as its users meet it: runs that end, are killed or stopped, go wrong, are spread out."""
 
+import getpass
 import json
 import os
 import re
 import resource
 import signal
+import sys
 import tarfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asit_edge.errors import AsitEdgeError, WrongUse
+from tests.conftest import require
 from tests.trainer.pretraining import (
     ALONE,
     TINY,
@@ -30,7 +34,7 @@ from tests.trainer.pretraining import (
 from trainer.asit.beginning import CHECKPOINT
 from trainer.asit.config import make_config
 from trainer.models.pretrained import backbone_weights
-from trainer.pretrain import pretrain
+from trainer.pretrain import ENTROPIES, pretrain
 from trainer.run.checkpoint import read_file
 from trainer.run.signals import StopRequest
 
@@ -121,6 +125,124 @@ def test_bfloat16_follows_float32(shards: Path, tmp_path: Path) -> None:
     half = losses(train(tmp_path / "bfloat16", config(shards, bf16=True, **slow)))
     np.testing.assert_allclose([entry[:4] for entry in half], [entry[:4] for entry in whole], rtol=0.05)
     assert half != whole
+
+
+def test_float16_resumes_exactly_with_its_scaler(shards: Path, tmp_path: Path) -> None:
+    fp16 = config(shards, fp16=True, learning_rate=0.005, epochs=3, keep_every=1)
+
+    def go_on(name: str, saved: Path, scale: float | None = None) -> dict[int, dict[str, float]]:
+        content = read_file(saved)
+        content["scaler"] |= {"scale": scale or content["scaler"]["scale"]}
+        (tmp_path / name).mkdir()
+        torch.save(content, tmp_path / name / CHECKPOINT)
+        return train(tmp_path / name, fp16, resume=True)
+
+    # So small a network has steep gradients: at the usual first scale its steps are left out, and the scale falls.
+    begins = train(tmp_path / "begins", fp16)
+    scales = [begins[step]["loss scale"] for step in sorted(begins)]
+    assert scales[0] == 2.0**15
+    assert scales == sorted(scales, reverse=True)
+    first = tmp_path / "begins" / "kept" / "epoch-0001.pt"
+
+    learns = go_on("learns", first, scale=4.0)
+    assert np.isfinite(losses(learns)).all()
+    resumed = go_on("resumed", tmp_path / "learns" / "kept" / "epoch-0002.pt")
+    assert losses(resumed) == losses(learns, first=9)
+    assert {entry["loss scale"] for entry in resumed.values()} == {4.0}
+
+    beyond = go_on("beyond", first, scale=2.0**40)
+    assert beyond[5]["loss scale"] == 2.0**39
+    assert not np.isfinite(beyond[5]["gradient norm"]), "this step is left out"
+
+
+def test_a_student_of_visible_patches_trains_and_gives_a_backbone(shards: Path, tmp_path: Path) -> None:
+    visible = make_config("visible", None, {"data": [str(shards)], **TINY, "frames": 64, "mels": 64})
+    entries = train(tmp_path, visible)
+    assert np.isfinite(losses(entries)).all()
+    weights = backbone_weights(tmp_path / CHECKPOINT, visible.backbone)
+    assert not [name for name in weights if "decoder" in name]
+
+
+def test_a_run_is_probed_while_it_trains(shards: Path, whole_run: Path, tmp_path: Path) -> None:
+    data = labelled(tmp_path / "labelled")
+    entries = train(tmp_path / "run", config(shards, probe_data=str(data), probe_every=1))
+    assert [step for step, entry in entries.items() if "probe/linear" in entry] == [4, 8]
+    for step in (4, 8):
+        assert 0.0 <= entries[step]["probe/linear"] <= 1.0
+        assert 0.0 <= entries[step]["probe/neighbours"] <= 1.0
+    assert losses(entries) == losses(metrics(whole_run)), "to look changes nothing"
+    with pytest.raises(WrongUse, match="no meta/esc50"):
+        train(tmp_path / "wrong", config(shards, probe_data=str(tmp_path)))
+
+
+def labelled(folder: Path) -> Path:
+    """Two kinds of hums in ESC-50's layout, three folds."""
+    for part in ("audio", "meta"):
+        (folder / part).mkdir(parents=True)
+    rows = ["filename,fold,target,category,src_file"]
+    for number in range(12):
+        hum = 0.3 * np.sin(2 * np.pi * (300, 3000)[number % 2] * np.arange(8_000) / 16_000)
+        soundfile.write(folder / "audio" / f"{number}.wav", hum, 16_000)
+        rows.append(f"{number}.wav,{1 + number % 3},{number % 2},{('rain', 'dog')[number % 2]},{number}")
+    (folder / "meta" / "esc50.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_a_snapshot_begins_a_run_with_other_settings(
+    shards: Path, whole_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = tmp_path / "first"
+    train(first, config(shards, keep_every=1))
+    snapshot = first / "kept" / "epoch-0001.pt"
+    capsys.readouterr()
+
+    def begin(name: str, **settings: object) -> dict[int, dict[str, float]]:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        with StopRequest() as stopping:
+            pretrain(config(shards, **settings), folder, True, ALONE, stopping, snapshot)
+        return metrics(folder)
+
+    assert losses(begin("same")) == losses(metrics(whole_run), first=5)
+    cooler = begin("cooler", teacher_temperature=0.05)
+    assert sorted(cooler) == [5, 6, 7, 8]
+    assert losses(cooler) != losses(metrics(whole_run), first=5)
+    assert (
+        f"state of {snapshot} after step 4; other settings: teacher_temperature 0.07 -> 0.05" in capsys.readouterr().out
+    )
+    # The same command again, as a queue would give it, goes on with the new run and not with the snapshot.
+    assert losses(begin("cooler", teacher_temperature=0.05)) == losses(cooler)
+    with pytest.raises(AsitEdgeError, match=r"last_layer\.weight_v"):
+        begin("other", prototypes=13)
+
+
+def test_entropies_are_of_all_parts_of_a_batch(shards: Path, tmp_path: Path) -> None:
+    settings = {"drop_path": 0.0, "replace_probability": 0.0, "epochs": 1, "warm_up": 0}
+    once = train(tmp_path / "once", config(shards, part_size=8, **settings))
+    parts = train(tmp_path / "parts", config(shards, part_size=2, parts=4, **settings))
+    for step, entry in once.items():
+        for name in ENTROPIES:
+            assert parts[step][name] == pytest.approx(entry[name], rel=1e-4), name
+
+
+def test_weights_and_biases_hears_of_it_only_when_asked(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require(find_spec("wandb") is not None, "the Python package wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    train(tmp_path / "quiet", config(shards, epochs=1))
+    assert "wandb" not in sys.modules
+    assert not (tmp_path / "quiet" / "wandb").exists()
+    folder = tmp_path / "told"
+    folder.mkdir()
+    with StopRequest() as stopping:
+        pretrain(config(shards, epochs=1), folder, False, ALONE, stopping, wandb="asit")
+    (record,) = (folder / "wandb").glob("offline-run-*/run-*.wandb")
+    content = record.read_bytes()
+    assert b"entropy/centre patch" in content
+    assert b"prototypes" in content
+    assert b"not told" in content
+    assert getpass.getuser().encode() + b"@" not in content
 
 
 def test_variant_2023_trains(shards: Path, tmp_path: Path) -> None:

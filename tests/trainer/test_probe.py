@@ -9,9 +9,9 @@ import torch
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.frontend import FrontEnd, log_mel
 from trainer.data.clips.batches import clip_windows
+from trainer.evaluation.frozen import clip_features, log_mel_statistics, neighbours_folds, probe_folds
 from trainer.models.pretrained import load_backbone, stored_backbone
 from trainer.models.vit import SIZES, ViT, vit_config
-from trainer.probe import clip_features, log_mel_statistics, probe_folds
 
 SPEC = FrontEnd()
 
@@ -70,6 +70,20 @@ def test_what_a_fold_alone_could_teach_does_not_help_on_it() -> None:
     features = 0.1 * rng.standard_normal((240, 4)).astype(np.float32)
     features[folds == 2] += np.eye(4, dtype=np.float32)[classes[folds == 2]]
     assert probe_folds(features, classes, folds)[2] < 0.6
+
+
+def test_neighbours_of_other_folds_tell_what_lies_together() -> None:
+    rng = np.random.default_rng(0)
+    classes = np.tile(np.arange(4), 60)
+    folds = np.repeat([1, 2, 3], 80)
+    noise = rng.standard_normal((240, 16)).astype(np.float32)
+    assert max(neighbours_folds(noise, classes, folds).values()) < 0.45
+    told = 0.2 * noise + np.eye(4, 16, dtype=np.float32)[classes] + 100
+    assert min(neighbours_folds(told, classes, folds).values()) > 0.95, "a mean that all share says nothing"
+    told[folds == 2] = noise[folds == 2] + 100 * np.eye(4, 16, k=4, dtype=np.float32)[classes[folds == 2]]
+    assert neighbours_folds(told, classes, folds)[2] < 0.6, "neighbours of the same fold do not count"
+    with pytest.raises(WrongUse, match="neighbours need two folds"):
+        neighbours_folds(noise, classes, np.ones(240, np.int64))
 
 
 def test_two_folds_are_too_few() -> None:

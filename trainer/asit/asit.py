@@ -6,12 +6,14 @@ mel bins.
 """
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from trainer.asit.decoder import Decoder, visible_patches
 from trainer.asit.heads import ProjectionHead, ReconstructionHead
 from trainer.asit.losses import Centre, entropy, global_loss, local_loss, reconstruction_loss, teacher_probabilities
 from trainer.models.vit import PATCH, ViT, ViTConfig
@@ -34,11 +36,23 @@ class ASiTConfig:
     """Width of the reconstruction head's first two layers; None is the backbone's (2023: 768)."""
     reconstruction_bottleneck: int | None = None
     """Of its third; None is the backbone's (2023: 128)."""
+    visible_only: bool = False
+    """The student encodes the untouched patches of global views alone, as in M2D (arXiv 2210.14648) and EAT (arXiv
+    2401.03497), and a decoder fills in the others."""
+    decoder_blocks: int = 2
+    ratio_low: float = 0.5
+    """The least share of a view that is corrupted, and so not encoded."""
     student_temperature: float = 0.1
     centre_momentum: float = 0.9
     global_weight: float = 0.5
     local_weight: float = 0.5
     reconstruction_weight: float = 1.0
+
+    @property
+    def encoded(self) -> int:
+        """Patches of a global view that the student encodes."""
+        time, frequency = self.backbone.grid
+        return time * frequency - (math.ceil(time * frequency * self.ratio_low) if self.visible_only else 0)
 
 
 class Views(NamedTuple):
@@ -68,15 +82,40 @@ class Losses(NamedTuple):
 
 
 class Entropies(NamedTuple):
-    """In nats, at most log K: what a collapse shows in. Scalars."""
+    """In nats, at most log K: what a collapse shows in."""
+
+    teacher_class: float
+    """Of the teacher's class distribution, mean over the batch; log K is the uniform collapse."""
+    centre_class: float
+    """Of the batch's mean class distribution of the teacher; 0 is the collapse to one prototype."""
+    student_class: float
+    teacher_patch: float
+    centre_patch: float
+    student_patch: float
+
+
+class Distributions(NamedTuple):
+    """What entropies are made of, as means over a part of a batch: they may be averaged over parts and processes."""
 
     teacher_class: Tensor
-    """Of the teacher's class distribution, mean over the batch; log K is the uniform collapse."""
-    centre_class: Tensor
-    """Of the batch's mean class distribution of the teacher; 0 is the collapse to one prototype."""
+    """Mean entropy, a scalar; so are the students' and that of patches."""
     student_class: Tensor
     teacher_patch: Tensor
     student_patch: Tensor
+    mean_class_K: Tensor
+    """The teacher's mean distribution."""
+    mean_patch_K: Tensor
+
+    def entropies(self) -> Entropies:
+        """Of means over a whole batch."""
+        return Entropies(
+            self.teacher_class.item(),
+            entropy(self.mean_class_K).item(),
+            self.student_class.item(),
+            self.teacher_patch.item(),
+            entropy(self.mean_patch_K).item(),
+            self.student_patch.item(),
+        )
 
 
 class Network(nn.Module):
@@ -95,12 +134,25 @@ class Network(nn.Module):
             config.frozen_scale,
         )
         self.reconstruction = ReconstructionHead(width, config.reconstruction_hidden, config.reconstruction_bottleneck)
+        self.decoder = Decoder(config.backbone, config.decoder_blocks) if config.visible_only else None
+        self.encoded = config.encoded
 
-    def forward(self, global_QBFM: Tensor, local_LBFM: Tensor | None = None) -> Outputs:
-        """Class logits of all views; patch logits and reconstructions of the global ones."""
+    def forward(
+        self, global_QBFM: Tensor, local_LBFM: Tensor | None = None, mask_QBFM: Tensor | None = None
+    ) -> Outputs:
+        """Class logits of all views; patch logits and reconstructions of the global ones.
+
+        With a decoder, of the global views only what `mask_QBFM` leaves visible is encoded; without a mask everything
+        is, and nothing decoded (the teacher).
+        """
         views, batch, frames, mels = global_QBFM.shape
-        tokens = self.backbone(global_QBFM.flatten(0, 1))
+        encoded = None
+        if self.decoder is not None and mask_QBFM is not None:
+            encoded = visible_patches(mask_QBFM.flatten(0, 1), self.encoded)
+        tokens = self.backbone(global_QBFM.flatten(0, 1), encoded)
         class_tokens, patch_tokens = tokens[:, 0], tokens[:, 1:]
+        if self.decoder is not None and encoded is not None:
+            patch_tokens = self.decoder(patch_tokens, encoded)
         if local_LBFM is not None:
             local_tokens = self.backbone(local_LBFM.flatten(0, 1))
             class_tokens = torch.cat((class_tokens, local_tokens[:, 0]))
@@ -168,19 +220,20 @@ class ASiT(nn.Module):
         self.centre_patch.update()
 
     @torch.no_grad()
-    def entropies(self, taught: tuple[Tensor, Tensor], outputs: Outputs) -> Entropies:
+    def distributions(self, taught: tuple[Tensor, Tensor], outputs: Outputs) -> Distributions:
         """What to watch for collapse, of one part of a batch."""
         temperature = self.config.student_temperature
         student_class, student_patch = (
             entropy((logits.float() / temperature).softmax(dim=-1)).mean()
             for logits in (outputs.class_VBK, outputs.patch_QBNK)
         )
-        return Entropies(
+        return Distributions(
             teacher_class=entropy(taught[0]).mean(),
-            centre_class=entropy(taught[0].flatten(0, 1).mean(dim=0)),
             student_class=student_class,
             teacher_patch=entropy(taught[1]).mean(),
             student_patch=student_patch,
+            mean_class_K=taught[0].flatten(0, -2).mean(dim=0),
+            mean_patch_K=taught[1].flatten(0, -2).mean(dim=0),
         )
 
     def last_layers(self) -> list[nn.Parameter]:

@@ -16,10 +16,11 @@ from trainer.models.pretrained import load_exactly
 from trainer.run.checkpoint import FORMAT, PRETRAINING, read_file
 from trainer.run.ranks.agreement import Facts, code_version
 from trainer.run.ranks.distributed import Processes
+from trainer.run.settings import checked
 
 CHECKPOINT = "last.pt"
 
-OF_A_PROCESS = ("data", "workers")
+OF_A_PROCESS = ("data", "workers", "probe_data")
 """Settings that may differ between the processes of a run: where a node has its shards, and who decodes them."""
 
 
@@ -27,14 +28,19 @@ class Begun(NamedTuple):
     """What a run begins with, or goes on from."""
 
     saved: dict[str, Any] | None
+    source: Path
+    """Where that was."""
     shards: Shards
     batches: Batches
 
 
-def begin(config: PretrainConfig, run: Path, resume: bool, processes: Processes) -> tuple[Begun, Facts]:
+def begin(
+    config: PretrainConfig, run: Path, resume: bool, processes: Processes, snapshot: Path | None = None
+) -> tuple[Begun, Facts]:
     """What this process finds, and what of it must be the same on all of them.
 
-    Raises WrongUse where the run that is there is another, or where shards are not what their index says.
+    `snapshot`: a checkpoint whose state a new run takes over; its settings may be others. Raises WrongUse where the run
+    that is there is another, or where shards are not what their index says.
     """
     checkpoint = run / CHECKPOINT
     saved = _read_checkpoint(checkpoint) if resume and checkpoint.exists() else None
@@ -42,14 +48,18 @@ def begin(config: PretrainConfig, run: Path, resume: bool, processes: Processes)
         resumed(saved["config"], config, checkpoint)
     elif checkpoint.exists():
         raise WrongUse(f"{checkpoint}: there is a run already; add --resume to go on with it, or give another folder")
+    elif snapshot is not None:
+        checkpoint, saved = snapshot, _read_checkpoint(snapshot)
     shards = Shards([Path(folder) for folder in config.data])
     step = int(saved["step"]) if saved else 0
     batches = _batches(config, shards, processes, step)
     extent = {"examples": len(shards), "batch": batches.batch}
     if saved and saved["extent"] != extent:
-        raise WrongUse(f"{checkpoint}: is another run: it has {saved['extent']}, this one {extent}")
+        raise WrongUse(
+            f"{checkpoint}: is of a run of other data or another batch: it has {saved['extent']}, this one {extent}"
+        )
     settings = {key: str(value) for key, value in config.model_dump().items() if key not in OF_A_PROCESS}
-    return Begun(saved, shards, batches), {
+    return Begun(saved, checkpoint, shards, batches), {
         "checkpoint": {"step": str(step) if saved else "none, a new run"},
         "setting": settings,
         "shard": shards.facts,
@@ -85,7 +95,12 @@ def _batches(config: PretrainConfig, shards: Shards, processes: Processes, first
 
 
 def content_of(
-    config: PretrainConfig, extent: dict[str, int], step: int, asit: ASiT, optimiser: torch.optim.Optimizer
+    config: PretrainConfig,
+    extent: dict[str, int],
+    step: int,
+    asit: ASiT,
+    optimiser: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
 ) -> dict[str, Any]:
     """A checkpoint: plain values and tensors only, so that it loads without running any code."""
     return {
@@ -97,6 +112,7 @@ def content_of(
         "centre_class": asit.centre_class.state_dict(),
         "centre_patch": asit.centre_patch.state_dict(),
         "optimiser": optimiser.state_dict(),
+        "scaler": scaler.state_dict(),
     }
 
 
@@ -107,6 +123,13 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: is no checkpoint of trainer.pretrain; to begin with its weights use --set initial="
         )
     return content
+
+
+def changed_since(saved: dict[str, Any], config: PretrainConfig) -> str:
+    """In words, which settings are others than those of a snapshot."""
+    old = checked(PretrainConfig, saved["config"]).model_dump()
+    new = config.model_dump()
+    return ", ".join(f"{key} {old[key]} -> {new[key]}" for key in new if key != "data" and old[key] != new[key])
 
 
 def restore(saved: dict[str, Any], asit: ASiT, optimiser: torch.optim.Optimizer, path: Path) -> None:

@@ -36,13 +36,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "reconstruction_weight": 2.0,
         "part_size": 32,
     },
+    "visible": {
+        "visible_only": True,
+        "aligned": True,
+        "replace_probability": 0.0,
+        "ratio_low": 0.7,
+        "ratio_high": 0.7,
+    },
 }
 """Defaults by release of the authors' code. That of 2023 means to freeze the last layer in the first epoch and, for a
-name that does not match, never does."""
+name that does not match, never does. `visible` is none of theirs: the 2024 method with a student that encodes the
+untouched three tenths of the patches."""
 
-MAY_CHANGE = frozenset(
-    {"data", "part_size", "parts", "workers", "compile", "log_every", "save_every", "keep_every", "picture_every"}
-)
+MAY_CHANGE = frozenset({"data", "part_size", "parts", "workers", "compile", "probe_data"}) | {
+    f"{what}_every" for what in ("log", "save", "keep", "picture", "probe")
+}
 """Keys that a resumed run may set anew: where and how it runs, not what it computes. (The total batch and the
 number of examples must stay, which `trainer.pretrain` sees to.)"""
 
@@ -85,6 +93,8 @@ class PretrainConfig(BaseModel):
     replace_ratio: float = 0.3
     longest_side: float = 0.3
     aligned: bool = Field(False, description="blocks of whole patches instead of pixels")
+    visible_only: bool = Field(False, description="the student encodes untouched patches alone, a decoder the others")
+    decoder_blocks: int = Field(2, gt=0, description="of that decoder")
 
     global_weight: float = Field(0.5, ge=0, description="0 switches a loss off; it is still computed and logged")
     local_weight: float = Field(0.5, ge=0)
@@ -109,6 +119,7 @@ class PretrainConfig(BaseModel):
     seed: int = Field(0, ge=0)
     shuffle_window: int = Field(0, ge=0, description="shards whose examples are shuffled together; 0 is all")
     bf16: bool | None = Field(None, description="autocast to bfloat16; none: where the hardware multiplies it")
+    fp16: bool = Field(False, description="autocast to float16 with a loss scaler, for V100 and T4")
 
     workers: int = Field(4, ge=0, description="processes that decode audio")
     compile: bool = Field(False, description="torch.compile")
@@ -116,12 +127,21 @@ class PretrainConfig(BaseModel):
     save_every: int = Field(1000, gt=0, description="steps")
     keep_every: int = Field(10, ge=0, description="epochs between checkpoints that stay, in RUN/kept; 0 is none")
     picture_every: int = Field(2000, gt=0, description="steps")
+    probe_data: str | None = Field(None, description="labelled clips, in ESC-50's layout, to probe the teacher on")
+    probe_every: int = Field(5, gt=0, description="epochs between probes")
 
     @model_validator(mode="after")
     def _possible(self) -> "PretrainConfig":
         _ = self.backbone, self.corruption
         if self.local_frames < PATCH or self.local_frames % PATCH:
             raise ValueError(f"local_frames ({self.local_frames}) must be a positive multiple of {PATCH}")
+        if self.visible_only and (not self.aligned or self.replace_probability or not self.ratio_low):
+            raise ValueError(
+                "visible_only leaves corrupted patches out: it needs aligned=true, replace_probability=0 and a "
+                "ratio_low above 0 (--variant visible has them)"
+            )
+        if self.fp16 and self.bf16:
+            raise ValueError("bf16 and fp16 exclude each other; give one of them")
         return self
 
     @property

@@ -16,15 +16,19 @@ def flops_per_example(config: ASiTConfig, local_frames: int, local_views: int, g
     time, frequency = config.backbone.grid
     patches = time * frequency
     patch_prototypes = config.patch_prototypes or config.prototypes
-    backbone = global_views * _backbone(config, patches)
     classes, patch_logits = _head(config, config.prototypes), patches * _head(config, patch_prototypes)
     width = config.backbone.width
     hidden, bottleneck = config.reconstruction_hidden or width, config.reconstruction_bottleneck or width
     layers = _linear(width, hidden) + _linear(hidden, hidden) + _linear(hidden, bottleneck)
     reconstruction = patches * (layers + _linear(bottleneck, PATCH * PATCH))
-    common = backbone + global_views * (classes + patch_logits + reconstruction)
+    heads = classes + patch_logits + reconstruction
+    teacher = global_views * (_backbone(config, patches) + heads)
+    student = global_views * (_backbone(config, config.encoded, patches) + heads)
+    if config.visible_only:
+        width = config.backbone.width
+        student += global_views * config.decoder_blocks * _block(patches, width)
     local = local_views * (_backbone(config, local_frames // PATCH * frequency) + classes)
-    return 3 * (common + local) + common
+    return 3 * (student + local) + teacher
 
 
 def peak_flops(device_name: str) -> float | None:
@@ -32,10 +36,15 @@ def peak_flops(device_name: str) -> float | None:
     return next((peak for name, peak in DENSE_BF16.items() if name in device_name), None)
 
 
-def _backbone(config: ASiTConfig, patches: int) -> float:
-    width, tokens = config.backbone.width, patches + 1
-    block = tokens * 12 * _linear(width, width) + 4 * tokens**2 * width
-    return patches * _linear(PATCH * PATCH, width) + config.backbone.depth * block
+def _backbone(config: ASiTConfig, encoded: int, embedded: int | None = None) -> float:
+    """`encoded` patches through the blocks; `embedded` of them (all, if not said) become tokens at first."""
+    width = config.backbone.width
+    embedding = (embedded or encoded) * _linear(PATCH * PATCH, width)
+    return embedding + config.backbone.depth * _block(encoded + 1, width)
+
+
+def _block(tokens: int, width: int) -> float:
+    return tokens * 12 * _linear(width, width) + 4.0 * tokens**2 * width
 
 
 def _head(config: ASiTConfig, prototypes: int) -> float:

@@ -161,11 +161,17 @@ class ViT(nn.Module):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         self.apply(initialise)
 
-    def forward(self, log_mel: Tensor) -> Tensor:
+    def forward(self, log_mel: Tensor, encoded_BK: Tensor | None = None) -> Tensor:
+        """`encoded_BK`: numbers of the patches to encode, each at its place; the others are as if they were not there,
+        and the tokens are (B, 1 + K, D). None is all of them.
+        """
         x_BND = self.patch_embed(log_mel)
         stride = self.config.stride
         positions = self._positions(patches(log_mel.shape[1], stride), patches(log_mel.shape[2], stride))
         x_BND = torch.cat((self.cls_token.expand(x_BND.shape[0], -1, -1), x_BND), dim=1) + positions
+        if encoded_BK is not None:
+            encoded = x_BND[:, 1:].gather(1, encoded_BK[..., None].expand(-1, -1, x_BND.shape[-1]))
+            x_BND = torch.cat((x_BND[:, :1], encoded), dim=1)
         for block in self.blocks:
             x_BND = block(x_BND)
         return self.norm(x_BND)  # type: ignore[no-any-return]

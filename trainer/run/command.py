@@ -17,7 +17,15 @@ def _use_threads(threads: int) -> int:
     return threads
 
 
-EXTRAS = {"onnx": "export", "onnxscript": "export", "torch": "train", "tqdm": "train", "sklearn": "train"}
+EXTRAS = {
+    "onnx": "export",
+    "onnxscript": "export",
+    "torch": "train",
+    "tqdm": "train",
+    "sklearn": "train",
+    "ray": "ray",
+    "wandb": "wandb",
+}
 """Packages that only some commands need, and the extra that brings them."""
 
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.", callback=_use_threads)]

@@ -1,27 +1,84 @@
 """What a run says of itself: a bar or plain lines, `metrics.jsonl`, TensorBoard, pictures.
 
 A run that goes on writes every step once: what was written after the checkpoint that it goes on from is forgotten.
+Weights & Biases hears of it only where somebody asked for that, and of nothing but settings and scalars.
 """
 
+import hashlib
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from asit_edge.errors import WrongUse, one_line
 from trainer.run.files import write_whole
 
 METRICS = "metrics.jsonl"
 
 
+class Tracker(Protocol):
+    """Who else hears of scalars: a run of Weights & Biases."""
+
+    def log(self, data: dict[str, Any], step: int | None = None) -> object: ...
+
+    def finish(self) -> object: ...
+
+
+def tracker(project: str, folder: Path, settings: Mapping[str, Any]) -> Tracker:
+    """A run of Weights & Biases (the extra `wandb`), the same one whenever the run in that folder goes on.
+
+    Settings and scalars go there, or with WANDB_MODE=offline into the folder; not the program, git, the machine or what
+    it prints, and no report of errors to its makers; W&B adds its version, Python's and the kind of system.
+    """
+    for name in ("ERROR_REPORTING", "DISABLE_CODE", "DISABLE_GIT"):
+        os.environ.setdefault(f"WANDB_{name}", "false" if name == "ERROR_REPORTING" else "true")
+    import wandb
+
+    quiet = wandb.Settings(
+        console="off",
+        silent=True,
+        host="not told",
+        username="not told",
+        program="trainer.pretrain",
+        x_save_requirements=False,
+        disable_code=True,
+        disable_git=True,
+        disable_job_creation=True,
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_disable_machine_info=True,
+    )
+    try:
+        identity = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        return wandb.init(
+            project=project,
+            dir=str(folder),
+            name=folder.name,
+            id=identity,
+            resume="allow",
+            config=dict(settings),
+            settings=quiet,
+        )
+    except wandb.errors.Error as error:
+        raise WrongUse(
+            f"--wandb {project}: {one_line(error)}; log in with wandb login, set WANDB_MODE=offline, or leave it out"
+        ) from None
+
+
 class Journal:
     """Writes into the run's folder; a process that is not the first makes none."""
 
-    def __init__(self, folder: Path, first_step: int, steps: int, speaks: bool = True) -> None:
+    def __init__(
+        self, folder: Path, first_step: int, steps: int, tracker: Tracker | None = None, speaks: bool = True
+    ) -> None:
         """`speaks`: with a bar in a terminal, or a line for each record; else somebody else does."""
+        self._tracker = tracker
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._speaks = folder, speaks
         self._scalars = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1 if first_step else 0)
@@ -41,7 +98,10 @@ class Journal:
             self._scalars.add_scalar(name, value, step)
         self._lines.write(json.dumps({"step": step, **metrics}) + "\n")
         self._lines.flush()
-        losses = " ".join(f"{name.split('/')[1]} {metrics[name]:.4f}" for name in metrics if name.startswith("loss/"))
+        if self._tracker:
+            self._tracker.log(dict(metrics), step=step)
+        shown = [name for name in metrics if name.startswith(("loss/", "probe/"))]
+        losses = " ".join(f"{name.split('/')[1]} {metrics[name]:.4f}" for name in shown)
         if not self._speaks:
             return
         if self._plain:
@@ -66,6 +126,8 @@ class Journal:
     def close(self) -> None:
         self._bar.close()
         self._scalars.close()
+        if self._tracker:
+            self._tracker.finish()
         self._lines.close()
 
 

@@ -123,4 +123,8 @@ def _in_words(entry: Any, kind: type[BaseModel]) -> str:
         return f"{key}: no such setting; there are {', '.join(kind.model_fields)}"
     if entry["type"] == "missing":
         return f"{key}: must be given"
-    return f"{key or 'settings'}: {entry['msg']} (got {entry['input']!r})" if key else entry["msg"]
+    return (
+        f"{key or 'settings'}: {entry['msg']} (got {entry['input']!r})"
+        if key
+        else entry["msg"].removeprefix("Value error, ")
+    )

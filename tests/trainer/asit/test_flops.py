@@ -8,16 +8,16 @@ from trainer.asit.flops import flops_per_example, peak_flops
 from trainer.models.vit import ViTConfig
 
 
-@pytest.mark.parametrize("patch_prototypes", [None, 24])
-def test_flops_are_those_that_torch_counts(patch_prototypes: int | None) -> None:
-    config = ASiTConfig(ViTConfig(32, 2, 2, 96, 64), 64, 16, 48, patch_prototypes)
+@pytest.mark.parametrize(("patch_prototypes", "visible_only"), [(None, False), (24, False), (None, True)])
+def test_flops_are_those_that_torch_counts(patch_prototypes: int | None, visible_only: bool) -> None:
+    config = ASiTConfig(ViTConfig(32, 2, 2, 96, 64), 64, 16, 48, patch_prototypes, visible_only=visible_only)
     asit, batch = ASiT(config), 3
     # Asked for, the input's gradient counts as everywhere else; plain attention, as torch counts that on any
     # device.
     clean, local = (torch.zeros(count, batch, frames, 64).requires_grad_() for count, frames in ((2, 96), (4, 48)))
     views = Views(clean.detach(), clean, clean.bool(), local)
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        losses = asit.losses(views, asit.teach(views, 0.04), asit.student(clean, local))
+        losses = asit.losses(views, asit.teach(views, 0.04), asit.student(clean, local, views.mask_QBFM))
         losses.total.backward()
     ours = flops_per_example(config, local_frames=48, local_views=4) * batch
     assert ours == pytest.approx(counter.get_total_flops(), rel=0.001), "torch also counts the pairs of views"

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.asit.asit import ASiT, ASiTConfig, Views
+from trainer.asit.asit import ASiT, ASiTConfig, Outputs, Views
+from trainer.asit.decoder import visible_patches
 from trainer.asit.heads import ProjectionHead, ReconstructionHead, WeightNormLinear
 from trainer.models.vit import ViTConfig
 
@@ -62,3 +63,47 @@ def test_teacher_is_the_same_in_training_as_in_evaluation() -> None:
     views = torch.randn(2, 8, 32, 32)
     assert torch.equal(asit.teacher(views).class_VBK, asit.teacher(views).class_VBK)
     assert not torch.equal(asit.student(views).class_VBK, asit.student(views).class_VBK)
+
+
+@pytest.fixture
+def visible() -> ASiT:
+    backbone = ViTConfig(16, 2, 2, 96, 64, drop_path=0.0)
+    torch.manual_seed(0)
+    return ASiT(
+        ASiTConfig(backbone, hidden=8, bottleneck=4, prototypes=6, visible_only=True, decoder_blocks=1, ratio_low=0.5)
+    ).eval()
+
+
+def test_the_student_encodes_visible_patches_alone(visible: ASiT) -> None:
+    """What lies under the mask changes nothing, what lies beside it does; the teacher sees all in one pass."""
+    views, mask = torch.randn(2, 3, 96, 64), torch.zeros(2, 3, 96, 64, dtype=torch.bool)
+    mask[:, :, :48] = True  # the first half of 24 patches
+    passes = []
+    visible.teacher.backbone.register_forward_hook(lambda _module, _inputs, tokens: passes.append(tokens.shape[1]))
+    visible.student.backbone.blocks[0].register_forward_hook(lambda _module, _inputs, x: passes.append(x.shape[1]))
+    with torch.no_grad():
+        first = visible.student(views, None, mask)
+        under = visible.student(views + 5.0 * mask, None, mask)
+        beside = visible.student(views + 5.0 * ~mask, None, mask)
+        visible.teach(Views(views, views, mask, views[:0]), 0.04)
+    assert passes == [13, 13, 13, 25], "a class token and 12 of 24 patches; the teacher all, once for all losses"
+    for name in Outputs._fields:
+        assert torch.equal(getattr(first, name), getattr(under, name)), name
+        assert not torch.equal(getattr(first, name), getattr(beside, name)), name
+    assert first.patch_QBNK.shape == (2, 3, 24, 6)
+
+
+def test_all_of_a_visible_student_is_taught(visible: ASiT) -> None:
+    clean, mask = torch.randn(2, 3, 96, 64), torch.zeros(2, 3, 96, 64, dtype=torch.bool)
+    mask[:, :, 16:80] = True
+    views = Views(clean, clean.masked_fill(mask, 0.0), mask, torch.randn(4, 3, 16, 64))
+    outputs = visible.student(views.corrupted_QBFM, views.local_LBFM, mask)
+    visible.losses(views, visible.teach(views, 0.04), outputs).total.backward()
+    assert [name for name, parameter in visible.student.named_parameters() if parameter.grad is None] == []
+
+
+def test_visible_patches_come_first_and_a_few_touched_ones_fill_up() -> None:
+    mask = torch.zeros(2, 48, 32, dtype=torch.bool)
+    mask[0, :16, 16:] = True  # patch 1
+    mask[1, 16:, :] = True  # patches 2 to 5
+    assert visible_patches(mask, 4).tolist() == [[0, 2, 3, 4], [0, 1, 2, 3]]

@@ -1,6 +1,7 @@
 """The processes of one run (torchrun's), and the few things they do together. One process needs no group."""
 
 import os
+import re
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from asit_edge.errors import AsitEdgeError, one_line
 
 T = TypeVar("T")
 
@@ -53,6 +56,25 @@ def join_processes(patience: timedelta | None = None) -> Processes:
     return Processes(0, 1, device)
 
 
+@contextmanager
+def leaving_together() -> Iterator[None]:
+    """Around what processes do together: AsitEdgeError, in one line, where one of them is gone.
+
+    What they exchange then fails with a RuntimeError that only says of which library it is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        said = one_line(error)
+        together = dist.is_available() and dist.is_initialized()
+        if not together or not (isinstance(error, dist.DistError) or re.search(r"gloo|NCCL|Connection", said)):
+            raise
+        raise AsitEdgeError(
+            f"another process of this run is gone, or its network ({said[:200]}); start the run again on all nodes, "
+            "with --resume: it goes on from its last checkpoint"
+        ) from None
+
+
 def leave_processes() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
@@ -60,9 +82,11 @@ def leave_processes() -> None:
 
 @contextmanager
 def joined_processes(patience: timedelta | None = None) -> Iterator[Processes]:
-    """The group, left again at the end."""
+    """The group, left again at the end. Raises AsitEdgeError where another process of it is gone."""
     try:
-        yield join_processes(patience)
+        processes = join_processes(patience)
+        with leaving_together():
+            yield processes
     finally:
         leave_processes()
 
