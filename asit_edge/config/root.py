@@ -50,7 +50,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _distinct_sources(self) -> "Config":
-        names = [source.name for source in self.sources]
+        names = self.source_names
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(
                 f"sources must have different names, but {twice[0]!r} is there {names.count(twice[0])} times"
@@ -61,7 +61,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _known_sources(self) -> "Config":
-        names = [source.name for source in self.sources]
+        names = self.source_names
         rooms = [name for room in self.events.same_room for name in room]
         hours = [name for entry in self.events.quiet_hours for name in entry.sources or []]
         asked = [("events.same_room", rooms), ("events.quiet_hours", hours)]
@@ -83,6 +83,10 @@ class Config(Section):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"sinks must have different names (mqtt is the broker's), but {twice[0]!r} is there twice")
         return self
+
+    @property
+    def source_names(self) -> list[str]:
+        return [source.name for source in self.sources]
 
     @property
     def device_name(self) -> str:

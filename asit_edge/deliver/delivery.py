@@ -6,24 +6,26 @@ The listening loop calls this and nothing else; no call waits for a network, and
 import logging
 import queue
 import random
-import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import cache, partial
 from typing import NamedTuple
 
 from asit_edge.audio.clock import iso
 from asit_edge.config.root import Config
+from asit_edge.deliver.changing import Broker, Prepared, Workers, broker_differs, open_broker, other_sinks, secrets_of
+from asit_edge.deliver.condition import Condition
+from asit_edge.deliver.condition import Standing as Standing
 from asit_edge.deliver.corrector import Corrector
 from asit_edge.deliver.incoming import Incoming
-from asit_edge.deliver.namesakes import Namesakes
 from asit_edge.deliver.opening import open_worker
 from asit_edge.deliver.reported import news, reported, starting_state
 from asit_edge.deliver.routes import routes, unheard
 from asit_edge.deliver.sinks.base import MQTT
 from asit_edge.deliver.sinks.mqtt import MqttSink
-from asit_edge.deliver.sinks.worker import Worker
-from asit_edge.host.identity import identify
+from asit_edge.host.errands import Errands
+from asit_edge.host.identity import identify, identity_file
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Adjusted, ClipReport, CommandError, Gap, Health, Level, Status
 from asit_edge.model.backends.serving import Serving
@@ -47,17 +49,6 @@ class Remains(NamedTuple):
     problem: str | None
 
 
-class Standing(NamedTuple):
-    """How delivery stands."""
-
-    problems: dict[str, str]
-    """By part: `store`, `device` (its name) or a sink's name; in words for the user, "" where nothing is wrong."""
-    waiting: dict[str, int]
-    """Messages by the sink that has not taken them."""
-    dropped: int
-    refused: int
-
-
 class Delivery:
     """Where the listening loop puts what it heard; every method may be called from any thread."""
 
@@ -65,40 +56,30 @@ class Delivery:
         """`serving` says which backend runs the model.
 
         Raises AsitEdgeError or WrongUse if the store is not ours or something in the configuration is unusable."""
-        self._config = config
+        self._config, self._serving = config, serving or Serving()
         self._topics = Topics(config.mqtt.prefix, config.device_name)
-        self._sources = [source.name for source in config.sources]
+        self._sources = config.source_names
+        self._said: Config | None = None
+        """By which the labels were announced, where that is not the one in force."""
         self._sinks = list(routes(config))
         self.on_acknowledged: Callable[[str], None] = lambda payload: None
-        """Told the JSON of every event and gap that the broker has just acknowledged, in the thread that sends: must
-        return at once. One that raises is not told again."""
+        """Told the JSON of every event and gap that the broker has acknowledged; one that raises is not told again."""
         self._reported = reported(config, manifest)
         self._corrector = Corrector(config, self._refuse)
         self._incoming = Incoming(self._topics, self._sources, self._reported.names, self._corrector.ask)
         self.commands: queue.SimpleQueue[Command] = self._incoming.commands
         self._model = f"{manifest.name} {manifest.version}"
-        self._serving = serving or Serving()
         bounds = config.store
         self._store = Store(bounds.effective_path, bounds.keep, bounds.max_days, bounds.max_mb, sinks=routes(config))
-        self._workers: list[Worker] = [open_worker(sink, self._store) for sink in config.sinks]
+        self._workers = Workers(open_worker(sink, self._store) for sink in config.sinks)
         for warning in unheard(config, (label.name for label in manifest.labels)):
             log.warning("%s", warning)
-        self._birth_topic = f"{config.home_assistant.prefix}/status"
-        self._namesakes: Namesakes | None = None
-        self._mqtt: MqttSink | None = None
-        if config.mqtt.host is not None:
-            birth = [self._birth_topic] if config.home_assistant.discovery else []
-            identity = identify(bounds.effective_path.with_name(f"{bounds.effective_path.name}.identity"))
-            host, since = socket.gethostname(), iso(time.time())
-            self._namesakes = Namesakes(self._topics, identity, self._store.retained(), host, since)
-            self._mqtt = MqttSink(
-                config.mqtt,
-                self._topics,
-                self._store,
-                subscriptions=[self._topics.commands, *birth, *self._namesakes.subscriptions],
-                on_message=self._on_message,
-                on_taken=self._taken,
-            )
+        self._identity = cache(partial(identify, identity_file(bounds.effective_path)))
+        self._states: dict[str, str] = {}
+        """What the broker is to keep for us, by topic: another broker is told it too."""
+        self._broker = threading.Lock()
+        self._changes: Errands | None = None
+        self._mqtt, self._namesakes, self._secrets = self._open_broker(config)
         self._health = ""
         self._others: list[Callable[[], str | None]] = []
         self._stopping = threading.Event()
@@ -106,20 +87,18 @@ class Delivery:
 
     def start(self) -> None:
         """Shows the state that is true before anything is heard, and begins to deliver."""
-        if self._mqtt and self._namesakes:
-            now = iso(time.time())
-            states = list(starting_state(self._config, self._topics, self._reported, self._model, now))
-            # Online once it is known what the sources do: what an earlier run left at the broker is not true any more.
-            states.insert(len(self._sources), (self._topics.available, "online"))
-            for topic, payload in states:
-                self._mqtt.set_state(topic, payload)
-            self._mqtt.set_state(self._topics.identity, self._namesakes.own)
+        states = list(starting_state(self._config, self._topics, self._reported, self._model, iso(time.time())))
+        # Online once it is known what the sources do: what an earlier run left at the broker is not true any more.
+        states.insert(len(self._sources), (self._topics.available, "online"))
+        for topic, payload in states:
+            self._show(topic, payload)
+        if self._namesakes:
+            self._show(self._topics.identity, self._namesakes.own)
         self._show_health()
         if self._mqtt:
             self._clear_old_topics()
             self._mqtt.start()
-        for worker in self._workers:
-            worker.start()
+        self._workers.start()
         self._tending.start()
 
     def events(self, source: str, events: list[Event]) -> list[Event]:
@@ -127,11 +106,10 @@ class Delivery:
         if not events:
             return []
         written = self._store.commit(events, f"{source}/event")
-        if self._mqtt:
-            for event in written:
-                label = self._reported.slugs.get(event.label_id)
-                if label is not None and source in self._sources:  # not of an earlier run's source that is gone
-                    self._mqtt.set_state(self._topics.sound(source, label), "OFF" if event.type == "end" else "ON")
+        for event in written:
+            label = self._reported.slugs.get(event.label_id)
+            if label is not None and source in self._sources:  # not of an earlier run's source that is gone
+                self._show(self._topics.sound(source, label), "OFF" if event.type == "end" else "ON")
         self._wake()
         return written
 
@@ -155,31 +133,53 @@ class Delivery:
 
     def status(self, status: Status) -> None:
         """A source's state changed."""
-        if self._mqtt:
-            self._mqtt.set_state(self._topics.status(status.source), status.to_json())
+        self._show(self._topics.status(status.source), status.to_json())
 
     def threshold(self, source: str, label: str, on: float) -> None:
         """Events of this label begin at another score from now on."""
         slug = self._reported.slug_of(label)
-        if self._mqtt and slug is not None and slug in self._reported.thresholds[source]:
-            self._mqtt.set_state(self._topics.threshold(source, slug), f"{on:g}")
+        if slug is not None and slug in self._reported.thresholds[source]:
+            self._show(self._topics.threshold(source, slug), f"{on:g}")
 
     def adjusted(self, adjusted: Adjusted) -> None:
         """What differs from the configuration of a source."""
-        if self._mqtt:
-            self._mqtt.set_state(self._topics.adjusted(adjusted.source), adjusted.to_json())
+        self._show(self._topics.adjusted(adjusted.source), adjusted.to_json())
 
-    def configure(self, config: Config) -> None:
-        """Other labels may be reported, at other thresholds: from the next `know` on. Nothing else of it differs."""
-        self._config = config
+    def prepare(self, before: Config, config: Config) -> Prepared:
+        """Opens what another configuration than `before` needs, without a connection; nothing has changed yet.
+
+        Raises WrongUse if something in it is unusable.
+        """
+        other = other_sinks(before, config)
+        workers = [open_worker(sink, self._store) for sink in config.sinks if sink.name in other]
+        other_broker = broker_differs(before, config) or secrets_of(config.mqtt) != self._secrets
+        return Prepared(config, self._open_broker(config) if other_broker else None, workers)
+
+    def configure(self, prepared: Prepared) -> None:
+        """Another configuration is in force, of this device under this name; other labels from the next `know` on."""
+        config, gone = prepared.config, [one for one in self._sources if one not in prepared.config.source_names]
+        self._said = self._config if self._said is None else self._said
+        self._config, self._sources, self._sinks = config, config.source_names, list(routes(config))
+        self._incoming.hear_of(self._sources)
+        bounds = config.store
+        self._store.configure(bounds.keep, bounds.max_days, bounds.max_mb, routes(config))
+        for source in gone:
+            self._show(self._topics.status(source), "")
+            self._show(self._topics.adjusted(source), "")
+        self._changes = self._changes or Errands("changes of sinks", 100, "sinks that are closed hang")
+        self._changes.do(self._workers.replace(self._sinks, prepared.workers))
+        if prepared.broker:
+            with self._broker:
+                old, self._mqtt, self._namesakes, self._secrets = self._mqtt, None, None, prepared.broker.secrets
+            self._changes.do(partial(self._replace_broker, old, prepared.broker))
 
     def know(self, manifest: Manifest) -> None:
         """Other labels can be reported from now on: what is new appears, what is gone disappears."""
         before, self._reported = self._reported, reported(self._config, manifest)
+        said, self._said = self._said, None
         self._incoming.know(self._reported.names)
-        if self._mqtt:
-            for topic, payload in news(self._config, self._topics, before, self._reported, self._model):
-                self._mqtt.set_state(topic, payload)
+        for topic, payload in news(self._config, self._topics, before, self._reported, self._model, said):
+            self._show(topic, payload)
 
     def level(self, level: Level) -> None:
         """How loud a source is; sent if there is a connection, or else never."""
@@ -188,27 +188,23 @@ class Delivery:
 
     def standing(self) -> Standing:
         """How the store, every sink and what runs beside are doing. Waits for the store's disk."""
-        namesake = self._namesakes.problem(time.monotonic()) if self._namesakes else None
-        problems = {"store": self._store.problem or "", "device": namesake or ""}
-        if self._mqtt:
-            problems[MQTT] = self._mqtt.problem or self._mqtt.refusal
-        problems |= {worker.name: worker.problem or "" for worker in self._workers}
-        problems |= {"beside": "; ".join(words for problem in self._others if (words := problem()))}
-        waiting = {sink: self._store.count_waiting(sink) for sink in self._sinks}
-        return Standing(problems, waiting, self._store.dropped, self._store.refused)
+        return self._condition.standing
 
     def stop(self, seconds: float) -> Remains:
         """Delivers what still waits, for at most so long; says `offline`; what is left stays in the store."""
         deadline = time.monotonic() + seconds
+
+        def left() -> float:
+            return max(deadline - time.monotonic(), 0.0)
+
+        if self._changes:
+            self._changes.stop(seconds)
         if self._mqtt and self._mqtt.first_attempt(seconds):
-            self._mqtt.drain(max(deadline - time.monotonic(), 0.0))
-        for worker in self._workers:
-            worker.drain(max(deadline - time.monotonic(), 0.0))
+            self._mqtt.drain(left())
         self._stopping.set()
-        for worker in self._workers:
-            worker.stop()
-        self._corrector.stop(max(deadline - time.monotonic(), 0.0))
-        problem = self._problem()
+        self._workers.stop(left)
+        self._corrector.stop(left())
+        problem = self._condition.undelivered
         if self._mqtt:
             self._mqtt.stop()
         if self._tending.is_alive():
@@ -233,12 +229,7 @@ class Delivery:
     def _wake(self) -> None:
         if self._mqtt:
             self._mqtt.wake()
-        for worker in self._workers:
-            worker.wake()
-
-    def _problem(self) -> str | None:
-        problems = [self._store.problem, self._mqtt.problem if self._mqtt else None]
-        return next((one for one in [*problems, *(worker.problem for worker in self._workers)] if one), None)
+        self._workers.wake()
 
     def _tend(self) -> None:
         while not self._stopping.wait(TEND_SECONDS):
@@ -249,39 +240,57 @@ class Delivery:
 
     def health(self) -> Health:
         """How store, sinks and what runs beside are doing at the moment."""
-        denied = self._mqtt.refusal if self._mqtt else None
-        namesake = self._namesakes.problem(time.monotonic()) if self._namesakes else None
-        others = [problem() for problem in self._others]
-        problems = [self._store.problem, denied, namesake, *(worker.problem for worker in self._workers), *others]
-        return Health(
-            schema=1,
-            device=self._topics.device,
-            problem="; ".join(problem for problem in problems if problem),
-            dropped=self._store.dropped,
-            refused=self._store.refused,
-            **(vars(self._serving.now) if self._serving.now else {}),
-        )
+        return self._condition.health(self._topics.device, self._serving)
 
     def _show_health(self) -> None:
         health = self.health().to_json()
         if health != self._health:
             self._health = health
+            self._show(self._topics.health, health)
+
+    @property
+    def _condition(self) -> Condition:
+        return Condition(self._store, self._sinks, self._mqtt, self._namesakes, list(self._workers), self._others)
+
+    def _show(self, topic: str, payload: str) -> None:
+        """Sets a state that whichever broker there is keeps for us; an empty one is none any more."""
+        with self._broker:
+            self._states[topic] = payload
             if self._mqtt:
-                self._mqtt.set_state(self._topics.health, health)
+                self._mqtt.set_state(topic, payload)
+
+    # The broker, and another one.
+
+    def _open_broker(self, config: Config) -> Broker:
+        """Raises WrongUse if certificates or the password cannot be read."""
+        return open_broker(config, self._topics, self._store, self._identity, self._on_message, self._taken)
+
+    def _replace_broker(self, old: MqttSink | None, broker: Broker) -> None:
+        """What the old one has not taken waits in the store for the new one, which is told all that is true."""
+        if old:
+            old.stop()
+        if broker.sink and broker.namesakes:
+            with self._broker:
+                self._states[self._topics.identity] = broker.namesakes.own
+                for topic, payload in self._states.items():
+                    if payload:
+                        broker.sink.set_state(topic, payload)
+                self._mqtt, self._namesakes, self._secrets = broker
+            self._clear_old_topics()
+            broker.sink.start()
 
     # What comes over MQTT, in the connection's thread.
 
     def _on_message(self, message: Message) -> None:
-        assert self._mqtt is not None
-        assert self._namesakes is not None
-        if message.topic == self._birth_topic:
-            if message.payload == b"online" and not message.retained:
-                timer = threading.Timer(random.uniform(0, BIRTH_DELAY), self._mqtt.resend_state)
-                timer.daemon = True
-                timer.start()
+        mqtt, namesakes = self._mqtt, self._namesakes
+        if mqtt is None or namesakes is None:  # it is being replaced
             return
-        if self._namesakes.take(message.topic, message.payload, time.monotonic()):
-            self._mqtt.set_state(self._topics.identity, self._namesakes.own)
+        if message.topic == f"{self._config.home_assistant.prefix}/status":
+            if message.payload == b"online" and not message.retained:
+                _soon(mqtt.resend_state)
+            return
+        if namesakes.take(message.topic, message.payload, time.monotonic()):
+            self._show(self._topics.identity, namesakes.own)
         self._clear_old_topics()
         if (answer := self._incoming.take(message)) is not None:
             self._refuse(answer)
@@ -289,3 +298,9 @@ class Delivery:
     def _refuse(self, answer: CommandError) -> None:
         if self._mqtt:
             self._mqtt.publish(self._topics.error(answer.source), answer.to_json())
+
+
+def _soon(do: Callable[[], None]) -> None:
+    timer = threading.Timer(random.uniform(0, BIRTH_DELAY), do)
+    timer.daemon = True
+    timer.start()

@@ -60,9 +60,15 @@ def starting_state(
     yield from _labels(config, topics, known, model)
 
 
-def news(config: Config, topics: Topics, before: Reported, known: Reported, model: str) -> Iterator[tuple[str, str]]:
-    """What is to be said when `known` takes the place of `before`; an empty payload: it is gone."""
-    said, now = dict(_labels(config, topics, before, model)), dict(_labels(config, topics, known, model))
+def news(
+    config: Config, topics: Topics, before: Reported, known: Reported, model: str, said_by: Config | None = None
+) -> Iterator[tuple[str, str]]:
+    """What is to be said when `known` takes the place of `before`; an empty payload: it is gone.
+
+    `said_by` is the configuration by which `before` was said, if it is another one.
+    """
+    said = dict(_labels(said_by or config, topics, before, model))
+    now = dict(_labels(config, topics, known, model))
     yield from ((topic, "") for topic in said if topic not in now)
     yield from ((topic, payload) for topic, payload in now.items() if said.get(topic) != payload)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asit_edge.adjust.file import adjustments_file
 from asit_edge.adjust.keeper import Keeper
-from asit_edge.assembly import Model, load_model, open_source
+from asit_edge.assembly import Model, fits, load_model, open_source
 from asit_edge.audio.clock import SystemClock
 from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery, Remains
@@ -19,13 +19,14 @@ from asit_edge.listen.companions import Companions, open_companions
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
 from asit_edge.listen.observed import ObservedAnnouncer
-from asit_edge.listen.reload import Changes, Reloading
+from asit_edge.listen.reload import Change, Changes, Reloading
 from asit_edge.listen.reporter import Output
 from asit_edge.listen.unfinished import end_unfinished
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
 from asit_edge.model.key import model_key
 from asit_edge.observe.observer import Observer
 from asit_edge.observe.observers import Observers
+from asit_edge.remote.differing import other_sources
 from asit_edge.teach.memory import Memory, memory_folder
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ def listen(
         observer=watching,
         in_force=keeper.in_force,
     )
-    reloading = _reloading(config, changes, delivery) if changes else None
+    reloading = _reloading(config, changes, model, delivery, companions) if changes else None
     delivery.start()
     companions.start()
     end_unfinished(delivery, last_heard.last, time.time(), out)
@@ -97,7 +98,7 @@ def listen(
     systemd.ready()
     try:
         while not loop.over and not stopping():
-            _change(reloading, model, delivery, watching, loop)
+            _change(reloading, model, delivery, announcer, loop)
             if not loop.tick():
                 rest(IDLE)
             announcer.check()
@@ -134,17 +135,25 @@ def _tell(remains: Remains, store: Path, wanted: bool) -> None:
 
 
 def _change(
-    reloading: Reloading | None, model: Model, delivery: Delivery, watching: Observer, loop: ListeningLoop
+    reloading: Reloading | None, model: Model, delivery: Delivery, announcer: UnhurriedAnnouncer, loop: ListeningLoop
 ) -> None:
     """Takes the configuration that has changed, if one has."""
-    if reloading and (changed := reloading.take(model.manifest)):
-        delivery.configure(changed)
-        watching.configured(changed)
-        loop.reconfigure(changed)
+    if reloading and (change := reloading.take(model.manifest)):
+        change.beside()
+        loop.reconfigure(
+            change.config, change.opened, lambda: announcer.then(lambda: delivery.configure(change.delivery))
+        )
 
 
-def _reloading(config: Config, changes: Changes, delivery: Delivery) -> Reloading:
-    reloading = Reloading(config, changes)
+def _reloading(config: Config, changes: Changes, model: Model, delivery: Delivery, companions: Companions) -> Reloading:
+    def prepare(before: Config, after: Config) -> Change:
+        """Raises AsitEdgeError where something in it cannot be used."""
+        fits(after, model.manifest)
+        rate = model.manifest.front_end.sample_rate
+        opened = {entry.name: open_source(entry, rate) for entry in other_sources(before, after)}
+        return Change(after, opened, delivery.prepare(before, after), companions.prepare(after))
+
+    reloading = Reloading(config, changes, prepare)
     delivery.tells(reloading.problem)
     reloading.start()
     return reloading

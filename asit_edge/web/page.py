@@ -32,9 +32,13 @@ class Page:
         model: Model,
         commands: "queue.SimpleQueue[Command]",
         delivery: Callable[[], Health],
+        hub: Hub | None = None,
     ) -> None:
-        """`delivery` says how store and sinks are. Raises WrongUse where others could look without a token."""
-        self.hub = Hub(config, model.manifest)
+        """`delivery` says how store and sinks are; `hub` is what another page knew, in whose place this one comes.
+
+        Raises WrongUse where others could look without a token.
+        """
+        self.hub = hub or Hub(config, model.manifest)
         self.shelf: Shelf | None = None
         self.exposition: Callable[[], bytes] | None = None
         self.health: Callable[[], tuple[bool, dict[str, Any]]] | None = None
