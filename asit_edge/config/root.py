@@ -9,6 +9,7 @@ from asit_edge.config.clips import Clips
 from asit_edge.config.delivery import HomeAssistant, Mqtt, StoreSettings
 from asit_edge.config.events import Events
 from asit_edge.config.notifications import Notification, SinkSettings
+from asit_edge.config.remote import Remote
 from asit_edge.config.section import File, Name, Section
 from asit_edge.config.sources import MicrophoneSource, SourceSettings
 from asit_edge.config.teaching import TeachSettings
@@ -47,6 +48,7 @@ class Config(Section):
     teach: TeachSettings = TeachSettings()
     clips: Clips = Clips()
     web: WebSettings = WebSettings()
+    remote: Remote = Remote()
 
     @model_validator(mode="after")
     def _distinct_sources(self) -> "Config":
@@ -87,6 +89,13 @@ class Config(Section):
     @property
     def source_names(self) -> list[str]:
         return [source.name for source in self.sources]
+
+    @property
+    def wanted_topic(self) -> str | None:
+        """Where a configuration comes from afar; None: nowhere."""
+        if not self.remote.enabled:
+            return None
+        return self.remote.topic or f"{self.mqtt.prefix}/{self.device_name}/wanted"
 
     @property
     def device_name(self) -> str:

@@ -87,8 +87,9 @@ def open_broker(
     identity: Callable[[], Identity],
     on_message: Callable[[Message], None],
     on_taken: Callable[[str], None],
+    on_wanted: Callable[[bytes], None],
 ) -> Broker:
-    """Nothing is connected yet; `identity` says who this device is.
+    """Nothing is connected yet; `identity` says who this device is, `on_wanted` gets what comes from afar.
 
     Raises WrongUse if certificates or the password cannot be read.
     """
@@ -96,13 +97,21 @@ def open_broker(
         return Broker(None, None, [])
     secrets = secrets_of(config.mqtt)
     birth = [f"{config.home_assistant.prefix}/status"] if config.home_assistant.discovery else []
+    wanted = config.wanted_topic
+
+    def take(message: Message) -> None:
+        if message.topic == wanted:
+            on_wanted(message.payload)
+        else:
+            on_message(message)
+
     namesakes = Namesakes(topics, identity(), store.retained(), socket.gethostname(), iso(time.time()))
     sink = MqttSink(
         config.mqtt,
         topics,
         store,
-        subscriptions=[topics.commands, *birth, *namesakes.subscriptions],
-        on_message=on_message,
+        subscriptions=[topics.commands, *birth, *namesakes.subscriptions, *([wanted] if wanted else [])],
+        on_message=take if wanted else on_message,
         on_taken=on_taken,
     )
     return Broker(sink, namesakes, secrets)

@@ -19,7 +19,9 @@ from asit_edge.deliver.condition import Condition
 from asit_edge.deliver.condition import Standing as Standing
 from asit_edge.deliver.corrector import Corrector
 from asit_edge.deliver.incoming import Incoming
+from asit_edge.deliver.namesakes import Namesakes
 from asit_edge.deliver.opening import open_worker
+from asit_edge.deliver.outlet import Outlet
 from asit_edge.deliver.reported import news, reported, starting_state
 from asit_edge.deliver.routes import routes, unheard
 from asit_edge.deliver.sinks.base import MQTT
@@ -64,6 +66,8 @@ class Delivery:
         self._sinks = list(routes(config))
         self.on_acknowledged: Callable[[str], None] = lambda payload: None
         """Told the JSON of every event and gap that the broker has acknowledged; one that raises is not told again."""
+        self.on_wanted: Callable[[bytes], None] = lambda payload: None
+        """Told what comes from afar as a configuration; must return at once."""
         self._reported = reported(config, manifest)
         self._corrector = Corrector(config, self._refuse)
         self._incoming = Incoming(self._topics, self._sources, self._reported.names, self._corrector.ask)
@@ -75,11 +79,9 @@ class Delivery:
         for warning in unheard(config, (label.name for label in manifest.labels)):
             log.warning("%s", warning)
         self._identity = cache(partial(identify, identity_file(bounds.effective_path)))
-        self._states: dict[str, str] = {}
-        """What the broker is to keep for us, by topic: another broker is told it too."""
-        self._broker = threading.Lock()
         self._changes: Errands | None = None
-        self._mqtt, self._namesakes, self._secrets = self._open_broker(config)
+        self._outlet = Outlet(self._open_broker(config), self._topics)
+        self._show = self._outlet.show
         self._health = ""
         self._others: list[Callable[[], str | None]] = []
         self._stopping = threading.Event()
@@ -96,7 +98,7 @@ class Delivery:
             self._show(self._topics.identity, self._namesakes.own)
         self._show_health()
         if self._mqtt:
-            self._clear_old_topics()
+            self._outlet.clear_old_topics()
             self._mqtt.start()
         self._workers.start()
         self._tending.start()
@@ -145,6 +147,15 @@ class Delivery:
         """What differs from the configuration of a source."""
         self._show(self._topics.adjusted(adjusted.source), adjusted.to_json())
 
+    def configured(self, answer: str) -> None:
+        """What became of a configuration from afar."""
+        self._show(self._topics.configured, answer)
+
+    @property
+    def connected(self) -> bool:
+        """To the broker."""
+        return self._outlet.connected
+
     def prepare(self, before: Config, config: Config) -> Prepared:
         """Opens what another configuration than `before` needs, without a connection; nothing has changed yet.
 
@@ -152,7 +163,7 @@ class Delivery:
         """
         other = other_sinks(before, config)
         workers = [open_worker(sink, self._store) for sink in config.sinks if sink.name in other]
-        other_broker = broker_differs(before, config) or secrets_of(config.mqtt) != self._secrets
+        other_broker = broker_differs(before, config) or secrets_of(config.mqtt) != self._outlet.secrets
         return Prepared(config, self._open_broker(config) if other_broker else None, workers)
 
     def configure(self, prepared: Prepared) -> None:
@@ -169,9 +180,7 @@ class Delivery:
         self._changes = self._changes or Errands("changes of sinks", 100, "sinks that are closed hang")
         self._changes.do(self._workers.replace(self._sinks, prepared.workers))
         if prepared.broker:
-            with self._broker:
-                old, self._mqtt, self._namesakes, self._secrets = self._mqtt, None, None, prepared.broker.secrets
-            self._changes.do(partial(self._replace_broker, old, prepared.broker))
+            self._changes.do(partial(self._outlet.replace, self._outlet.withdraw(prepared.broker), prepared.broker))
 
     def know(self, manifest: Manifest) -> None:
         """Other labels can be reported from now on: what is new appears, what is gone disappears."""
@@ -220,12 +229,6 @@ class Delivery:
             log.exception("whoever is told what the broker has taken failed, and is told no more")
             self.on_acknowledged = lambda payload: None
 
-    def _clear_old_topics(self) -> None:
-        """Once it is known which are ours."""
-        leftovers = self._namesakes.leftovers() if self._namesakes else None
-        if self._mqtt and leftovers is not None:
-            self._mqtt.clear_old_topics(leftovers)
-
     def _wake(self) -> None:
         if self._mqtt:
             self._mqtt.wake()
@@ -252,32 +255,20 @@ class Delivery:
     def _condition(self) -> Condition:
         return Condition(self._store, self._sinks, self._mqtt, self._namesakes, list(self._workers), self._others)
 
-    def _show(self, topic: str, payload: str) -> None:
-        """Sets a state that whichever broker there is keeps for us; an empty one is none any more."""
-        with self._broker:
-            self._states[topic] = payload
-            if self._mqtt:
-                self._mqtt.set_state(topic, payload)
+    @property
+    def _mqtt(self) -> MqttSink | None:
+        return self._outlet.mqtt
 
-    # The broker, and another one.
+    @property
+    def _namesakes(self) -> Namesakes | None:
+        return self._outlet.namesakes
 
     def _open_broker(self, config: Config) -> Broker:
         """Raises WrongUse if certificates or the password cannot be read."""
-        return open_broker(config, self._topics, self._store, self._identity, self._on_message, self._taken)
-
-    def _replace_broker(self, old: MqttSink | None, broker: Broker) -> None:
-        """What the old one has not taken waits in the store for the new one, which is told all that is true."""
-        if old:
-            old.stop()
-        if broker.sink and broker.namesakes:
-            with self._broker:
-                self._states[self._topics.identity] = broker.namesakes.own
-                for topic, payload in self._states.items():
-                    if payload:
-                        broker.sink.set_state(topic, payload)
-                self._mqtt, self._namesakes, self._secrets = broker
-            self._clear_old_topics()
-            broker.sink.start()
+        return open_broker(
+            *(config, self._topics, self._store, self._identity, self._on_message, self._taken),
+            lambda payload: self.on_wanted(payload),
+        )
 
     # What comes over MQTT, in the connection's thread.
 
@@ -291,7 +282,7 @@ class Delivery:
             return
         if namesakes.take(message.topic, message.payload, time.monotonic()):
             self._show(self._topics.identity, namesakes.own)
-        self._clear_old_topics()
+        self._outlet.clear_old_topics()
         if (answer := self._incoming.take(message)) is not None:
             self._refuse(answer)
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from asit_edge.assembly import fits
 from asit_edge.audio.sources.source import Source
+from asit_edge.config.remote import Wanted
 from asit_edge.config.root import Config
 from asit_edge.deliver.changing import Prepared
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
@@ -38,6 +39,10 @@ class Changes(NamedTuple):
     """Read anew when it changes."""
     asked: threading.Event
     """Set to have it read anew all the same."""
+    tried: Callable[[Wanted | None], Config] | None = None
+    """The same with this from afar; raises AsitEdgeError where it does not fit. None: nothing comes from there."""
+    restart: threading.Event = threading.Event()
+    """Set to have the listener end, and begin anew."""
 
 
 class Change(NamedTuple):
@@ -66,6 +71,11 @@ class Reloading:
     def problem(self) -> str | None:
         """Why the file is not what is in force; in words for the user."""
         return self._problem
+
+    @property
+    def config(self) -> Config:
+        """In force."""
+        return self._config
 
     def start(self) -> None:
         self._thread.start()

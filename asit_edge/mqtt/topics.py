@@ -51,6 +51,10 @@ class Topics:
     def identity(self) -> str:
         return f"{self.root}/identity"
 
+    @property
+    def configured(self) -> str:
+        return f"{self.root}/configured"
+
     def event(self, source: str) -> str:
         return f"{self.root}/{source}/event"
 

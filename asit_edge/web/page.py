@@ -76,6 +76,7 @@ class Page:
             commands=self._commands,
             about=self._about(),
             cookie=f"asit_edge_{web.port}",
+            ingress=web.ingress,
             delivery=self._delivery,
             amend=self._amend if self._model.vocabulary is not None else None,
             shelf=self.shelf,
