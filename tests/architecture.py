@@ -25,7 +25,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("teach", "calibrate", "clips"),
         ("teach.lessons",),
         ("assembly",),
-        ("store", "mqtt", "live"),
+        ("store", "mqtt", "live", "remote"),
         ("web.guards", "adjust"),
         ("deliver.sinks", "web"),
         ("deliver.notify",),

@@ -6,17 +6,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asit_edge.cli.shared.options import ConfigOption, ModelOption, load_settings, stop_on_signals
+from asit_edge.cli.shared.options import ConfigOption, ModelOption, stop_on_signals
 from asit_edge.cli.shared.talk import talk_never_waiting
 from asit_edge.cli.terminal.look import is_terminal, look_at
-from asit_edge.config.file import SYSTEM_CONFIG
+from asit_edge.config.file import SYSTEM_CONFIG, load_config, load_local, load_with
+from asit_edge.config.remote import record_file
 from asit_edge.config.sources import MicrophoneSource, StdinSource
-from asit_edge.errors import WrongUse
+from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.host.lines import Lines
+from asit_edge.remote.trial import begin_run, roll_back, start_anew
 
 if TYPE_CHECKING:
     from asit_edge.config.root import Config
@@ -61,8 +64,9 @@ def listen(
     if stdin and microphone is not None:
         raise WrongUse("--stdin and --microphone exclude each other: name one source")
 
-    def read() -> "Config":
-        settings = load_settings(config, model)
+    def chosen(settings: "Config") -> "Config":
+        if model:
+            settings = settings.model_copy(update={"model": model})
         if stdin:
             pipe = {"rate": rate, "channels": channels, "format": form.value}
             return settings.model_copy(update={"sources": [StdinSource.model_validate(pipe)]})
@@ -71,10 +75,35 @@ def listen(
             return settings.model_copy(update={"sources": [MicrophoneSource(device=device)]})
         return settings
 
-    settings, changes = read(), Changes(read, config or SYSTEM_CONFIG, threading.Event())
+    changes = Changes(
+        read=lambda: chosen(load_config(config)),
+        file=config or SYSTEM_CONFIG,
+        asked=threading.Event(),
+        tried=lambda wanted: chosen(load_with(wanted, config, os.environ).config),
+        restart=threading.Event(),
+    )
+    record = _from_afar(config)
+    settings = changes.read()
     stopping = stop_on_signals(changes.asked.set)
-    with _told(settings, as_json) as (out, observer):
-        run(settings, out, stopping.is_set, stopping.wait, observer, changes)
+    try:
+        with _told(settings, as_json) as (out, observer):
+            run(settings, out, stopping.is_set, stopping.wait, observer, changes)
+    except AsitEdgeError as error:
+        if record is None or stopping.is_set() or not roll_back(record, str(error)):
+            raise
+        changes.restart.set()
+    if changes.restart.is_set() and not stopping.is_set():
+        start_anew()
+
+
+def _from_afar(config: Path | None) -> Path | None:
+    """Where it is kept what came from afar, if any may; what was on trial when the run before ended is rolled back."""
+    local = load_local(config, os.environ).config
+    if not local.remote.enabled:
+        return None
+    record = record_file(local.store.effective_path)
+    begin_run(record)
+    return record
 
 
 @contextmanager

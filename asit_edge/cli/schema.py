@@ -14,7 +14,7 @@ def schema(
     name: Annotated[
         str,
         typer.Argument(
-            help="event, bundle, config, gap, clip, status, level, adjusted, health, error, identity.",
+            help="event, bundle, config, gap, clip, status, level, adjusted, health, error, identity, configured.",
             autocompletion=completion.schemas,
         ),
     ],

@@ -1,6 +1,6 @@
 """Who may have spoken near a clip: what the model said of each source, and of the others in its room."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from asit_edge.clips.speech import NEAR, SETTLED, SpeechLedger, reach, speech_columns
 from asit_edge.config.root import Config
@@ -15,8 +15,14 @@ class Ears:
     margin = NEAR
     """Seconds behind a clip in which it still matters what is heard."""
 
-    def __init__(self, ledgers: Mapping[str, SpeechLedger], rooms: Sequence[Sequence[str]]) -> None:
-        self._ledgers = dict(ledgers)
+    def __init__(
+        self,
+        ledgers: Mapping[str, SpeechLedger],
+        rooms: Sequence[Sequence[str]],
+        another: Callable[[], SpeechLedger] | None = None,
+    ) -> None:
+        """`another` makes the ledger of a source that is new."""
+        self._ledgers, self._another = dict(ledgers), another
         self._rooms = {source: next((room for room in rooms if source in room), [source]) for source in ledgers}
 
     @classmethod
@@ -34,8 +40,17 @@ class Ears:
                 "events.silence_gate to null, or clips.speech to keep"
             )
         threshold, covers = config.clips.speech_score, reach(manifest)
-        ledgers = {source.name: SpeechLedger(columns, threshold, covers, seconds) for source in config.sources}
-        return cls(ledgers, config.events.same_room)
+
+        def another() -> SpeechLedger:
+            return SpeechLedger(columns, threshold, covers, seconds)
+
+        return cls({source: another() for source in config.source_names}, config.events.same_room, another)
+
+    def hear_of(self, sources: Sequence[str]) -> None:
+        """There are these sources from now on; what was heard of others is kept for clips that are still to come."""
+        for source in sources:
+            if source not in self._ledgers and self._another:
+                self._ledgers[source], self._rooms[source] = self._another(), [source]
 
     def score(self, source: str, end: float, scores: Scores) -> None:
         """Scores of the audio that ended then, in seconds since the epoch."""

@@ -15,13 +15,8 @@ from asit_edge.model.bundle import Manifest
 log = logging.getLogger(__name__)
 
 
-def open_clips(
-    config: Config,
-    manifest: Manifest,
-    tell: Callable[[ClipReport], None],
-    tells: Callable[[Callable[[], str | None]], None],
-) -> Recorder:
-    """`tell` takes what became of each clip and may wait for a disk; `tells` takes where to ask what is wrong.
+def open_clips(config: Config, manifest: Manifest, tell: Callable[[ClipReport], None]) -> Recorder:
+    """`tell` takes what became of each clip and may wait for a disk.
 
     Raises WrongUse where the model has no such label, or cannot keep a promise about speech.
     """
@@ -32,7 +27,6 @@ def open_clips(
     if settings.speech == "never":
         ears = Ears.open(config, manifest, Recorder.seconds(settings, NEAR) + NEAR)
     keeper = Keeper(settings, tell)
-    tells(lambda: keeper.problem)
     which = "all events" if settings.labels is None else ", ".join(settings.labels)
     without = ", but none with speech in it or near it" if ears else ""
     log.info("clips: of %s in %s%s", which, settings.effective_folder, without)

@@ -17,6 +17,7 @@ from asit_edge.clips.speech import is_speech
 from asit_edge.clips.tape import Cut, Tape
 from asit_edge.clips.wanted import LATE, Wanted
 from asit_edge.config.clips import Clips
+from asit_edge.config.root import Config
 from asit_edge.labels import Label
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Status
@@ -53,6 +54,11 @@ class Recorder(Observer):
     def margin(self) -> float:
         return self._ears.margin if self._ears else 0.0
 
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the folder at the moment, in words for the user."""
+        return self._keeper.problem
+
     # A companion of the listening.
 
     @property
@@ -82,6 +88,11 @@ class Recorder(Observer):
             with self._lock:
                 self._ears.score(source, epoch, scores)
                 self._cut_what_is_due()
+
+    def configured(self, config: Config) -> None:
+        if self._ears is not None:
+            with self._lock:
+                self._ears.hear_of(config.source_names)
 
     # In the thread that announces.
 

@@ -4,6 +4,7 @@ An error names file, line and key, or the variable.
 """
 
 import codecs
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +14,14 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from asit_edge.config.environment import Override, laid_over, overrides
+from asit_edge.config.environment import PREFIX, Override, laid_over, overrides
+from asit_edge.config.remote import Wanted, forbidden, overrides_of, read_record, record_file
 from asit_edge.config.root import Config
-from asit_edge.errors import WrongUse
+from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.validation import explain
 from asit_edge.yaml_text import PlainLoader, Unreadable, read_yaml
+
+log = logging.getLogger(__name__)
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -50,11 +54,45 @@ def load_config(path: Path | None) -> Config:
 
 
 def load_layers(path: Path | None, environment: Mapping[str, str]) -> Loaded:
-    """The same, with what came from where. Raises WrongUse, as `load_config`."""
+    """The same, with what came from where, and from afar. Raises WrongUse, as `load_config`.
+
+    What came from afar and does not fit the file any more is left out, and that is logged.
+    """
+    loaded = load_local(path, environment)
+    if not loaded.config.remote.enabled:
+        return loaded
+    try:
+        wanted = read_record(record_file(loaded.config.store.effective_path)).wanted
+        return load_with(wanted, path, environment)
+    except AsitEdgeError as error:
+        log.warning("what came from afar is left out: %s", error)
+        return loaded
+
+
+def load_local(path: Path | None, environment: Mapping[str, str]) -> Loaded:
+    """The same, without what came from afar."""
+    return load_with(None, path, environment)
+
+
+def load_with(wanted: Wanted | None, path: Path | None, environment: Mapping[str, str]) -> Loaded:
+    """The same, with this from afar. Raises WrongUse also where it does not fit."""
     if path is None and SYSTEM_CONFIG.is_file():
         path = SYSTEM_CONFIG
     root, values = (None, {}) if path is None else _document(path, "the config.yaml that comes with asit-edge")
     given = overrides(environment, Config)
+    if wanted:
+        local = _validated(path, root, values, given).config
+        if keys := forbidden(wanted, local.remote):
+            raise WrongUse(f"{', '.join(keys)}: cannot be set from afar here; remote.allow has what can be")
+        given = [*overrides_of(wanted, values, local.store.effective_path), *given]
+    return _validated(path, root, values, given)
+
+
+def _validated(
+    path: Path | None, root: yaml.Node | None, values: Mapping[str, Any], given: Sequence[Override]
+) -> Loaded:
+    """Raises WrongUse, naming file, line and key, or where else it comes from."""
+    given = list(given)
     while True:
         try:
             merged = laid_over(values, given, Config().model_dump(mode="json")) if given else values
@@ -64,8 +102,10 @@ def load_layers(path: Path | None, environment: Mapping[str, str]) -> Loaded:
             if place is None:
                 raise _mistake(error, Config, path, root) from None
             one = given[place]
-            if isinstance(one.value, str) or error.errors()[0]["type"] not in ("string_type", "path_type"):
-                raise WrongUse(f"environment: {one.variable}: {explain(error, Config)}") from None
+            plain = isinstance(one.value, str) or not one.variable.startswith(PREFIX)
+            if plain or error.errors()[0]["type"] not in ("string_type", "path_type"):
+                where = f"environment: {one.variable}" if one.variable.startswith(PREFIX) else one.variable
+                raise WrongUse(f"{where}: {explain(error, Config)}") from None
             given[place] = one._replace(value=one.text.strip())  # a name that looks like a number is a name
 
 

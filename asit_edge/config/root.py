@@ -9,6 +9,7 @@ from asit_edge.config.clips import Clips
 from asit_edge.config.delivery import HomeAssistant, Mqtt, StoreSettings
 from asit_edge.config.events import Events
 from asit_edge.config.notifications import Notification, SinkSettings
+from asit_edge.config.remote import Remote
 from asit_edge.config.section import File, Name, Section
 from asit_edge.config.sources import MicrophoneSource, SourceSettings
 from asit_edge.config.teaching import TeachSettings
@@ -47,10 +48,11 @@ class Config(Section):
     teach: TeachSettings = TeachSettings()
     clips: Clips = Clips()
     web: WebSettings = WebSettings()
+    remote: Remote = Remote()
 
     @model_validator(mode="after")
     def _distinct_sources(self) -> "Config":
-        names = [source.name for source in self.sources]
+        names = self.source_names
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(
                 f"sources must have different names, but {twice[0]!r} is there {names.count(twice[0])} times"
@@ -61,7 +63,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _known_sources(self) -> "Config":
-        names = [source.name for source in self.sources]
+        names = self.source_names
         rooms = [name for room in self.events.same_room for name in room]
         hours = [name for entry in self.events.quiet_hours for name in entry.sources or []]
         asked = [("events.same_room", rooms), ("events.quiet_hours", hours)]
@@ -91,6 +93,17 @@ class Config(Section):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"sinks must have different names (mqtt is the broker's), but {twice[0]!r} is there twice")
         return self
+
+    @property
+    def source_names(self) -> list[str]:
+        return [source.name for source in self.sources]
+
+    @property
+    def wanted_topic(self) -> str | None:
+        """Where a configuration comes from afar; None: nowhere."""
+        if not self.remote.enabled:
+            return None
+        return self.remote.topic or f"{self.mqtt.prefix}/{self.device_name}/wanted"
 
     @property
     def device_name(self) -> str:

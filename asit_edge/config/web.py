@@ -38,6 +38,9 @@ class WebSettings(Section):
     host: Address = Field("127.0.0.1", description="address to serve on; another one than loopback needs token_file")
     port: int = Field(8490, ge=1, le=65_535)
     token_file: File | None = Field(None, description="its first line is what whoever looks has to know")
+    ingress: Address | None = Field(
+        None, description="address from which whoever comes has been let in: Home Assistant's ingress; null: none"
+    )
     names: list[HostName] = Field(default_factory=list, description="other names under which browsers find it")
 
     @property

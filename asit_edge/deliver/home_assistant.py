@@ -11,7 +11,7 @@ import json
 import logging
 import random
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from asit_edge.config.root import Config
@@ -35,9 +35,18 @@ LET_GO_SECONDS = 10.0
 class HomeAssistant:
     """Of one device at one broker."""
 
-    def __init__(self, config: Config, topics: Topics, model: str, kept: Collection[str], file: Path) -> None:
-        """`model` names what listens; `kept` are the topics that earlier runs left at the broker; `file` is where it is
-        noted what has been announced. `home_assistant.discovery` must not be false."""
+    def __init__(
+        self,
+        config: Config,
+        topics: Topics,
+        model: str,
+        kept: Collection[str],
+        file: Path,
+        said: Mapping[str, str] | None = None,
+    ) -> None:
+        """`model` names what listens; `kept` are the topics that the broker keeps of this device; `file` is where it is
+        noted what has been announced; `said` is what this run announced by another configuration, by topic.
+        `home_assistant.discovery` must not be false."""
         assert config.home_assistant.discovery
         settings = config.home_assistant
         self.birth_topic = f"{settings.prefix}/status"
@@ -50,7 +59,8 @@ class HomeAssistant:
         """What earlier runs, or this one, announced and what is announced no more."""
         self._moving = of_other_layout(self._home, topics, kept)
         self._asked_at: float | None = None
-        self._said: dict[str, str] = {}
+        self._asked = False
+        self._said: Mapping[str, str] = dict(said or {})
         self._lock = threading.Lock()
 
     def born(self, message: Message, answer: Callable[[], None]) -> None:
@@ -60,21 +70,25 @@ class HomeAssistant:
             timer.daemon = True
             timer.start()
 
-    def start(self, known: Reported) -> dict[str, str]:
-        """What is to be said at the start, by topic."""
+    @property
+    def said(self) -> Mapping[str, str]:
+        """What is announced, by topic."""
+        return self._said
+
+    def know(self, known: Reported) -> dict[str, str]:
+        """What is to be said, by topic, at the start and when other labels are known; nothing more while entities move:
+        it comes behind."""
         with self._lock:
             if not self._moving:
                 return self._changes(known)
+            if self._asked:
+                return {}
+            self._asked = True
             log.info(
                 "Home Assistant: %d topics of discovery move to the layout %r; entities are back within %.0f s",
                 *(len(self._moving), self._home.layout, LET_GO_SECONDS),
             )
             return dict.fromkeys(self._moving, MIGRATE)
-
-    def know(self, known: Reported) -> dict[str, str]:
-        """What is to be said because other labels are known; nothing while entities move: it comes behind."""
-        with self._lock:
-            return {} if self._moving else self._changes(known)
 
     def moved(self, known: Reported, connected: bool, now: float) -> tuple[dict[str, str], set[str]]:
         """What is to be said after a move, and the topics to be emptied behind it; told once, when it is time to."""

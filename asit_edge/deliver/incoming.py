@@ -36,6 +36,10 @@ class Incoming:
         """There are other labels from now on."""
         self._labels = labels
 
+    def hear_of(self, sources: Collection[str]) -> None:
+        """There are other sources from now on."""
+        self._sources = sources
+
     def take(self, message: Message) -> CommandError | None:
         """What is to be answered; None if it is obeyed, no command, or one of too many."""
         parsed = self._topics.parse_command(message.topic)

@@ -38,6 +38,11 @@ def machine() -> str:
     return hashlib.sha256(b"asit-edge " + b" ".join(known)).hexdigest()[:16] if any(known) else ""
 
 
+def identity_file(store: Path) -> Path:
+    """Where it is noted, beside that event store."""
+    return store.with_name(f"{store.name}.identity")
+
+
 def identify(file: Path) -> Identity:
     """Reads who this device is, and notes this run; a device that is new, or a copy, gets an identity of its own.
 

@@ -8,7 +8,7 @@ rings only.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from asit_edge.adjust.adjustments import SourceAdjustment
@@ -18,7 +18,7 @@ from asit_edge.assembly import Model, fits
 from asit_edge.audio.clock import Clock
 from asit_edge.audio.sources.source import Source
 from asit_edge.config.root import Config
-from asit_edge.config.sources import FileSource
+from asit_edge.config.sources import FileSource, SourceSettings
 from asit_edge.detect.class_settings import class_settings
 from asit_edge.detect.fusion import Fusion
 from asit_edge.detect.hysteresis import ClassSettings
@@ -54,6 +54,8 @@ class Listened:
     quiet: QuietTimes
     classes: list[ClassSettings | None]
     """How each class becomes events, as configured."""
+    heard_until: float | None = None
+    """When it was last heard before it was opened anew, in epoch seconds; None: by the run before, if at all."""
     adjustment: SourceAdjustment | None = None
     """What was told of it last; None: all of it is to be told."""
     effect: Effect = field(default_factory=Effect)
@@ -106,15 +108,18 @@ class ListeningLoop:
         self._sources: dict[str, Listened] = {}
         self._config = config
         fits(config, manifest)
-        for position, (source, entry) in enumerate(zip(sources, config.sources, strict=True)):
-            classes = self._settings(position)
-            pipeline = model.pipeline(rate, classes)
-            watch = Watch()
-            if not isinstance(entry, FileSource):
-                watch = Watch(entry.stall_after, entry.reopen_after, entry.silent_after)
-            supervisor = SourceSupervisor(source, watch, pipeline, rate, clock, attempt)
-            supervisor.account.observer = self._observer
-            self._sources[source.name] = Listened(supervisor, self._quiet_times(source.name), classes)
+        self._attempt = attempt
+        for position, source in enumerate(sources):
+            self._sources[source.name] = self._listened(position, source)
+
+    def _listened(self, position: int, source: Source, before: Listened | None = None) -> Listened:
+        """The source in that place of the configuration, and what it was before, if it was."""
+        rate, classes = self._model.manifest.front_end.sample_rate, self._settings(position)
+        pipeline, watch = self._model.pipeline(rate, classes), _watch(self._config.sources[position])
+        supervisor = SourceSupervisor(source, watch, pipeline, rate, self._time, self._attempt)
+        supervisor.account.observer = self._observer
+        heard_until = before.supervisor.account.heard_until if before else None
+        return Listened(supervisor, self._quiet_times(source.name), classes, heard_until)
 
     def _settings(self, position: int) -> list[ClassSettings | None]:
         """How each class becomes events of the source in that place of the configuration."""
@@ -181,14 +186,32 @@ class ListeningLoop:
         if self._model.vocabulary is not None and self._model.vocabulary.take():
             self._know()
 
-    def reconfigure(self, config: Config) -> None:
-        """Scores become events as `events` of this says, from now on; nothing else of it may differ from before.
-
-        Raises WrongUse where it does not fit the model: then nothing has changed.
+    def reconfigure(
+        self,
+        config: Config,
+        opened: Mapping[str, Source] | None = None,
+        between: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Another configuration is in force: its `events`, and its sources, of which `opened` are new or not as before;
+        the others are not touched. `between` is called once all that was before is announced. Raises WrongUse.
         """
         fits(config, self._model.manifest)
+        fresh = opened or {}
+        kept = {name: one for name, one in self._sources.items() if name in config.source_names and name not in fresh}
+        gone = {name: one for name, one in self._sources.items() if name not in kept}
+        for name, source in gone.items():
+            self._reporter.report(source.supervisor, source.supervisor.stop())
+            self._reporter.forget(name)
+        between()
         self._config = config
+        self._observer.configured(config)
+        self._sources = {
+            name: kept.get(name) or self._listened(position, fresh[name], gone.get(name))
+            for position, name in enumerate(config.source_names)
+        }
         self._know(anew=True)
+        for name in fresh:
+            self._reporter.begin(self._sources[name].supervisor)
 
     def _know(self, *, anew: bool = False) -> None:
         """Other labels than before, or with `anew` other settings."""
@@ -263,7 +286,7 @@ class ListeningLoop:
             if source.follows_on or clock is None:
                 continue
             source.follows_on = last_or_new = True
-            before = self._last_heard.last(name)
+            before = self._last_heard.last(name) if source.heard_until is None else source.heard_until
             if before is not None and clock.anchor - before > RESTART:
                 self._reporter.report(source.supervisor, [Missed(before, clock.epoch(0), "restart")])
         now = self._time.steady()
@@ -298,3 +321,9 @@ class ListeningLoop:
         if isinstance(following, Following) and following.latest is not None and supervisor.clock is not None:
             time = supervisor.clock.epoch(pipeline.tracker.position)
             memory.note(supervisor.source.name, time, following.latest)
+
+
+def _watch(entry: SourceSettings) -> Watch:
+    if isinstance(entry, FileSource):
+        return Watch()
+    return Watch(entry.stall_after, entry.reopen_after, entry.silent_after)

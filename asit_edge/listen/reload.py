@@ -1,32 +1,30 @@
 """A configuration that changes while it listens: read anew when its file changes or SIGHUP comes, taken whole or not.
 
-What can change without anything being opened again is how scores become events: `events`, and `events` of the sources.
-A configuration that changes anything else, or that cannot be used, changes nothing: that is logged, and said in
-`health`, until it is put right.
+All that it needs is opened before anything of the one in force is closed. A configuration that changes what cannot
+change while it listens (`asit_edge.remote.differing`), or that cannot be used, changes nothing: that is logged, and
+said in `health`, until it is put right.
 """
 
 import logging
 import os
-import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from asit_edge.assembly import fits
+from asit_edge.audio.sources.source import Source
+from asit_edge.config.remote import Wanted
 from asit_edge.config.root import Config
+from asit_edge.deliver.changing import Prepared
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.model.bundle import Manifest
+from asit_edge.remote.differing import differing, needing_restart
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0
 """Seconds between looks at the file; it is read once it has stayed the same for as long."""
-
-AT_ONCE = re.compile(
-    r"^(sources\.\d+\.)?events\.(min_duration|merge_gap|cooldown|max_duration|update_every|only|labels|quiet_hours)\b"
-)
-"""Keys that can change while it listens."""
 
 Stamp = tuple[int, ...] | None
 """Another one means that the file is another; None: there is none."""
@@ -41,15 +39,31 @@ class Changes(NamedTuple):
     """Read anew when it changes."""
     asked: threading.Event
     """Set to have it read anew all the same."""
+    tried: Callable[[Wanted | None], Config] | None = None
+    """The same with this from afar; raises AsitEdgeError where it does not fit. None: nothing comes from there."""
+    restart: threading.Event = threading.Event()
+    """Set to have the listener end, and begin anew."""
+
+
+class Change(NamedTuple):
+    """Another configuration, with all that is opened for it; nothing of the one before is closed yet."""
+
+    config: Config
+    opened: Mapping[str, Source]
+    """Sources that are new, or not as they were, by name."""
+    delivery: Prepared
+    beside: Callable[[], None]
+    """Puts what runs beside the listening in its place."""
 
 
 class Reloading:
-    """Of one listener. A thread of its own looks and reads; the listening one takes what is ready."""
+    """Of one listener. A thread of its own looks, reads and opens; the listening one takes what is ready."""
 
-    def __init__(self, config: Config, changes: Changes) -> None:
-        """`config` is in force."""
-        self._config, self._changes = config, changes
-        self._ready: Config | None = None
+    def __init__(self, config: Config, changes: Changes, prepare: Callable[[Config, Config], Change]) -> None:
+        """`config` is in force. `prepare` opens what the second of two needs that the first has not, and raises
+        AsitEdgeError where that cannot be."""
+        self._config, self._changes, self._prepare = config, changes, prepare
+        self._ready: Change | None = None
         self._problem: str | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="reloading", daemon=True)
@@ -58,21 +72,27 @@ class Reloading:
         """Why the file is not what is in force; in words for the user."""
         return self._problem
 
+    @property
+    def config(self) -> Config:
+        """In force."""
+        return self._config
+
     def start(self) -> None:
         self._thread.start()
 
-    def take(self, manifest: Manifest) -> Config | None:
+    def take(self, manifest: Manifest) -> Change | None:
         """What is to be in force from now on, once, if it fits the model. For the listening thread."""
         ready, self._ready = self._ready, None
         if ready is None:
             return None
         try:
-            fits(ready, manifest)
+            fits(ready.config, manifest)
         except WrongUse as error:
             self._refuse(error)
             return None
-        log.info("configuration: changed, and in force: %s", ", ".join(sorted(differing(self._config, ready))))
-        self._config, self._problem = ready, None
+        changed = ", ".join(sorted(differing(self._config, ready.config))) or "certificates or password of mqtt"
+        log.info("configuration: changed, and in force: %s", changed)
+        self._config, self._problem = ready.config, None
         return ready
 
     def stop(self) -> None:
@@ -92,18 +112,18 @@ class Reloading:
     def _consider(self, asked: bool) -> None:
         try:
             config = self._changes.read()
+            if others := needing_restart(self._config, config):
+                raise WrongUse(f"{', '.join(others)}: cannot change while it listens; start the listener again")
+            change = self._prepare(self._config, config) if asked or config != self._config else None
         except AsitEdgeError as error:
             self._refuse(error)
             return
-        changed = sorted(differing(self._config, config))
-        if others := [key for key in changed if not AT_ONCE.match(key)]:
-            self._refuse(WrongUse(f"{', '.join(others)}: cannot change while it listens; start the listener again"))
-        elif changed:
-            self._ready = config
-        else:
-            self._problem = None
-            if asked:
-                log.info("configuration: read again, nothing has changed")
+        if change and (config != self._config or change.delivery.broker):
+            self._ready = change
+            return
+        self._problem = None
+        if asked:
+            log.info("configuration: read again, nothing has changed")
 
     def _refuse(self, error: AsitEdgeError) -> None:
         said = f"configuration: not taken, what was before stays in force: {one_line(error)}"
@@ -117,22 +137,3 @@ class Reloading:
         except OSError:
             return None
         return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
-
-
-def differing(before: Config, after: Config) -> Iterator[str]:
-    """Keys, with points between their parts, whose values are not the same."""
-    yield from _differing(before.model_dump(), after.model_dump(), "")
-
-
-def _differing(before: Any, after: Any, key: str) -> Iterator[str]:
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after) and _mappings(before, after):
-        before, after = dict(enumerate(before)), dict(enumerate(after))
-    if isinstance(before, dict) and isinstance(after, dict):
-        for part in {**before, **after}:
-            yield from _differing(before.get(part), after.get(part), f"{key}.{part}" if key else str(part))
-    elif before != after:
-        yield key
-
-
-def _mappings(*lists: list[Any]) -> bool:
-    return all(isinstance(one, dict) for values in lists for one in values)

@@ -47,6 +47,11 @@ class Reporter:
         self._supervisors[supervisor.source.name] = supervisor
         self._became(supervisor, Became("starting", ""))
 
+    def forget(self, source: str) -> None:
+        """Its supervisor has stopped; if another one of that name begins, it is another stream."""
+        for known in (self._supervisors, self._writers, self._states):
+            known.pop(source, None)  # type: ignore[attr-defined]
+
     def report(self, supervisor: SourceSupervisor, facts: list[Fact]) -> None:
         """What became of a source, in order."""
         for fact in facts:

@@ -4,12 +4,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asit_edge.adjust.file import adjustments_file
 from asit_edge.adjust.keeper import Keeper
-from asit_edge.assembly import Model, load_model, open_source
+from asit_edge.assembly import Model, fits, load_model, open_source
 from asit_edge.audio.clock import SystemClock
+from asit_edge.config.remote import Wanted
 from asit_edge.config.root import Config
 from asit_edge.deliver.delivery import Delivery, Remains
 from asit_edge.errors import AsitEdgeError, WrongUse
@@ -19,14 +22,18 @@ from asit_edge.listen.companions import Companions, open_companions
 from asit_edge.listen.last_heard import LastHeard
 from asit_edge.listen.loop import ListeningLoop
 from asit_edge.listen.observed import ObservedAnnouncer
-from asit_edge.listen.reload import Changes, Reloading
+from asit_edge.listen.reload import Change, Changes, Reloading
 from asit_edge.listen.reporter import Output
 from asit_edge.listen.unfinished import end_unfinished
 from asit_edge.listen.unhurried import UnhurriedAnnouncer, UnhurriedNotes
 from asit_edge.model.key import model_key
 from asit_edge.observe.observer import Observer
 from asit_edge.observe.observers import Observers
+from asit_edge.remote.differing import other_sources
 from asit_edge.teach.memory import Memory, memory_folder
+
+if TYPE_CHECKING:
+    from asit_edge.remote.rollout import Rollout
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +66,7 @@ def listen(
     message (they stay in the store).
     """
     model = load_model(config, may_build=True)
-    rate = model.manifest.front_end.sample_rate
-    sources = [open_source(entry, rate) for entry in config.sources]
+    sources = [open_source(entry, model.manifest.front_end.sample_rate) for entry in config.sources]
     delivery = Delivery(config, model.manifest, model.serving)
     systemd = Systemd()
     last_heard = LastHeard(config.store.effective_path.with_name("heard.json"))
@@ -86,7 +92,7 @@ def listen(
         observer=watching,
         in_force=keeper.in_force,
     )
-    reloading = _reloading(config, changes, delivery) if changes else None
+    coming = _Coming(config, changes, model, delivery, companions, loop)
     delivery.start()
     companions.start()
     end_unfinished(delivery, last_heard.last, time.time(), out)
@@ -94,10 +100,11 @@ def listen(
     keeper.start()
     if model.vocabulary:
         model.vocabulary.watch()
+    coming.start()
     systemd.ready()
     try:
-        while not loop.over and not stopping():
-            _change(reloading, model, delivery, watching, loop)
+        while not loop.over and not stopping() and not coming.restarting:
+            coming.take(announcer)
             if not loop.tick():
                 rest(IDLE)
             announcer.check()
@@ -106,9 +113,9 @@ def listen(
             systemd.watch(progress, loop.summary)
     finally:
         latest = time.monotonic() + LONGEST_STOP
-        systemd.stopping()
-        if reloading:
-            reloading.stop()
+        if not coming.restarting:
+            systemd.stopping()
+        coming.stop()
         if model.vocabulary:
             model.vocabulary.stop()
         loop.stop()
@@ -122,7 +129,7 @@ def listen(
     if loop.broken:
         raise AsitEdgeError(loop.broken)
     if remains.waiting:
-        _tell(remains, config.store.effective_path, stopping())
+        _tell(remains, config.store.effective_path, stopping() or coming.restarting)
 
 
 def _tell(remains: Remains, store: Path, wanted: bool) -> None:
@@ -133,21 +140,80 @@ def _tell(remains: Remains, store: Path, wanted: bool) -> None:
     log.warning("%s", message)
 
 
-def _change(
-    reloading: Reloading | None, model: Model, delivery: Delivery, watching: Observer, loop: ListeningLoop
-) -> None:
-    """Takes the configuration that has changed, if one has."""
-    if reloading and (changed := reloading.take(model.manifest)):
-        delivery.configure(changed)
-        watching.configured(changed)
-        loop.reconfigure(changed)
+class _Coming:
+    """Other configurations, from the file or from afar, for as long as this listener runs."""
 
+    def __init__(
+        self,
+        config: Config,
+        changes: Changes | None,
+        model: Model,
+        delivery: Delivery,
+        companions: Companions,
+        loop: ListeningLoop,
+    ) -> None:
+        """Without `changes` nothing ever comes."""
+        self._model, self._delivery, self._companions, self._loop = model, delivery, companions, loop
+        self._changes = changes
+        self._reloading: Reloading | None = None
+        self._rollout: Rollout | None = None
+        if changes:
+            self._reloading = Reloading(config, changes, self._prepare)
+            delivery.tells(self._reloading.problem)
+        if changes and changes.tried and config.remote.enabled and config.mqtt.host is not None:
+            self._rollout = self._open_rollout(config, changes, changes.tried)
 
-def _reloading(config: Config, changes: Changes, delivery: Delivery) -> Reloading:
-    reloading = Reloading(config, changes)
-    delivery.tells(reloading.problem)
-    reloading.start()
-    return reloading
+    @property
+    def restarting(self) -> bool:
+        """The listener is to end, and to begin anew."""
+        return self._changes is not None and self._changes.restart.is_set()
+
+    def start(self) -> None:
+        if self._reloading:
+            self._reloading.start()
+        if self._rollout:
+            self._rollout.start()
+
+    def stop(self) -> None:
+        if self._rollout:
+            self._rollout.stop()
+        if self._reloading:
+            self._reloading.stop()
+
+    def take(self, announcer: UnhurriedAnnouncer) -> None:
+        """The configuration that has changed, if one has."""
+        change = self._reloading.take(self._model.manifest) if self._reloading else None
+        if change is not None:
+            configure = partial(self._delivery.configure, change.delivery)
+            change.beside()
+            self._loop.reconfigure(change.config, change.opened, lambda: announcer.then(configure))
+
+    def _prepare(self, before: Config, after: Config) -> Change:
+        """Raises AsitEdgeError where something in it cannot be used."""
+        fits(after, self._model.manifest)
+        rate = self._model.manifest.front_end.sample_rate
+        opened = {entry.name: open_source(entry, rate) for entry in other_sources(before, after)}
+        return Change(after, opened, self._delivery.prepare(before, after), self._companions.prepare(after))
+
+    def _open_rollout(self, config: Config, changes: Changes, tried: Callable[[Wanted | None], Config]) -> "Rollout":
+        from asit_edge.remote.rollout import Listener, Rollout
+
+        reloading, delivery, loop = self._reloading, self._delivery, self._loop
+        assert reloading is not None
+        listener = Listener(
+            read=tried,
+            in_force=lambda: reloading.config,
+            problem=reloading.problem,
+            states=lambda: {one.source.name: one.state for one in loop.supervisors},
+            connected=lambda: delivery.connected,
+            reload=changes.asked.set,
+            restart=changes.restart.set,
+            answer=delivery.configured,
+        )
+        rollout = Rollout(config, listener)
+        delivery.on_wanted = rollout.offer
+        delivery.tells(rollout.problem)
+        return rollout
 
 
 def _count_dropped(companions: Companions, announcer: UnhurriedAnnouncer, notes: UnhurriedNotes, out: Output) -> None:

@@ -4,7 +4,7 @@ So audio never waits because a disk does, and what waits is never taken for a mo
 """
 
 import queue
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from asit_edge.host.errands import Errands
 from asit_edge.listen.announcer import Announcer, Notes
@@ -55,6 +55,10 @@ class UnhurriedAnnouncer:
 
     def adjusted(self, adjusted: Adjusted) -> None:
         self._errands.do(lambda: self._announcer.adjusted(adjusted))
+
+    def then(self, do: Callable[[], object]) -> None:
+        """Does this once all that was announced so far has been handed on."""
+        self._errands.do(do)
 
     def stop(self, seconds: float) -> None:
         """What waits is announced, within so many seconds."""

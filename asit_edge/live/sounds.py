@@ -95,7 +95,7 @@ class Sounds:
 
     def top(self, source: str, scores: Scores) -> list[dict[str, Any]]:
         """The highest of the newest scores (steps, classes) among what the source reports, the highest first."""
-        columns = self._columns[source]
+        columns = self._columns.get(source, np.array([], np.intp))  # of one that is new nothing is known yet
         columns = columns[columns < scores.shape[1]]
         newest = scores[-1][columns]
         order = np.argsort(newest)[::-1][:TOP]

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from asit_edge.config.root import Config
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Adjusted, ClipReport, CommandError, DeviceIdentity, Gap, Health, Level, Status
+from asit_edge.messages.rollout import Configured
 from asit_edge.model.bundle import Manifest
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -21,6 +22,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "health": Health,
     "error": CommandError,
     "identity": DeviceIdentity,
+    "configured": Configured,
 }
 """What there is a contract for: MQTT payloads, `bundle.yaml` and `config.yaml`."""
 

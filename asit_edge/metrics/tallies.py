@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
 from asit_edge.audio.samples import Samples
+from asit_edge.config.root import Config
 from asit_edge.messages.event import Event
 from asit_edge.messages.report import Gap, Level, Status
 from asit_edge.metrics import names
@@ -25,58 +26,67 @@ class Tallies(Observer):
         """The newest state of each source; None before the first."""
         self.levels: dict[str, tuple[float, Level] | None] = dict.fromkeys(sources)
         """How loud each was last, and when that was told (monotonic)."""
-        samples, seconds = _counter(registry, names.SAMPLES), _counter(registry, names.SECONDS)
-        decisions = _counter(registry, names.DECISIONS)
-        self._samples = {source: samples.labels(source) for source in sources}
-        self._seconds = {source: seconds.labels(source) for source in sources}
-        self._decisions = {source: decisions.labels(source) for source in sources}
+        self._samples, self._seconds = _counter(registry, names.SAMPLES), _counter(registry, names.SECONDS)
+        self._decisions = _counter(registry, names.DECISIONS)
         self._gaps, self._gap_seconds = _counter(registry, names.GAPS), _counter(registry, names.GAP_SECONDS)
-        for source in sources:
-            for cause in names.CAUSES:
-                self._gaps.labels(source, cause)
-                self._gap_seconds.labels(source, cause)
+        self._committed = _histogram(registry, names.COMMITTED, names.LATENCY_BUCKETS)
+        self._acknowledged = _histogram(registry, names.ACKNOWLEDGED, names.LATENCY_BUCKETS)
+        self._begin(sources)
         self._events = _counter(registry, names.EVENTS)
         self._labels: frozenset[str] = frozenset()
         self.know(manifest)
         self._chunks = _counter(registry, names.CHUNKS)
         self._inference = _histogram(registry, names.INFERENCE, names.INFERENCE_BUCKETS)
-        committed = _histogram(registry, names.COMMITTED, names.LATENCY_BUCKETS)
-        acknowledged = _histogram(registry, names.ACKNOWLEDGED, names.LATENCY_BUCKETS)
-        self._committed = {source: committed.labels(source) for source in sources}
-        self._acknowledged = {source: acknowledged.labels(source) for source in sources}
+
+    def configured(self, config: Config) -> None:
+        """What was counted of a source that is gone stays until the listener ends."""
+        self._begin([name for name in config.source_names if name not in self.statuses])
+        self.statuses = {name: self.statuses.get(name) for name in config.source_names}
+        self.levels = {name: self.levels.get(name) for name in config.source_names}
+
+    def _begin(self, sources: Sequence[str]) -> None:
+        """Counted from nothing at once, so that the first is an increase."""
+        for source in sources:
+            for of_source in (self._samples, self._seconds, self._decisions, self._committed, self._acknowledged):
+                of_source.labels(source)
+            for cause in names.CAUSES:
+                self._gaps.labels(source, cause)
+                self._gap_seconds.labels(source, cause)
 
     def heard(self, source: str, epoch: float, samples: Samples, rate: int) -> None:
-        self._samples[source].inc(len(samples))
-        self._seconds[source].inc(len(samples) / rate)
+        self._samples.labels(source).inc(len(samples))
+        self._seconds.labels(source).inc(len(samples) / rate)
 
     def scored(self, source: str, epoch: float, scores: Scores) -> None:
-        self._decisions[source].inc(len(scores))
+        self._decisions.labels(source).inc(len(scores))
 
     def decided(self, streams: int, seconds: float) -> None:
         self._chunks.inc(streams)
         self._inference.observe(seconds)
 
     def level(self, level: Level) -> None:
-        self.levels[level.source] = time.monotonic(), level
+        if level.source in self.levels:
+            self.levels[level.source] = time.monotonic(), level
 
     def events(self, source: str, events: Sequence[Event]) -> None:
         now = time.time()
         for event in events:
             label = event.label if event.label in self._labels else names.OTHER
             self._events.labels(source, label, event.type).inc()
-            if event.type == "new" and source in self._committed:
-                self._committed[source].observe(max(now - event.onset_epoch, 0.0))
+            if event.type == "new" and source in self.statuses:
+                self._committed.labels(source).observe(max(now - event.onset_epoch, 0.0))
 
     def acknowledged(self, payload: str) -> None:
         """The broker has this message, an event's or another's."""
         if '"type":"new"' not in payload:
             return
         event = Event.model_validate_json(payload)
-        if event.source in self._acknowledged:
-            self._acknowledged[event.source].observe(max(time.time() - event.onset_epoch, 0.0))
+        if event.source in self.statuses:
+            self._acknowledged.labels(event.source).observe(max(time.time() - event.onset_epoch, 0.0))
 
     def status(self, status: Status) -> None:
-        self.statuses[status.source] = status
+        if status.source in self.statuses:  # not the last word of one that is gone
+            self.statuses[status.source] = status
 
     def gap(self, gap: Gap) -> None:
         self._gaps.labels(gap.source, gap.cause).inc()

@@ -243,18 +243,7 @@ def load_bundle(path: Path) -> Bundle:
 
     Raises WrongUse where there is no bundle, AsitEdgeError where there is one that cannot be trusted.
     """
-    manifest_file = path / MANIFEST
-    if not os.path.isfile(manifest_file):  # also of a name that no file can have
-        raise WrongUse(
-            f"{path}: not a model bundle (no {MANIFEST}); make one with python -m export.bundle, or take one that "
-            f"comes with the package: {', '.join(bundled())}"
-        )
-    try:
-        manifest = Manifest.model_validate(read_yaml(_read_manifest(manifest_file))[1])
-    except Unreadable as error:
-        raise AsitEdgeError(error.of(manifest_file)) from None
-    except ValidationError as error:
-        raise AsitEdgeError(f"{manifest_file}: {explain(error, Manifest)}") from None
+    manifest = read_manifest(path)
     made = {one.file: one.sha256 for one in manifest.variants.values() if one.sha256}
     for name, expected in {**manifest.files, **made}.items():
         file = path / name
@@ -269,6 +258,22 @@ def load_bundle(path: Path) -> Bundle:
                 "the file is damaged or from another bundle, copy the whole bundle again"
             )
     return Bundle(path, manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """What a bundle says of itself, whatever its files are. Raises as `load_bundle`."""
+    manifest_file = path / MANIFEST
+    if not os.path.isfile(manifest_file):  # also of a name that no file can have
+        raise WrongUse(
+            f"{path}: not a model bundle (no {MANIFEST}); make one with python -m export.bundle, or take one that "
+            f"comes with the package: {', '.join(bundled())}"
+        )
+    try:
+        return Manifest.model_validate(read_yaml(_read_manifest(manifest_file))[1])
+    except Unreadable as error:
+        raise AsitEdgeError(error.of(manifest_file)) from None
+    except ValidationError as error:
+        raise AsitEdgeError(f"{manifest_file}: {explain(error, Manifest)}") from None
 
 
 def _read_manifest(file: Path) -> str:

@@ -51,6 +51,10 @@ class Topics:
     def identity(self) -> str:
         return f"{self.root}/identity"
 
+    @property
+    def configured(self) -> str:
+        return f"{self.root}/configured"
+
     def event(self, source: str) -> str:
         return f"{self.root}/{source}/event"
 
@@ -84,6 +88,10 @@ class Topics:
 
     def adjusted(self, source: str) -> str:
         return f"{self.root}/{source}/adjusted"
+
+    def kept_of(self, source: str) -> tuple[str, ...]:
+        """What a broker keeps of a source, beside what is of its labels."""
+        return (self.status(source), self.adjusted(source), self.last(source), self.picture(source))
 
     def command(self, source: str, name: str) -> str:
         """`name` is `listen`, `snooze`, `wrong`, or `threshold`, `report`, `snooze` or `missed` with `/<label>`."""

@@ -37,7 +37,7 @@ class Observer:
         """How loud a source was, once a second."""
 
     def configured(self, config: Config) -> None:
-        """`events` of this are in force from now on, nothing else of it differs; `know` follows."""
+        """It is in force from now on: other settings of events, other sources; `know` follows, then what is new."""
 
     # In the thread that announces, in order.
 

@@ -20,6 +20,11 @@ class Observers(Observer):
     def __init__(self, observers: Sequence[Observer] = ()) -> None:
         self._observers = tuple(observers)
 
+    def replace(self, old: Observer | None, new: Observer | None) -> None:
+        """From now on one looks on in the place of another; None: nobody. For the listening loop's thread."""
+        others = tuple(one for one in self._observers if one is not old)
+        self._observers = (*others, new) if new else others
+
     def heard(self, source: str, epoch: float, samples: Samples, rate: int) -> None:
         self._all(lambda one: one.heard(source, epoch, samples, rate))
 

@@ -30,6 +30,7 @@ class Age:
     """Of one store; `max_days` is how old rows may become."""
 
     def __init__(self, max_days: float) -> None:
+        self.days = max_days
         self._limit = max_days * DAY
         self._age = 0.0
         self._marks: list[Mark] | None = None

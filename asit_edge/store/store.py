@@ -87,6 +87,14 @@ class Store:
         """Why nothing can be written at the moment, in words for the user."""
         return self._disk.problem
 
+    def configure(self, keep: int, max_days: float | None, max_mb: float | None, sinks: Mapping[str, Wants]) -> None:
+        """Other bounds and sinks from now on; what waits for a sink that is gone stays, within the bounds."""
+        with self._lock:
+            age = self._bounds.age if self._bounds.age and self._bounds.age.days == max_days else None
+            if max_days is not None and age is None:
+                age = Age(max_days)
+            self._bounds, self._sinks = Bounds(keep, age, max_mb), dict(sinks)
+
     def commit(self, events: Iterable[Event], topic: str) -> list[Event]:
         """Numbers the events and stores them and their messages in one transaction; returns them as stored."""
         events = list(events)

@@ -47,7 +47,7 @@ def make_app(parts: Parts, live: Live | None = None) -> ASGIApp:
     ]
     app = Starlette(routes=routes, exception_handlers={Refused: refused, 404: _nothing, 405: _not_so})
     app.router.redirect_slashes = False
-    return Gate(app, parts.hosts, parts.access, parts.cookie)
+    return Gate(app, parts.hosts, parts.access, parts.cookie, parts.ingress)
 
 
 async def _nothing(_: Request, __: Exception) -> Response:

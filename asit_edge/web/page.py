@@ -32,9 +32,13 @@ class Page:
         model: Model,
         commands: "queue.SimpleQueue[Command]",
         delivery: Callable[[], Health],
+        hub: Hub | None = None,
     ) -> None:
-        """`delivery` says how store and sinks are. Raises WrongUse where others could look without a token."""
-        self.hub = Hub(config, model.manifest)
+        """`delivery` says how store and sinks are; `hub` is what another page knew, in whose place this one comes.
+
+        Raises WrongUse where others could look without a token.
+        """
+        self.hub = hub or Hub(config, model.manifest)
         self.shelf: Shelf | None = None
         self.exposition: Callable[[], bytes] | None = None
         self.health: Callable[[], tuple[bool, dict[str, Any]]] | None = None
@@ -72,6 +76,7 @@ class Page:
             commands=self._commands,
             about=self._about(),
             cookie=f"asit_edge_{web.port}",
+            ingress=web.ingress,
             delivery=self._delivery,
             amend=self._amend if self._model.vocabulary is not None else None,
             shelf=self.shelf,

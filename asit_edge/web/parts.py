@@ -56,6 +56,8 @@ class Parts:
     delivery: Callable[[], Health]
     """How store and sinks are doing at the moment."""
     cookie: str = "asit_edge"
+    ingress: str | None = None
+    """The address from which whoever comes has been let in."""
     amend: Amend | None = None
     shelf: Shelf | None = None
     exposition: Callable[[], bytes] | None = None

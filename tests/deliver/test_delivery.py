@@ -95,7 +95,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture(autouse=True)
 def a_broker_that_is_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asit_edge.deliver.delivery.MqttSink", Sink)
+    monkeypatch.setattr("asit_edge.deliver.changing.MqttSink", Sink)
 
 
 @pytest.fixture
@@ -282,7 +282,7 @@ def test_what_the_disk_did_not_take_is_written_and_told_once_it_does(
     hall.delivery.events("mic", [heard("new")])
     hall.delivery.start()
     assert "readonly" in hall.health()["problem"]
-    assert "readonly" in str(hall.delivery._problem())
+    assert "readonly" in str(hall.delivery._condition.undelivered)
     database.execute("PRAGMA query_only=OFF")
     wait_for(lambda: not hall.health()["problem"], 10, "it is well again")
     assert hall.rows("SELECT topic FROM outbox") == [("mic/event",)]

@@ -45,7 +45,7 @@ def components(payload: str) -> dict[str, Any]:
 
 def test_only_what_changes_is_said_again(tmp_path: Path, manifest: Manifest) -> None:
     one = home(tmp_path)
-    assert list(one.start(known(manifest))) == [BOX, MIC]
+    assert list(one.know(known(manifest))) == [BOX, MIC]
     assert one.know(known(manifest)) == {}
     changed = one.know(known(manifest, "Bell"))
     assert list(changed) == [MIC]
@@ -55,14 +55,14 @@ def test_only_what_changes_is_said_again(tmp_path: Path, manifest: Manifest) -> 
 
 def test_what_is_gone_is_said_to_be_also_after_a_restart_and_once(tmp_path: Path, manifest: Manifest) -> None:
     one = home(tmp_path)
-    one.start(known(manifest, "Bell"))
+    one.know(known(manifest, "Bell"))
     gone = {"sound-bell": {"p": "binary_sensor"}, "threshold-bell": {"p": "number"}}
     said = components(one.know(known(manifest))[MIC])
     assert {key: said[key] for key in gone} == gone
     assert components(one.know(known(manifest, "Bell"))[MIC])["sound-bell"]["name"] == "Bell", "it is there again"
-    said = components(home(tmp_path).start(known(manifest))[MIC])
+    said = components(home(tmp_path).know(known(manifest))[MIC])
     assert {key: said[key] for key in gone} == gone
-    assert not set(gone) & set(components(home(tmp_path).start(known(manifest))[MIC]))
+    assert not set(gone) & set(components(home(tmp_path).know(known(manifest))[MIC]))
     assert (tmp_path / "noted").stat().st_mode & 0o077 == 0
 
 
@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_said_and_harms_nothing(
     tmp_path: Path, manifest: Manifest, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "noted").write_text(content)
-    assert list(home(tmp_path).start(known(manifest))) == [BOX, MIC]
+    assert list(home(tmp_path).know(known(manifest))) == [BOX, MIC]
     assert "cannot be read; entities that are gone" in caplog.text
     assert "sound-low_tone" in (tmp_path / "noted").read_text(), "the next run knows"
 
@@ -80,13 +80,13 @@ def test_where_nothing_can_be_noted_it_goes_on(
     tmp_path: Path, manifest: Manifest, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "noted").mkdir()
-    assert list(home(tmp_path).start(known(manifest))) == [BOX, MIC]
+    assert list(home(tmp_path).know(known(manifest))) == [BOX, MIC]
     assert "stay in Home Assistant" in caplog.text
 
 
 def test_a_move_asks_waits_announces_and_empties(tmp_path: Path, manifest: Manifest) -> None:
     one, now = home(tmp_path, [*OLD, OTHERS]), 100.0
-    assert one.start(known(manifest)) == dict.fromkeys(OLD, MIGRATE)
+    assert one.know(known(manifest)) == dict.fromkeys(OLD, MIGRATE)
     assert one.know(known(manifest, "Bell")) == {}, "it comes behind"
     late = known(manifest, "Bell")
     for connected, at in ((False, 0), (True, 1), (True, LET_GO_SECONDS), (False, 60), (True, 70)):
@@ -100,7 +100,7 @@ def test_a_move_asks_waits_announces_and_empties(tmp_path: Path, manifest: Manif
 
 def test_a_move_back_goes_the_same_way(tmp_path: Path, manifest: Manifest) -> None:
     one = home(tmp_path, [BOX, MIC, *OLD], "entities")
-    assert one.start(known(manifest)) == dict.fromkeys([BOX, MIC], MIGRATE)
+    assert one.know(known(manifest)) == dict.fromkeys([BOX, MIC], MIGRATE)
     one.moved(known(manifest), True, 0.0)
     states, old = one.moved(known(manifest), True, LET_GO_SECONDS)
     assert set(OLD) <= set(states)

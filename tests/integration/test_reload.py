@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from tests.conftest import tones
 from tests.integration.mosquitto import Mosquitto, Subscriber, free_port, wait_for
@@ -107,3 +109,78 @@ def test_other_events_from_now_on_and_bad_configurations_change_nothing(tone_bun
     assert started == ["Low tone", "Low tone", "High tone"]
     assert said.count("what was before stays in force") == 2
     assert "in force: events.labels.High tone" in said
+
+
+def test_sources_sinks_broker_page_and_clips_change_and_the_source_that_does_not_misses_nothing(
+    tone_bundle: Path, tmp_path: Path
+) -> None:
+    first, second = Mosquitto(tmp_path / "first"), Mosquitto(tmp_path / "second")
+    first.start()
+    second.start()
+    ports = free_port(), free_port()
+    config, sink, clips, recording = (tmp_path / name for name in ("config.yaml", "sink", "clips", "tones.wav"))
+    soundfile.write(recording, tones((0, 0.5), (3000, 1), (0, 60)), 16_000, subtype="PCM_16")
+    listener: list[Listener] = []
+
+    def write(broker: Mosquitto, port: int, *more: str, sources: str = "") -> None:
+        fresh = tmp_path / "fresh"
+        lines = [
+            f"device: hall\nmodel: {tone_bundle}\nstore: {{path: {tmp_path}/events.db}}\n",
+            f"sources: [{{type: stdin, name: pipe}}{sources}]\nmqtt: {{host: 127.0.0.1, port: {broker.port}}}\n",
+            f"web: {{port: {port}}}\n",
+        ]
+        fresh.write_text("".join([*lines, *more]), encoding="utf-8")
+        os.replace(fresh, config)
+        for one in listener:
+            one.process.send_signal(signal.SIGHUP)
+
+    def hears(what: tuple[float, float], until: Callable[[], object], seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while not until():
+            assert time.monotonic() < deadline, "not in time"
+            listener[0].hear(what)
+
+    def page(port: int) -> list[str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/state", timeout=10) as answer:
+                return [source["name"] for source in json.load(answer)["sources"]]
+        except OSError:
+            return []
+
+    more = f"sinks: [{{type: file, path: {sink}, types: [new]}}]\n"
+    write(first, ports[0])
+    listener.append(Listener(config))
+    with Subscriber(first, topic="asit/hall/#") as old, Subscriber(second, topic="asit/hall/#") as new:
+        try:
+            hears((0, 0.5), lambda: "listening" in str(old.payloads("asit/hall/pipe/status")))
+            # A source and a sink more.
+            write(first, ports[0], more, sources=f", {{type: file, name: tape, path: {recording}}}")
+            hears((0, 0.5), lambda: "High tone" in str(old.payloads("asit/hall/tape/event")))
+            hears((0, 0.5), lambda: sink.exists() and '"tape"' in sink.read_text())
+            assert page(ports[0]) == ["pipe", "tape"]
+            # It is gone, and so is what the broker kept for it.
+            write(first, ports[0], more)
+            hears((0, 0.5), lambda: old.payloads("asit/hall/tape/status")[-1] == "")
+            hears((0, 0.5), lambda: old.payloads("asit/hall/tape/sound/high_tone")[-1] == "")
+            # All at once: another broker, another port of the page, clips.
+            write(second, ports[1], more, f"clips: {{enabled: true, folder: {clips}}}\n")
+            hears((0, 0.5), lambda: "listening" in str(new.payloads("asit/hall/pipe/status")))
+            hears((0, 0.5), lambda: old.payloads("asit/hall/available")[-1] == "offline")
+            hears((0, 0.5), lambda: page(ports[1]) == ["pipe"])
+            assert page(ports[0]) == []
+            listener[0].hear((500, 1))
+            hears((0, 0.5), lambda: any(json.loads(one)["kept"] for one in new.payloads("asit/hall/pipe/clip")))
+            # What cannot be used changes nothing, and all of it says why.
+            write(first, ports[0], f"sinks: [{{type: webhook, url: https://x/, token_file: {tmp_path}/none}}]\n")
+            hears((0, 0.5), lambda: "token_file" in str(new.payloads("asit/hall/health")))
+            assert page(ports[1]) == ["pipe"]
+        finally:
+            events, said = listener[0].end()
+            first.kill()
+            second.kill()
+        gaps = old.payloads("asit/hall/pipe/gap") + new.payloads("asit/hall/pipe/gap")
+    assert gaps == [], said
+    assert list(clips.rglob("*.flac"))
+    assert [event["source"] for event in events if event["type"] == "new"] == ["tape", "pipe"]
+    assert new.payloads("asit/hall/available")[-1] == "offline"
+    assert "Traceback" not in said, said

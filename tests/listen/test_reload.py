@@ -8,9 +8,11 @@ import pytest
 
 from asit_edge.config.file import load_config
 from asit_edge.config.root import Config
+from asit_edge.deliver.changing import Prepared
 from asit_edge.listen import reload
-from asit_edge.listen.reload import Changes, Reloading, differing
+from asit_edge.listen.reload import Change, Changes, Reloading
 from asit_edge.model.bundle import Manifest, find_bundle, load_bundle
+from asit_edge.remote.differing import differing
 from tests.integration.mosquitto import wait_for
 
 BEFORE = "events: {labels: {Dog: {on_threshold: 0.7}}}\n"
@@ -29,9 +31,13 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
+def opened(_before: Config, after: Config) -> Change:
+    return Change(after, {}, Prepared(after, None, [], None), lambda: None)
+
+
 def watching(file: Path) -> tuple[Reloading, threading.Event]:
     asked = threading.Event()
-    reloading = Reloading(load_config(file), Changes(lambda: load_config(file), file, asked))
+    reloading = Reloading(load_config(file), Changes(lambda: load_config(file), file, asked), opened)
     reloading.start()
     return reloading, asked
 
@@ -41,7 +47,7 @@ def test_a_changed_file_is_taken_once(file: Path, manifest: Manifest, caplog: py
     reloading, _ = watching(file)
     assert reloading.take(manifest) is None
     file.write_text("events: {labels: {Dog: {on_threshold: 0.8}}, only: [Dog]}\n", encoding="utf-8")
-    config = wait_for(lambda: reloading.take(manifest), 5, "it is taken")
+    config = wait_for(lambda: reloading.take(manifest), 5, "it is taken").config
     assert config.events.labels["Dog"].on_threshold == 0.8
     assert "in force: events.labels.Dog.on_threshold, events.only" in caplog.text
     assert (reloading.take(manifest), reloading.problem()) == (None, None)
@@ -53,10 +59,14 @@ def test_a_changed_file_is_taken_once(file: Path, manifest: Manifest, caplog: py
     [
         ("events: {labels: {Dgo: {on_threshold: 0.8}}}\n", "events.labels: the model has no label 'Dgo'"),
         ("events: {only: [Dog], mergegap: 1}\n", "did you mean 'merge_gap'?"),
-        ("mqtt: {host: b}\nevents: {only: [Dog]}\n", "mqtt.host: cannot change while it listens"),
+        ("mqtt: {prefix: b}\nevents: {only: [Dog]}\n", "mqtt.prefix: cannot change while it listens"),
+        ("web: {enabled: false}\nthreads: 2\n", "threads, web.enabled: cannot change while it listens"),
         ("events: {only: [Dog], interval: 1}\n", "events.interval: cannot change while it listens"),
-        ("sources: [{type: stdin, events: {only: [Dog]}}]\n", "cannot change while it listens"),
-        ("sources: [{type: microphone}, {type: stdin}]\n", "sources: cannot change while it listens"),
+        (
+            "sources: [{type: stdin, events: {only: [Dog]}}]\n",
+            "(stdin: standard input): cannot change while it",
+        ),
+        ("sources: [{type: microphone}, {type: stdin}]\n", "(stdin: standard input): cannot change while it"),
         ("events: [", "not valid YAML"),
     ],
 )

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from asit_edge.messages.event import Event, ModelName, late
 from asit_edge.messages.report import Adjusted, ClipReport, CommandError, DeviceIdentity, Gap, Health, Level, Status
+from asit_edge.messages.rollout import Configured
 from asit_edge.messages.schema import MODELS, schema
 from tests.conftest import ROOT
 
@@ -22,6 +23,7 @@ PAYLOADS = {
     "health": Health,
     "error": CommandError,
     "identity": DeviceIdentity,
+    "configured": Configured,
 }
 
 

@@ -29,7 +29,7 @@ def look(patient: Patient) -> Iterator[Finding]:
 def page_findings(web: WebSettings, listener: int | None) -> Iterator[Finding]:
     """Raises WrongUse where the token cannot be read, or is none."""
     host, port = web.host, web.port
-    if web.token_file is None and not web.loopback:
+    if web.token_file is None and not web.loopback and web.ingress is None:
         found = f"web.host {host}: other machines reach it, and there is no web.token_file"
         remedy = "set web.token_file, or web.host: 127.0.0.1"
         yield Finding("page", "wrong", found, "asit-edge listen does not start", remedy)

@@ -41,9 +41,12 @@ class TooManyGuesses(Exception):
 
 
 def read_token(settings: WebSettings) -> str | None:
-    """What whoever looks has to know; None: nothing. Raises WrongUse where others could look without."""
+    """What whoever looks has to know; None: nothing. Raises WrongUse where others could look without.
+
+    Where there is an ingress, others are not answered at all without a token (`Gate`).
+    """
     if settings.token_file is None:
-        if not settings.loopback:
+        if not settings.loopback and settings.ingress is None:
             raise WrongUse(f"web.host {settings.host}: other machines reach it, so it needs a token; {REMEDY}")
         return None
     token = read_secret(settings.token_file, "web.token_file")

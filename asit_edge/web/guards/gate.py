@@ -1,5 +1,6 @@
 """What every request has to pass before it reaches anything: names, rate, origin, token; and what every answer says."""
 
+import ipaddress
 import logging
 import time
 from collections import OrderedDict
@@ -27,11 +28,22 @@ SAFE = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 
+FRAMED = {
+    **SAFE,
+    "content-security-policy": SAFE["content-security-policy"].replace(
+        "frame-ancestors 'none'", "frame-ancestors 'self'"
+    ),
+    "x-frame-options": "SAMEORIGIN",
+}
+"""Through an ingress the page is a frame of another one of the same origin."""
+
 OPEN = ("/", "/healthz", "/api/session")
 """What may be asked for without a token: the page itself, which knows nothing yet; and what is below /static/."""
 
 BURST, A_SECOND = 200, 60.0
 """Requests of one address: so many at once, and so many a second."""
+
+FOREIGN = "this was asked for by a page of somebody else"
 
 MOST_HEADER = 16_384
 """Bytes of a request's head."""
@@ -59,10 +71,13 @@ class Rate:
 
 
 class Gate:
-    """Before an application; `cookie` is the name under which browsers keep a session."""
+    """Before an application; `cookie` is the name under which browsers keep a session.
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, access: Access, cookie: str) -> None:
-        self._app, self._hosts, self._access, self._cookie = app, hosts, access, cookie
+    Who comes from the address `ingress` has been let in by it, and needs no token; it says under which name.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Hosts, access: Access, cookie: str, ingress: str | None = None) -> None:
+        self._app, self._hosts, self._access, self._cookie, self._ingress = app, hosts, access, cookie, ingress
         self._rate = Rate()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,7 +92,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 begun = True
                 headers = MutableHeaders(scope=message)
-                for name, value in SAFE.items():
+                for name, value in (FRAMED if self._let_in(scope) else SAFE).items():
                     headers[name] = value
             await send(message)
 
@@ -97,10 +112,16 @@ class Gate:
             return _no(429, "too many requests; wait a second", {"retry-after": "1"})
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADER:
             return _no(431, f"the head of the request is larger than {MOST_HEADER} bytes")
+        if self._let_in(scope):
+            asked = headers.get("x-forwarded-host") or headers.get("host")
+            scope["asit_edge.admitted"], scope["asit_edge.stays"] = True, lambda: True
+            return None if _from_here(scope["method"], path, headers, asked) else _no(403, FOREIGN)
+        if self._ingress and not self._access.needed and not _local(address):
+            return _no(403, "only Home Assistant's ingress and this machine are answered; others need web.token_file")
         if not self._hosts.allows(headers.get("host")):
             return _no(421, "this name is not this machine's: open it by its address, or add the name to web.names")
-        if not _from_here(scope["method"], path, headers):
-            return _no(403, "this was asked for by a page of somebody else")
+        if not _from_here(scope["method"], path, headers, headers.get("host")):
+            return _no(403, FOREIGN)
         session = cookie_parser(headers.get("cookie", "")).get(self._cookie)
         scope["asit_edge.admitted"] = admitted = self._admitted(session, headers, address)
         scope["asit_edge.stays"] = self._stays(session)
@@ -110,6 +131,9 @@ class Gate:
         if admitted or path in OPEN or path.startswith("/static/"):
             return None
         return _no(401, "the token is needed: open the page and give it", {"www-authenticate": "Bearer"})
+
+    def _let_in(self, scope: Scope) -> bool:
+        return self._ingress is not None and bool(scope["client"]) and scope["client"][0] == self._ingress
 
     def _stays(self, session: str | None) -> Callable[[], bool]:
         """What tells later whether an answer may go on: no longer than the session that it was admitted by."""
@@ -125,10 +149,20 @@ class Gate:
             return wait.seconds
 
 
-def _from_here(method: str, path: str, headers: Headers) -> bool:
-    """Whether a browser asks on behalf of this very page, or somebody follows a link to it, or it is no browser."""
+def _local(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _from_here(method: str, path: str, headers: Headers, host: str | None) -> bool:
+    """Whether a browser asks on behalf of this very page, or somebody follows a link to it, or it is no browser.
+
+    `host` is the name under which it was asked for.
+    """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if origin is not None and not same_origin(origin, headers.get("host")):
+    if origin is not None and not same_origin(origin, host):
         return False
     if site in (None, "same-origin"):
         return True

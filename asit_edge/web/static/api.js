@@ -35,4 +35,4 @@ export const post = (path, data = {}) =>
 export const remove = (path) => ask(path, { method: "DELETE" });
 
 export const command = (source, name, label, value) =>
-  post(`/api/sources/${encodeURIComponent(source)}/commands`, { command: name, label, value });
+  post(`api/sources/${encodeURIComponent(source)}/commands`, { command: name, label, value });

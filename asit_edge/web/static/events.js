@@ -71,11 +71,11 @@ export class Events {
   async load() {
     const asked = ++this.asked;
     const wanted = this.query();
-    byId("as-csv").href = `/api/events.csv?${wanted}`;
-    byId("as-json").href = `/api/events.json?${wanted}`;
+    byId("as-csv").href = `api/events.csv?${wanted}`;
+    byId("as-json").href = `api/events.json?${wanted}`;
     wanted.set("limit", PAGE);
     try {
-      const { events, next } = await get(`/api/events?${wanted}`);
+      const { events, next } = await get(`api/events?${wanted}`);
       if (asked !== this.asked) return; // something else was chosen meanwhile
       this.found = events;
       this.most = MOST;
@@ -92,7 +92,7 @@ export class Events {
     wanted.set("limit", PAGE);
     wanted.set("before", this.next);
     try {
-      const { events, next } = await get(`/api/events?${wanted}`);
+      const { events, next } = await get(`api/events?${wanted}`);
       if (asked !== this.asked) return;
       this.found.push(...events);
       this.most = Math.max(MOST, this.found.length);
@@ -199,7 +199,7 @@ export class Events {
     button.disabled = true;
     said.textContent = "Listening to it again …";
     try {
-      said.textContent = (await post(`/api/events/${encodeURIComponent(this.asking.id)}/wrong`)).said;
+      said.textContent = (await post(`api/events/${encodeURIComponent(this.asking.id)}/wrong`)).said;
       button.hidden = true;
     } catch (refusal) {
       said.textContent = refusal.message;

@@ -36,7 +36,7 @@ export class History {
   async load() {
     const days = this.days;
     try {
-      const { slot, counts } = await get(`/api/history?days=${days}`);
+      const { slot, counts } = await get(`api/history?days=${days}`);
       if (days === this.days) this.show(slot, counts);
     } catch (refusal) {
       byId("heat").replaceChildren(el("p", { class: "empty" }, refusal.message));

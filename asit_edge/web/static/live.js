@@ -51,7 +51,7 @@ export class Live extends EventTarget {
   #open() {
     clearTimeout(this.#timer);
     this.#source?.close();
-    const source = new EventSource("/api/live");
+    const source = new EventSource("api/live");
     this.#source = source;
     this.#heard = Date.now();
     source.onopen = () => {

@@ -34,7 +34,7 @@ export function missed(world) {
     said.textContent = "Listening to it again …";
     const told = { label, at, seconds: Number(byId("missed-seconds").value), source: byId("missed-source").value };
     try {
-      said.textContent = (await post("/api/missed", told)).said;
+      said.textContent = (await post("api/missed", told)).said;
     } catch (refusal) {
       said.textContent = refusal.message;
     }

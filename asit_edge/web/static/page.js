@@ -92,7 +92,7 @@ live.addEventListener("lost", () => {
   clearTimeout(losing);
   clearTimeout(renewing);
   losing = setTimeout(() => lost("The connection to the device is lost. Trying again …"), 800);
-  get("/api/session")
+  get("api/session")
     .then(({ needed, admitted: known }) => {
       if (needed && !known) stranger();
     })
@@ -117,7 +117,7 @@ byId("login").querySelector("form").addEventListener("submit", async (submit) =>
   const problem = byId("login").querySelector(".wrong");
   problem.textContent = "";
   try {
-    await post("/api/session", { token: byId("token").value });
+    await post("api/session", { token: byId("token").value });
     byId("token").value = "";
     begin();
   } catch (refusal) {
@@ -126,13 +126,13 @@ byId("login").querySelector("form").addEventListener("submit", async (submit) =>
 });
 
 byId("leave").addEventListener("click", async () => {
-  await remove("/api/session").catch(() => {});
+  await remove("api/session").catch(() => {});
   stranger();
 });
 
 async function begin() {
   try {
-    const { needed, admitted: known } = await get("/api/session");
+    const { needed, admitted: known } = await get("api/session");
     admitted = known || !needed;
   } catch (refusal) {
     lost(refusal.message);

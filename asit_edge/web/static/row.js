@@ -48,7 +48,7 @@ function toggle(item, play, event) {
   const was = open;
   if (was) close();
   if (was?.item === item) return;
-  const path = `/clips/${encodeURIComponent(event.id)}`;
+  const path = `clips/${encodeURIComponent(event.id)}`;
   const canvas = el("canvas", { class: "picture", role: "img", "aria-label": `Spectrogram of the clip of ${event.label}` });
   const head = el("i", { class: "head" });
   const audio = el("audio", { controls: true, src: path, preload: "auto" });
@@ -70,7 +70,7 @@ function toggle(item, play, event) {
     if (audio.duration) audio.currentTime = (where.offsetX / canvas.clientWidth) * audio.duration;
   });
   audio.play().catch(() => {});
-  get(`/api/events/${encodeURIComponent(event.id)}/spectrogram`)
+  get(`api/events/${encodeURIComponent(event.id)}/spectrogram`)
     .then((drawing) => drawClip(canvas, drawing))
     .catch((refusal) => {
       problem.textContent = refusal.message;

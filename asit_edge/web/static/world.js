@@ -69,7 +69,7 @@ export class World {
   }
 
   async #fetch() {
-    const [state, { labels }, { events }] = await Promise.all([get("/api/state"), get("/api/labels"), get("/api/events?limit=20").catch(() => ({ events: [] }))]);
+    const [state, { labels }, { events }] = await Promise.all([get("api/state"), get("api/labels"), get("api/events?limit=20").catch(() => ({ events: [] }))]);
     this.state = state;
     this.labels = labels;
     this.events = new Map(events.reverse().map((event) => [event.id, event]));
@@ -82,7 +82,7 @@ export class World {
 
   async refresh() {
     try {
-      this.state = await get("/api/state");
+      this.state = await get("api/state");
       this.tell("state");
     } catch {
       // The connection says it.
@@ -91,7 +91,7 @@ export class World {
 
   async learn() {
     try {
-      this.labels = (await get("/api/labels")).labels;
+      this.labels = (await get("api/labels")).labels;
       this.tell("labels");
     } catch {
       // The connection says it.

@@ -13,10 +13,17 @@ OPTIONS = Path("/data/options.json")
 CONFIG = Path("/config/config.yaml")
 SERVICE = "http://supervisor/services/mqtt"
 
+PAGE = {
+    "ASIT_EDGE__WEB__HOST": "0.0.0.0",
+    "ASIT_EDGE__WEB__PORT": "8490",
+    "ASIT_EDGE__WEB__INGRESS": "172.30.32.2",
+}
+"""Home Assistant's ingress comes from that address, and nobody else is answered."""
+
 
 def variables(options: Mapping[str, Any], broker: Mapping[str, Any] | None) -> dict[str, str]:
     """For `asit-edge listen`; a broker that is named in the options goes before Home Assistant's own."""
-    found = {"ASIT_EDGE__DEVICE": str(options["device"])}
+    found = {"ASIT_EDGE__DEVICE": str(options["device"]), **PAGE}
     source = str(options.get("source") or "default")
     if "://" in source:
         found["ASIT_EDGE__SOURCES"] = json.dumps([{"type": "stream", "name": "stream", "url": "${SOURCE_URL}"}])
