@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -39,7 +39,7 @@ from trainer.data.mixing import block_powers, rms
 from trainer.data.recording import Recording, Role
 from trainer.evaluation.metrics import average_precision
 from trainer.evaluation.yardstick.families import related
-from trainer.evaluation.yardstick.listening import ambience, scene_library, scenes_of
+from trainer.evaluation.yardstick.listening import Listening, ambience, scene_library, scenes_of
 from trainer.run.command import run
 from trainer.teachers.yamnet import HOP, WINDOW, YamNet
 
@@ -54,6 +54,7 @@ LONG_SEED = 11
 class Ear(Protocol):
     """A model's embeddings as directions."""
 
+    name: str
     seconds: float
     """Of a chunk."""
     space: SoundSpace
@@ -113,6 +114,28 @@ class YamNetEar:
 
     def directions(self, samples: Samples) -> Directions:
         return self.space.axes.place(self.embeddings(samples))
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Files of speech, said one after the other."""
+
+    files: list[Path]
+
+    def __len__(self) -> int:
+        return 1
+
+    def samples(self, index: int, rate: int) -> Samples:
+        return np.concatenate([samples_of(Recording(file), rate) for file in self.files])
+
+    def labels(self, index: int) -> frozenset[str]:
+        return frozenset({"Speech"})
+
+
+def heard_by(ear: Ear, sound: Listening, name: str) -> Iterator[tuple[frozenset[str], Directions]]:
+    """Of every piece what is known to be in it, and what an ear makes of it; one at a time, for hours are large."""
+    for index in tqdm(range(len(sound)), f"{ear.name}: {name}", file=sys.stderr, mininterval=30):
+        yield sound.labels(index), ear.directions(sound.samples(index, RATE))
 
 
 @dataclass
@@ -250,14 +273,12 @@ def main(
     ten = [one for one in read_recordings(esc50) if one.fold == fold] if esc50 else []
     sounds = [one for one in [*left_out, *ten] if one.role is Role.SOUND and one.label and not one.sharealike]
     pieces = cut(sounds)
-    long_sound = {"real": [(ambience(left_out).labels(at), ambience(left_out).samples(at, RATE)) for at in
-                           range(len(ambience(left_out)))]}  # fmt: skip
+    long_sound: dict[str, list[Listening]] = {"real": [ambience(left_out)]}
     if speech:
-        spoken = [samples_of(Recording(file), RATE) for file in sorted(speech.iterdir())]
-        long_sound["real"].append((frozenset({"Speech"}), np.concatenate(spoken)))
+        long_sound["real"].append(Spoken(sorted(speech.iterdir())))
     if hours:
-        scenes = scenes_of(scene_library(left_out, read_labels(labels)), round(hours * 120), LONG_SEED)
-        long_sound["scenes"] = [(scenes.labels(at), scenes.samples(at, RATE)) for at in range(len(scenes))]
+        made = scenes_of(scene_library(left_out, read_labels(labels)), round(hours * 120), LONG_SEED)
+        long_sound["scenes"] = [made]
     learnt = [one for one in kept if one.role is Role.SOUND and not one.sharealike]
     ears: list[BundleEar | YamNetEar] = [BundleEar(bundle)]
     if yamnet:
@@ -268,8 +289,7 @@ def main(
         began = time.process_time()
         clips = [Clip(one.label, original(one), samples, ear.directions(samples)) for one, samples in pieces]
         long = {
-            name: [(said, ear.directions(one)) for said, one in tqdm(some, name, file=sys.stderr, mininterval=30)]
-            for name, some in long_sound.items()
+            name: [piece for part in parts for piece in heard_by(ear, part, name)] for name, parts in long_sound.items()
         }
         for count in takes or [3, 5, 10]:
             found = measure(ear, clips, long, count, draws)
