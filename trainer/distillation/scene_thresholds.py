@@ -19,9 +19,9 @@ from asit_edge.errors import WrongUse
 from asit_edge.model.frontend import FrontEnd
 from trainer.distillation.pool import ScenePool
 from trainer.distillation.validation import SOUNDING, pool_scores
+from trainer.evaluation.families import related
 from trainer.evaluation.metrics import average_precision
 from trainer.evaluation.selection import RELEASE
-from trainer.evaluation.yardstick.families import related
 from trainer.finetuning.checkpoint import load_finetuned
 from trainer.models.device import stream_of
 from trainer.models.streaming_vit import STEP

@@ -22,6 +22,7 @@ from trainer.data.recording import TrueEvent
 from trainer.data.whole_clips import WholeClips, balanced_weights
 from trainer.finetuning.checkpoint import new_network
 from trainer.finetuning.config import FinetuneConfig
+from trainer.finetuning.negatives import Negatives
 from trainer.finetuning.state import Running
 from trainer.models.finetuned import FinetunedNetwork, StreamNetwork
 from trainer.models.pretrained import load_backbone
@@ -43,12 +44,14 @@ def train(
     events: Sequence[Sequence[TrueEvent]] | None = None,
     validate: Callable[[FinetunedNetwork], float] | None = None,
     categories: Sequence[str] = (),
+    negatives: Negatives | None = None,
 ) -> FinetunedNetwork:
     """Trains on waveforms at the front end's rate with multi-hot targets (clips, classes), or strong labels.
 
     A student that knows some of the `categories` already begins with what it knows of them. A run that was stopped goes
-    on from what `running` has kept: a step depends on the settings and its number alone. Returns the averaged weights:
-    the last ones, or with `validate` (higher is better) the best ones.
+    on from what `running` has kept: a step depends on the settings and its number alone. `negatives` are held against
+    the classes of a student whose body is frozen. Returns the averaged weights: the last ones, or with `validate`
+    (higher is better) the best ones.
     """
     running = running or Running()
     torch.manual_seed(config.seed)
@@ -57,6 +60,8 @@ def train(
     model = new_network(config, classes).to(device).train()
     if config.initial is not None:
         begin(model, Path(config.initial), categories)
+    if config.frozen and isinstance(model, StreamNetwork):
+        model.freeze_body()
     engine = Engine.alone(model, torch.optim.AdamW(layered_groups(model, config.layer_decay)), config.clip_norm)
     running.go_on(engine, config, categories)
     best = running.best
@@ -71,9 +76,7 @@ def train(
             running.note(skipped)
             seed_step(config.seed, step)
             log_mel = augmented(features(waveforms.to(device)), config, generator_of(config.seed, step, 1))
-            with autocast(device):
-                logits = model(log_mel).float()
-            loss = loss_of(logits, labels.to(device), config)
+            loss = loss_at(model, log_mel, labels.to(device), config, negatives, device, step)
             share, rate = config.share_at(step + 1, epoch_steps), config.rate_at(step, epoch_steps)
             engine.step(loss, rate, config.weight_decay, share)
             progress.report(engine.done, loss.item())
@@ -137,7 +140,15 @@ def make_batches(
     sampler = WindowSampler(clips, targets, samples, rate, config.crops, config.slots, events, weights)
     for step in steps:
         waveforms, labels = sampler.batch(config.batch, np.random.default_rng((config.seed, step)))
-        yield torch.from_numpy(waveforms), torch.from_numpy(labels), {}
+        yield torch.from_numpy(waveforms), torch.from_numpy(held(labels, config.held)), {}
+
+
+def held(labels: Samples, steps: int) -> Samples:
+    """Labels (batch, ..., classes) of which each also counts for the `steps` - 1 time steps after its own."""
+    if steps == 1:
+        return labels
+    padded = np.pad(labels, ((0, 0), (steps - 1, 0), (0, 0)))
+    return np.lib.stride_tricks.sliding_window_view(padded, steps, axis=1).max(axis=-1)
 
 
 @torch.no_grad()
@@ -147,6 +158,26 @@ def augmented(log_mel: Tensor, config: FinetuneConfig, generator: torch.Generato
     if config.noise:
         log_mel = add_noise(log_mel, config.noise, generator)
     return roll_frames(log_mel, config.roll, generator) if config.roll else log_mel
+
+
+def loss_at(
+    model: FinetunedNetwork,
+    log_mel: Tensor,
+    labels: Tensor,
+    config: FinetuneConfig,
+    negatives: Negatives | None,
+    device: torch.device,
+    step: int,
+) -> Tensor:
+    """The loss of a batch, with that of negatives where there are some."""
+    if negatives is None or not isinstance(model, StreamNetwork):
+        with autocast(device):
+            logits = model(log_mel).float()
+        return loss_of(logits, labels, config)
+    with torch.no_grad(), autocast(device):
+        embedded = model.student.embed(log_mel)[0].float()
+    loss = loss_of(model.student.classify(embedded).frames, labels, config)
+    return loss + negatives.loss(model, embedded, generator_of(config.seed, step, 2))
 
 
 def loss_of(logits: Tensor, labels: Tensor, config: FinetuneConfig) -> Tensor:
