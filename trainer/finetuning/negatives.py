@@ -21,6 +21,9 @@ from trainer.models.finetuned import StreamNetwork
 BUNDLE = Path("asit-warm-tiny")
 """Whose negatives they are."""
 
+SAME_SHARE = 0.02
+"""Share of chunks, the likest ones, that may be of the same kind as one's own sound."""
+
 DRAWN = 1024
 """Chunks that a step of training draws."""
 
@@ -62,14 +65,16 @@ class Negatives:
     def loss(self, network: StreamNetwork, heard: Tensor, generator: torch.Generator) -> Tensor:
         """Binary cross entropy of chunks that are drawn, against silence in all classes that they are none of.
 
-        `heard` are embeddings (batch, steps, numbers) of what is learnt beside them.
+        The likest `SAME_SHARE` of them may be of the same kind as one's own sound, and do not count. `heard` are
+        embeddings (batch, steps, numbers) of what is learnt beside them.
         """
         device = self.directions.device
         chunks = torch.randint(len(self.directions), (DRAWN,), generator=generator).to(device)
         known = self.lengths(heard.detach()).flatten()
         lengths = known[torch.randint(len(known), (DRAWN,), generator=generator).to(device)]
         logits = self.logits(network, chunks, lengths)
-        counted = self.counted[self.clips[chunks]]
+        likest = logits.detach().topk(max(round(SAME_SHARE * DRAWN), 1), dim=0).indices
+        counted = self.counted[self.clips[chunks]].scatter(0, likest, 0.0)
         return (nnf.softplus(logits) * counted).sum() / counted.sum().clamp_min(1)
 
     def logits(self, network: StreamNetwork, chunks: Tensor, lengths: Tensor) -> Tensor:
