@@ -128,8 +128,11 @@ def test_wrong_use(student: Path, tmp_path: Path) -> None:
         configure("folder", None, student, None, {}, ["frames=64"])
     with pytest.raises(WrongUse, match="they need frozen=true"):
         configure("folder", None, None, None, {}, ["frozen=false", "negatives=true"])
-    with pytest.raises(WrongUse, match="only a streaming student has a body"):
-        configure("folder", None, None, "nano", {}, ["frozen=true"])
+    for setting in ("frozen=true", "held=2"):
+        with pytest.raises(WrongUse, match="only a streaming student has a body"):
+            configure("folder", None, None, "nano", {}, [setting])
+    with pytest.raises(WrongUse, match="of the student that a folder begins with"):
+        configure("folder", None, student, None, {}, ["frozen=true", "negatives=true"])
     with pytest.raises(WrongUse, match="with a frame head and loss bce"):
         configure("esc50", None, student, None, {"head": "clip"}, [])
     with pytest.raises(WrongUse, match="CNN"):

@@ -66,7 +66,7 @@ def fine_tune(
     judge = validate if split.validation else None
     learnt = hashlib.sha256(contents[split.train].tobytes() + training.targets.tobytes() + repr(events).encode())
     run = Running(path.stem, path.parent, learnt.hexdigest())
-    negatives = shipped(names, related) if config.negatives else None
+    negatives = shipped(names, related).to(device) if config.negatives else None
     model = train(own, training.targets, running, device, run, events, judge, names, negatives)
     record: Record = {
         "data": dataset.name,

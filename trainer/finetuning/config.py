@@ -130,8 +130,8 @@ class FinetuneConfig:
             raise WrongUse(f"stride {self.stride}: a frame head needs one that divides 48, the frames of a decision")
         if self.head == "frame" and self.loss == "ce":
             raise WrongUse("loss ce: a frame head scores each class for itself; use bce")
-        if self.frozen and self.student is None:
-            raise WrongUse("frozen: only a streaming student has a body to leave as it is")
+        if (self.frozen or self.held > 1) and self.student is None:
+            raise WrongUse("frozen, held: only a streaming student has a body to leave as it is, and steps to hold")
         if self.negatives and not self.frozen:
             raise WrongUse("negatives: are embeddings of the student as it was; they need frozen=true")
         if self.student is not None:

@@ -173,4 +173,7 @@ def configure(
     own = task == "folder" and initial is not None and initial.resolve() == EVERYDAY_STUDENT.resolve()
     if negatives and own and changed.get("frozen", config.frozen):
         changed = {"negatives": True} | changed
-    return with_settings(config, changed)
+    config = with_settings(config, changed)
+    if config.negatives and not own:
+        raise WrongUse("negatives: are embeddings of the student that a folder begins with; take it, or leave them out")
+    return config
