@@ -77,7 +77,6 @@ def main(
     options = {"head": head, "epochs": epochs, "steps": steps, "batch": batch, "learning_rate": lr}
     config = configure(task, recipe, initial, size, options, settings or [], not no_negatives)
     dataset = with_sound(TASKS[task].read(data))
-    warn([NO_NEGATIVES] if task == "folder" and not (config.negatives or no_negatives) else [])
     if config.loss == "ce" and not dataset.single_label:
         raise WrongUse(f"{data}: clips have several classes or none, which needs --set loss=bce")
     seeds = seed or [config.seed]
@@ -102,6 +101,7 @@ def main(
         dataset = without_problems(dataset, problems)
         splits = split(dataset)
     warn(single_recordings(dataset))
+    warn([NO_NEGATIVES] if task == "folder" and not (config.negatives or no_negatives) else [])
     rate = config.spec.sample_rate
     clips: Sequence[Samples] = (
         LazyClips(dataset.recordings, rate) if config.workers or dataset.sharded else dataset.load(rate)
