@@ -60,7 +60,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_shipped_student_learns_own_sounds_and_stays_a_stream(sounds: Path, tmp_path: Path) -> None:
     done = run(
-        *["trainer.finetune", "folder", "--data", sounds, "--out", tmp_path / "out", "--steps", "30"],
+        *["trainer.finetune", "folder", "--data", sounds, "--out", tmp_path / "out", "--steps", "20"],
         *["--batch", "8", "--threads", "1", "--set", "frames=128", "--set", "evaluations=2"],
     )
     assert done.returncode == 0, done.stderr
@@ -72,7 +72,7 @@ def test_the_shipped_student_learns_own_sounds_and_stays_a_stream(sounds: Path, 
     said = ", ".join(f"{label} {count}" for label, count in record["taken_for"].items())
     assert f"test: of 3,118 other sounds that come with the model it would take for {said}" in done.stdout
     checkpoint, bundle = tmp_path / "out" / "test.pt", tmp_path / "bundle"
-    exported = run("export.bundle", checkpoint, bundle, "--golden-tries", "64")
+    exported = run("export.bundle", checkpoint, bundle, "--golden-tries", "8")
     assert exported.returncode == 0, exported.stderr
     manifest = load_bundle(bundle).manifest
     assert isinstance(manifest.model, StreamModel)
