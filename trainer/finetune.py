@@ -20,7 +20,7 @@ from trainer.data.dataset import Dataset, with_sound, without_problems
 from trainer.data.decode import LazyClips
 from trainer.evaluation.content import Sketches, examined
 from trainer.evaluation.evidence import single_recordings
-from trainer.evaluation.experiment import Record, few_tested, fine_tune, finished, summary
+from trainer.evaluation.experiment import Record, few_tested, fine_tune, finished, mistaken, summary
 from trainer.evaluation.results import plain
 from trainer.finetuning.config import FinetuneConfig
 from trainer.finetuning.recipes import TASKS, configure
@@ -29,6 +29,11 @@ from trainer.run.command import Threads, run, warn
 from trainer.run.ranks.agreement import Facts, alike, code_version
 from trainer.run.ranks.distributed import PATIENCE, Processes, from_all, from_first, joined_processes
 from trainer.run.ranks.sharing import shared_out
+
+NO_NEGATIVES = (
+    "what asit-warm-tiny ships of other sounds are embeddings, of use only to that student with its body as it was; "
+    "here only your own clips of other sounds count (folders whose names begin with _): hours of ambience help"
+)
 
 
 def main(
@@ -51,7 +56,7 @@ def main(
         Path | None,
         typer.Option(
             help="Weights to begin with: of trainer.pretrain, ASiT's authors, timm, DeiT, or a student of "
-            "trainer.distill. Default: none; for a folder the student that comes with the trainer."
+            "trainer.distill. Default: none; for a folder that of asit-warm-tiny, which comes with the trainer."
         ),
     ] = None,
     head: Annotated[str | None, typer.Option(help="clip: a score a window; frame: one every 160 ms.")] = None,
@@ -60,6 +65,9 @@ def main(
     batch: Annotated[int | None, typer.Option(min=1)] = None,
     lr: Annotated[float | None, typer.Option(min=0.0)] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Repeat for several runs of each fold; default 0.")] = None,
+    no_negatives: Annotated[
+        bool, typer.Option("--no-negatives", help="folder: hold no other sounds than your own against it.")
+    ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of trainer/finetuning/config.py; repeat for more.")
     ] = None,
@@ -68,15 +76,16 @@ def main(
     """Fine-tune a backbone or a student on a task and test it on what it has not heard."""
     if task not in TASKS:
         raise WrongUse(f"{task}: unknown task{nearest(task, list(TASKS))}")
-    if not 0 < test_share < 1:
-        raise WrongUse(f"--test-share {test_share}: must be above 0 and below 1")
+    _check_share(test_share)
     options = {"head": head, "epochs": epochs, "steps": steps, "batch": batch, "learning_rate": lr}
-    config = configure(task, recipe, initial, size, options, settings or [])
+    config = configure(task, recipe, initial, size, options, settings or [], not no_negatives)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WrongUse(f"--out {out}: cannot be made ({error.strerror})") from None
     with joined_processes(PATIENCE) as processes:
+        if config.negatives and processes.count > 1:
+            raise WrongUse("other sounds that come with the model are for one process; add --no-negatives")
 
         def split(dataset: Dataset) -> dict[int, list[Split]]:
             return {
@@ -101,6 +110,7 @@ def main(
             splits = split(dataset)
         if processes.first:
             warn(single_recordings(dataset))
+            warn([NO_NEGATIVES] if task == "folder" and not (config.negatives or no_negatives) else [])
         records = _series(dataset, contents, splits, config, out, processes)
         if processes.first:
             _tell(task, config, records, skipped, out)
@@ -123,12 +133,26 @@ def _tell(
 ) -> None:
     """The results, for people and in `results.json`."""
     print(summary(records))
+    for line in mistaken(records):
+        print(line)
     warn(few_tested(records))
+    _write(out, task, config, records, skipped)
+
+
+def _write(
+    out: Path, task: str, config: FinetuneConfig, records: dict[str, dict[int, Record]], skipped: dict[str, str]
+) -> None:
+    """OUT/results.json."""
     content: dict[str, Any] = {"task": task, "config": asdict(config), "runs": records}
     if skipped:
         content["skipped"] = skipped
         print(f"{len(skipped)} recordings could not be learnt from; they are named in {out / 'results.json'}")
     (out / "results.json").write_text(json.dumps(plain(content), indent=1), encoding="utf-8")
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share < 1:
+        raise WrongUse(f"--test-share {share}: must be above 0 and below 1")
 
 
 def _series(

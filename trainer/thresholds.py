@@ -1,9 +1,10 @@
-"""Thresholds of a checkpoint: `python -m trainer.thresholds CKPT --scenes POOL | --data DIR --out YAML`.
+"""Thresholds of a checkpoint: `python -m trainer.thresholds CKPT --scenes POOL|--data DIR|--ambience DIR --out YAML`.
 
 --scenes: from scenes of recordings that it was not trained on (`trainer.scenes --validation`): an event should be
 right, and false alarms rare. --data, of a fine-tuned checkpoint: from labelled recordings; those that it was trained or
 tested on take no part. --data with --teacher, of a distilled student: from the recordings of its run's validation
 groups, where somebody labelled a sound or the teachers are sure of it, and where they are sure that it is not there.
+--ambience: from hours in which nothing sounds that should alarm; thresholds are raised until almost nothing would have.
 What it writes goes into the bundle with `export.bundle --facts`.
 """
 
@@ -21,10 +22,11 @@ from trainer.data.layouts.detect import read_any
 from trainer.distillation.pool import open_pool
 from trainer.distillation.scene_thresholds import pool_facts
 from trainer.distillation.thresholds import student_facts
-from trainer.evaluation.clip_thresholds import thresholds_from
 from trainer.evaluation.evidence import weak_thresholds
 from trainer.evaluation.heard import cannot_know
-from trainer.evaluation.scoring import DEFAULT_ON
+from trainer.evaluation.scoring import DEFAULT_ON, open_model
+from trainer.evaluation.thresholds.ambience import calibrated, recordings_in
+from trainer.evaluation.thresholds.clips import thresholds_from
 from trainer.finetuning.checkpoint import FINETUNED
 from trainer.run.checkpoint import checkpoint_kind
 from trainer.run.command import Threads, run, warn
@@ -46,18 +48,26 @@ def main(
     labels: Annotated[
         Path | None, typer.Option(help="Names to keep, one a line (trainer/everyday.txt); default: all.")
     ] = None,
+    ambience: Annotated[
+        list[Path] | None, typer.Option(help="Folders or files of hours in which nothing should alarm; repeat.")
+    ] = None,
+    alarms_per_day: Annotated[float, typer.Option(min=0.001, help="--ambience: of each label, at most.")] = 1.0,
     least: Annotated[
         float, typer.Option(help="Of a distilled student: drop labels of a lower average precision in validation.")
     ] = 0.0,
     threads: Threads = 0,
 ) -> None:
     """Choose thresholds on what a checkpoint was not trained on."""
-    if (not scenes) == (not data):
-        raise WrongUse("give either --scenes POOL, or --data DIR, with --teacher for a student of trainer.distill")
+    if sum(map(bool, (scenes, data, ambience))) != 1:
+        raise WrongUse(
+            "give either --scenes POOL, or --data DIR (of a distilled student with --teacher), or --ambience DIR"
+        )
     kind = kind_with_labels(checkpoint)
     listed = read_labels(labels) if labels else None
     if scenes:
         from_scenes(checkpoint, scenes, listed, most, out)
+    elif ambience:
+        from_ambience(checkpoint, ambience, alarms_per_day, out)
     elif kind == STUDENT:
         recordings = [recording for root in data or [] for recording in read_recordings(root)]
         facts = student_facts(checkpoint, recordings, teacher or [], listed, least)
@@ -87,6 +97,15 @@ def from_scenes(checkpoint: Path, scenes: list[Path], listed: list[str] | None, 
     write(out, facts)
     weak = len(facts["labels"]) - facts["metrics"]["labels_reported"]
     print(f"wrote {out}: {len(facts['labels'])} labels, {weak} of them experimental")
+
+
+def from_ambience(checkpoint: Path, places: list[Path], wanted: float, out: Path) -> None:
+    found = calibrated(open_model(checkpoint), recordings_in(places), wanted)
+    known = f"{found.left_out} recordings left out, which {checkpoint} has learnt from or was tested on"
+    warn([known] if found.left_out else [])
+    write(out, found.facts())
+    print("\n".join(found.lines(wanted)))
+    print(f"wrote {out}: {len(found.changed)} of {len(found.outcomes)} thresholds raised by {found.hours:.2f} h")
 
 
 def from_recordings(checkpoint: Path, data: list[Path], out: Path) -> None:

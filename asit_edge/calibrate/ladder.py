@@ -28,7 +28,7 @@ Rungs = Sequence[Sequence[ClassSettings | None]]
 def ladder(manifest: Manifest) -> list[Manifest]:
     """The manifest with the thresholds of all labels on the same rung: as they are first, the highest last."""
     return [
-        manifest.model_copy(update={"labels": [_raised(label, rung / (RUNGS - 1)) for label in manifest.labels]})
+        manifest.model_copy(update={"labels": [raised(label, rung / (RUNGS - 1)) for label in manifest.labels]})
         for rung in range(RUNGS)
     ]
 
@@ -40,7 +40,7 @@ def rungs(
     return [class_settings(events, manifest, source, where) for manifest in steps]
 
 
-def _raised(label: BundleLabel, share: float) -> BundleLabel:
+def raised(label: BundleLabel, share: float) -> BundleLabel:
     """Higher by that share, from 0 to 1, of the way to the highest, in log-odds."""
     way = share * max(_logit(HIGHEST) - _logit(label.on_threshold), 0.0)
     if way == 0:

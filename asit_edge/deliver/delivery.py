@@ -102,6 +102,7 @@ class Delivery:
         states.insert(len(self._sources), (self._topics.available, "online"))
         self._show_all({**dict(states), **self._last.start()})
         self._show_all(self._home.know(self._reported) if self._home else {})
+        self._outlet.introduce()
         self._show_health()
         self._outlet.start()
         self._workers.start()

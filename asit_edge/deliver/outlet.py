@@ -21,10 +21,14 @@ class Outlet:
     def connected(self) -> bool:
         return self.mqtt is not None and self.mqtt.problem is None
 
-    def start(self) -> None:
-        """Begins to say what is to be shown, and who says it."""
-        if self.mqtt and self.namesakes:
+    def introduce(self) -> None:
+        """Shows who speaks."""
+        if self.namesakes:
             self.show(self._topics.identity, self.namesakes.own)
+
+    def start(self) -> None:
+        """Begins to say what is to be shown."""
+        if self.mqtt:
             self.clear_old_topics()
             self.mqtt.start()
 

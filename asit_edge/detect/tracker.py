@@ -86,10 +86,15 @@ class Tracker:
             raise ValueError(f"expected {self._size} scores, not an array of shape {scores.shape}")
         self._position = end
         changes: list[Change] = []
+        carried = {event.label for event in self._events}
+        values = scores.tolist()
         for tracker in self._classes:
+            score = values[tracker.label]
+            # Of most classes there is nothing to say most of the time.
+            if tracker.onset is None and score < tracker.settings.on and tracker.label not in carried:
+                continue
             if tracker.label in self._muted:
                 continue
-            score = float(scores[tracker.label])
             if (over := tracker.over(start, end, score)) is not None:
                 self._leave(tracker.label, over, score, end, changes)
             began = tracker.step(start, end, score)

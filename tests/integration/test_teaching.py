@@ -121,3 +121,27 @@ def test_a_sound_is_taught_heard_corrected_and_forgotten_while_the_device_listen
     assert len(device.events("Front doorbell")) == len(device.events("Front doorbell", "end")) == 1
     assert len(device.events("Low tone")) == 1
     assert "Traceback" not in device.log.read_text()
+
+
+def test_events_that_were_it_become_a_sound_of_its_own_without_another_recording(
+    device: Device, tmp_path: Path
+) -> None:
+    quiet = tones((0, 3))
+    device.hear(quiet)
+    for number in range(3):
+        device.hear(np.concatenate((beep(number, hz=500), quiet)))
+    device.hear(np.concatenate([quiet] * 8))  # what is remembered is written every ten seconds
+    wait_for(lambda: len(device.events("Low tone", "end")) == 3, 30, "three events of the model's own label")
+    ids = [part for event in device.events("Low tone") for part in ("--from-events", event["id"])]
+    command = ("teach", "Oven", *ids)
+    said = wait_for(lambda: taught(device.type(*command, may_fail=True)), 30, "a memory")
+    assert "with 3 takes" in said
+    assert not [one for one in tmp_path.rglob("*") if one.suffix in (".wav", ".flac")]
+    wait_for(lambda: "taught sounds: Oven" in device.log.read_text(), 20, "the listener knows it")
+    device.hear(np.concatenate((quiet, beep(20, hz=500), quiet)))
+    wait_for(lambda: device.events("Oven", "end"), 20, "the sound is heard by its new name")
+    device.stop()
+
+
+def taught(said: str) -> str:
+    return said if "is taught" in said else ""

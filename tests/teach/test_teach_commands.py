@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,10 @@ import soundfile
 from typer.testing import CliRunner
 
 from asit_edge.cli.app import app
+from asit_edge.model.bundle import write_manifest
 from tests.conftest import RATE, tones
 from tests.teach.conftest import write
-from tests.teach.teachable import beep, write_teachable
+from tests.teach.teachable import beep, load_manifest, write_teachable
 
 runner = CliRunner()
 
@@ -147,6 +149,22 @@ def test_too_few_takes_silence_and_names_that_are_taken_are_refused(
     assert "taught already" in text
 
 
+def test_takes_that_are_all_covered_by_speech_are_refused_unless_the_sound_is_a_voice(
+    teachable: Path, takes: list[Path], tmp_path: Path
+) -> None:
+    listening = tmp_path / "listens-to-people"
+    shutil.copytree(teachable, listening)
+    manifest = load_manifest(listening)
+    said = manifest.labels[0].model_copy(update={"name": "Speech", "id": "/m/09x0r"})
+    write_manifest(listening, manifest.model_copy(update={"labels": [said, *manifest.labels[1:]]}))
+    spoken = [write(tmp_path / f"spoken{number}.wav", beep(number, hz=500)) for number in range(3)]
+    code, text = refused("teach", "Hello", *spoken, "--model", listening)
+    assert code == 1
+    assert "in every take somebody speaks, and it is speech that would be learnt" in text
+    assert "'Hello' is taught" in run("teach", "Hello", *spoken, "--model", listening, "--speech")
+    assert "'Bell' is taught" in run("teach", "Bell", *takes[:3], spoken[0], "--model", listening)
+
+
 def test_an_overlay_of_another_bundle_is_refused_and_said(taught: Path, takes: list[Path], tmp_path: Path) -> None:
     other = write_teachable(tmp_path / "other", version="2.0")
     assert "of another model" in run("taught", "list", "--model", other)
@@ -173,6 +191,28 @@ def test_an_exported_sound_is_heard_on_another_device(
     assert not [one for one in events(recording, taught) if one["label"] == "Front doorbell"]
     run("taught", "import", tmp_path / "bell.sound", "--model", taught)
     assert [one for one in events(recording, taught) if one["label"] == "Front doorbell"]
+
+
+def test_what_cannot_be_imported_is_refused_with_the_reason_and_nothing_is_there_of_it(
+    taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("taught", "export", "Front doorbell", tmp_path / "bell.sound")
+    code, text = refused("taught", "import", tmp_path / "bell.sound", "--model", taught)
+    assert (code, "taught already" in text) == (2, True), text
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    other = write_teachable(tmp_path / "other", version="2.0")
+    (tmp_path / "broken.sound").write_bytes((tmp_path / "bell.sound").read_bytes()[:400])
+    (tmp_path / "text.sound").write_text("a doorbell")
+    for file, model in (
+        ("bell.sound", other),
+        ("broken.sound", taught),
+        ("text.sound", taught),
+        ("none.sound", taught),
+    ):
+        code, text = refused("taught", "import", tmp_path / file, "--model", model)
+        assert code in (1, 2)
+        assert file in text or "teachable 2.0" in text, text
+        assert not [*(tmp_path / "elsewhere").rglob("*.yaml")]
 
 
 def test_takes_are_found_in_stereo_at_another_rate_and_in_the_middle_of_minutes(

@@ -13,6 +13,7 @@ import torch
 
 from asit_edge.errors import AsitEdgeError, WrongUse
 from asit_edge.model.bundle import StreamModel, load_bundle
+from asit_edge.model.frontend import FrontEnd
 from export.weights import main as export_weights
 from tests.conftest import RATE, tones
 from tests.trainer.commands import call, run
@@ -59,15 +60,19 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_shipped_student_learns_own_sounds_and_stays_a_stream(sounds: Path, tmp_path: Path) -> None:
     done = run(
-        *["trainer.finetune", "folder", "--data", sounds, "--out", tmp_path / "out", "--steps", "60"],
+        *["trainer.finetune", "folder", "--data", sounds, "--out", tmp_path / "out", "--steps", "20"],
         *["--batch", "8", "--threads", "1", "--set", "frames=128", "--set", "evaluations=2"],
     )
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "out" / "results.json").read_text())["runs"]["test"]["0"]
     assert record["map"] > 0.9, done.stderr  # chance is about a third
     assert record["thresholds"]
+    assert record["negatives"] == 3118
+    assert max(record["taken_for"].values()) < 100
+    said = ", ".join(f"{label} {count}" for label, count in record["taken_for"].items())
+    assert f"test: of 3,118 other sounds that come with the model it would take for {said}" in done.stdout
     checkpoint, bundle = tmp_path / "out" / "test.pt", tmp_path / "bundle"
-    exported = run("export.bundle", checkpoint, bundle, "--golden-tries", "64")
+    exported = run("export.bundle", checkpoint, bundle, "--golden-tries", "8")
     assert exported.returncode == 0, exported.stderr
     manifest = load_bundle(bundle).manifest
     assert isinstance(manifest.model, StreamModel)
@@ -93,7 +98,10 @@ def test_it_begins_with_what_it_knows_of_the_labels(student: Path) -> None:
 
 
 def test_what_a_folder_begins_with(student: Path) -> None:
-    assert configure("folder", None, None, None, {}, []).initial == str(EVERYDAY_STUDENT)
+    usual = configure("folder", None, None, None, {}, [])
+    assert (usual.initial, usual.frozen, usual.negatives) == (str(EVERYDAY_STUDENT), True, True)
+    assert not configure("folder", None, None, None, {}, [], negatives=False).negatives
+    assert not configure("folder", None, None, None, {}, ["frozen=false"]).negatives
     for recipe, size in (("detector", None), (None, "nano")):
         plain = configure("folder", recipe, None, size, {}, [])
         assert plain.initial is None
@@ -103,6 +111,7 @@ def test_what_a_folder_begins_with(student: Path) -> None:
     assert own.stream == MODEL
     assert (own.frames, own.slots) == (624, 39)  # whole chunks of 0.48 s
     assert (own.learning_rate, own.layer_decay) == (0.1, 1.0)
+    assert not own.negatives  # embeddings of another body
 
 
 def test_wrong_use(student: Path, tmp_path: Path) -> None:
@@ -117,6 +126,13 @@ def test_wrong_use(student: Path, tmp_path: Path) -> None:
         configure("folder", "detector", student, None, {}, [])
     with pytest.raises(WrongUse, match="frames 64: must be a multiple of 48"):
         configure("folder", None, student, None, {}, ["frames=64"])
+    with pytest.raises(WrongUse, match="they need frozen=true"):
+        configure("folder", None, None, None, {}, ["frozen=false", "negatives=true"])
+    for setting in ("frozen=true", "held=2"):
+        with pytest.raises(WrongUse, match="only a streaming student has a body"):
+            configure("folder", None, None, "nano", {}, [setting])
+    with pytest.raises(WrongUse, match="of the student that a folder begins with"):
+        configure("folder", None, student, None, {}, ["frozen=true", "negatives=true"])
     with pytest.raises(WrongUse, match="with a frame head and loss bce"):
         configure("esc50", None, student, None, {"head": "clip"}, [])
     with pytest.raises(WrongUse, match="CNN"):
@@ -127,7 +143,7 @@ def test_wrong_use(student: Path, tmp_path: Path) -> None:
 
 
 def test_deeper_layers_of_a_student_learn_more_slowly() -> None:
-    model = StreamNetwork(MODEL, 2, -1.0)
+    model = StreamNetwork(MODEL, 2, FrontEnd())
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     scales: dict[str, Any] = {}
     for group in layered_groups(model, 0.5):
@@ -185,9 +201,13 @@ def test_what_cannot_be_given_away(name: str, message: str, tmp_path: Path, caps
     assert not (tmp_path / name).exists()
 
 
-def test_the_shipped_weights_say_what_they_are() -> None:
-    content = load_checkpoint(EVERYDAY_STUDENT, STUDENT)
-    assert content["config"]["test_fold"] == 5
-    assert len(content["labels"]) == 376
+@pytest.mark.parametrize(
+    ("weights", "fold", "labels"),
+    [(EVERYDAY_STUDENT, None, 360), (EVERYDAY_STUDENT.with_name("asit-stream-nano.safetensors"), 5, 376)],
+)
+def test_the_shipped_weights_say_what_they_are(weights: Path, fold: int | None, labels: int) -> None:
+    content = load_checkpoint(weights, STUDENT)
+    assert content["config"]["test_fold"] == fold
+    assert len(content["labels"]) == labels
     assert not any("/" in str(content["config"][key] or "") for key in ("initial", "live", "features"))
     assert set(RECIPES) >= {"detector"}

@@ -19,12 +19,17 @@ from export.bundle import main as export_bundle
 from tests.conftest import RATE, tones
 from tests.trainer.commands import call
 from tests.trainer.test_compatibility import unpacked
+from trainer.data.recording import Recording
 from trainer.data.scenes import Targets
 from trainer.distillation.pool import POOL, SCENES, files_of
 from trainer.distillation.validation import by_steps
+from trainer.evaluation.content import found_in, sketches
+from trainer.evaluation.detection import track
+from trainer.evaluation.heard import heard_by
+from trainer.evaluation.scoring import event_settings, open_model
 from trainer.finetune import main as finetune
-from trainer.finetuning.checkpoint import load_finetuned
-from trainer.run.checkpoint import save_checkpoint
+from trainer.finetuning.checkpoint import FINETUNED, load_finetuned
+from trainer.run.checkpoint import load_checkpoint, save_checkpoint
 from trainer.students.config import CNN, DistillConfig
 from trainer.students.student import STUDENT, new_student
 from trainer.thresholds import main
@@ -174,3 +179,51 @@ def test_a_decision_stands_for_the_steps_that_it_is_of(lengths: list[int]) -> No
     expected = [place for place, length in enumerate(lengths) for _ in range(length)]
     steps = by_steps(made, len(expected) + 2, STEP_SAMPLES)[:, 0].tolist()
     assert steps == [*expected, expected[-1], expected[-1]]
+
+
+def test_hours_in_which_nothing_should_alarm_raise_thresholds_until_nothing_does(
+    checkpoint: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = load_checkpoint(checkpoint, FINETUNED)
+    content["report"]["thresholds"] = {"Dog": [0.01, 0.006], "Rain": [0.99, 0.6]}
+    save_checkpoint(tmp_path / "eager.pt", FINETUNED, {**content})
+    hours = tmp_path / "hours"
+    hours.mkdir()
+    evening = (0.1 * np.random.default_rng(0).standard_normal(20 * RATE)).astype(np.float32)
+    soundfile.write(hours / "evening.wav", evening, RATE)
+    soundfile.write(hours / "known.wav", *soundfile.read(sounds / "Dog" / trained_on(checkpoint, sounds) / "0.wav"))
+    words = [tmp_path / "eager.pt", "--ambience", hours, "--alarms-per-day", "1"]
+    facts = facts_of(*words, out=tmp_path / "facts.yaml")
+    said = capsys.readouterr()
+    (on, off), rain = facts["thresholds"]["Dog"], facts["thresholds"]["Rain"]
+    assert 0.01 < on < 0.999
+    assert 0.006 < off < on
+    assert rain == [0.99, 0.6]  # nothing came of it: as it was
+    assert f"Dog: 0.01 -> {on:g}, " in said.out
+    assert "to know of 1 a day takes 72 h" in said.out
+    assert "1 recordings left out" in said.err
+    model = open_model(tmp_path / "eager.pt")
+    line = model.timeline(evening)
+    assert track(line, model.classes, RATE)
+    assert not track(line, event_settings([(on, off), (0.99, 0.6)], RATE), RATE)
+
+
+def trained_on(checkpoint: Path, sounds: Path) -> str:
+    """The folder of a Dog that the checkpoint has learnt from."""
+    tested = (checkpoint.parent / "test.csv").read_text()
+    heard = heard_by(load_finetuned(checkpoint)[3])
+    assert heard is not None
+    for folder in sorted((sounds / "Dog").iterdir()):
+        if folder.name not in tested and found_in(sketches([Recording(folder / "0.wav")]), heard.training).all():
+            return folder.name
+    raise AssertionError("it has learnt from none")
+
+
+@pytest.mark.parametrize("place", ["none", "empty"])
+def test_ambience_that_is_not_there_is_named(
+    place: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    words = [checkpoint, "--ambience", tmp_path / place, "--out", tmp_path / "facts.yaml"]
+    assert call("trainer.thresholds", main, *words) == 2
+    assert f"--ambience {tmp_path / place}: no audio there" in capsys.readouterr().err

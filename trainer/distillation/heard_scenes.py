@@ -12,7 +12,7 @@ from asit_edge.errors import WrongUse
 from asit_edge.model.frontend import FrontEnd
 from trainer.distillation.pool import ScenePool
 from trainer.distillation.validation import pool_scores
-from trainer.evaluation.yardstick.families import related
+from trainer.evaluation.families import related
 from trainer.finetuning.checkpoint import load_finetuned
 from trainer.models.device import stream_of
 from trainer.models.streaming_vit import STEP

@@ -16,6 +16,7 @@ from trainer.data.decode import Chosen, LazyClips
 from trainer.data.layouts.folder import write_table
 from trainer.evaluation.content import Sketches, examined
 from trainer.evaluation.evidence import evidence, listing, too_little, warnings, weak_thresholds
+from trainer.evaluation.families import related
 from trainer.evaluation.heard import HEARD, Heard, heard_before, without
 from trainer.evaluation.metrics import mean_average_precision
 from trainer.evaluation.results import evaluate, plain
@@ -24,9 +25,10 @@ from trainer.evaluation.selection import choose_thresholds, decision_map, fast_s
 from trainer.finetuning.checkpoint import load_finetuned, save_finetuned
 from trainer.finetuning.config import FinetuneConfig, same_run
 from trainer.finetuning.loop import train
+from trainer.finetuning.negatives import shipped
 from trainer.finetuning.splits import Split
 from trainer.finetuning.state import Running
-from trainer.models.finetuned import FinetunedNetwork
+from trainer.models.finetuned import FinetunedNetwork, StreamNetwork
 from trainer.run.command import warn
 from trainer.run.ranks.distributed import Processes
 from trainer.run.ranks.sharing import gathered, shared_out
@@ -75,7 +77,8 @@ def fine_tune(
     judge = validate if split.validation else None
     learnt = hashlib.sha256(contents[split.train].tobytes() + targets.tobytes() + repr(events).encode())
     run = Running(path.stem, path.parent, learnt.hexdigest())
-    model = train(own, targets, running, processes, run, events, judge, names)
+    negatives = shipped(names, related).to(processes.device) if config.negatives else None
+    model = train(own, targets, running, processes, run, events, judge, names, negatives)
     record: Record = {
         "data": dataset.name,
         "trained_on_clips": len(split.train),
@@ -93,6 +96,11 @@ def fine_tune(
     if split.validation:
         record["few_validated"] = few(held)
         record["thresholds"] = choose_thresholds(checkpoint_model(path.stem, model, config, labels), held, held_clips)
+    if negatives is not None and isinstance(model, StreamNetwork):
+        starts = [record.get("thresholds", {}).get(name, (DEFAULT_ON,))[0] for name in names]
+        record["taken_for"] = dict(zip(names, negatives.taken_for(model, starts), strict=True))
+        record["negatives"] = len(negatives)
+    if split.validation:
         warn(weak_thresholds(record["thresholds"], evidence(held), DEFAULT_ON))
     if split.test:
         record |= _tested(dataset.choose(split.test), checkpoint_model(path.stem, model, config, labels, record), path)
@@ -215,6 +223,17 @@ def summary(records: dict[str, dict[int, Record]]) -> str:
         spread = f", deviation over {len(seeds)} seeds {np.std(means, ddof=1):.3f}" if len(seeds) > 1 else ""
         lines.append(f"mean: {title} {np.mean(means):.3f}{spread}")
     return "\n".join(lines)
+
+
+def mistaken(records: dict[str, dict[int, Record]]) -> list[str]:
+    """A line a run that was held against negatives: for which class how many of them would be taken."""
+    return [
+        f"{name}: of {record['negatives']:,} other sounds that come with the model it would take for "
+        + listing([f"{label} {count}" for label, count in record["taken_for"].items()])
+        for name, by_seed in records.items()
+        for record in by_seed.values()
+        if "taken_for" in record
+    ]
 
 
 def few_tested(records: dict[str, dict[int, Record]]) -> list[str]:

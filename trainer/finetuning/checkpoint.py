@@ -21,7 +21,7 @@ FINETUNED = "classifier"
 def new_network(config: FinetuneConfig, classes: int) -> FinetunedNetwork:
     """The network that a configuration describes, with random weights."""
     if config.student is not None:
-        return StreamNetwork(config.stream, classes, config.spec.silence)
+        return StreamNetwork(config.stream, classes, config.spec)
     return WindowNetwork(config.backbone, classes, config.head, config.loss == "ce")
 
 

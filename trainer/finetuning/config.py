@@ -8,6 +8,7 @@ from asit_edge.errors import WrongUse
 from asit_edge.model.frontend import FrontEnd
 from trainer.data.clips.windows import CropConfig
 from trainer.models.finetuned import Head
+from trainer.models.streaming_mobilenet import WarmConfig, warm_config
 from trainer.models.streaming_vit import StreamConfig, stream_config
 from trainer.models.vit import PATCH, SIZES, ViTConfig, vit_config
 from trainer.run.average import epoch_mean_share, running_share
@@ -31,6 +32,13 @@ class FinetuneConfig:
     student: dict[str, Any] | None = None
     """Sizes of a streaming student (`trainer.models.streaming_vit.StreamConfig`), fine-tuned instead of a window
     model."""
+    held: int = 1
+    """Time steps of a student for which a sound counts as there, from each one in which it is."""
+    frozen: bool = False
+    """A student's body stays as it is, and only the layers learn that have a row a label."""
+    negatives: bool = False
+    """What `asit-warm-tiny` ships of thousands of other sounds (its embeddings of them) is held against all classes;
+    only with a frozen body, that of its own weights."""
     initial: str | None = None
     """Weights to begin with: of trainer.pretrain or any file that `trainer.models.pretrained` reads, or a distilled
     student; None is random."""
@@ -103,9 +111,17 @@ class FinetuneConfig:
         ):
             if getattr(self, name) not in valid:
                 raise WrongUse(f"{name} {getattr(self, name)}: unknown; known are {', '.join(valid)}")
-        counts = (self.steps, self.batch, self.epochs or 1, self.evaluations, self.save_every, self.log_every)
+        counts = (
+            self.steps,
+            self.batch,
+            self.epochs or 1,
+            self.held,
+            self.evaluations,
+            self.save_every,
+            self.log_every,
+        )
         if min(counts) < 1 or self.keep_every < 0:
-            raise WrongUse("steps, epochs, batch, evaluations, save_every and log_every must be at least 1")
+            raise WrongUse("steps, epochs, batch, held, evaluations, save_every and log_every must be at least 1")
         if not 0 <= self.validation < 1 or not 0 <= self.mixup <= 1 or not 0 < self.layer_decay <= 1:
             raise WrongUse("validation and mixup are shares from 0 to 1; layer_decay is above 0 and at most 1")
         if not 0 <= self.averaging < 1:
@@ -114,6 +130,10 @@ class FinetuneConfig:
             raise WrongUse(f"stride {self.stride}: a frame head needs one that divides 48, the frames of a decision")
         if self.head == "frame" and self.loss == "ce":
             raise WrongUse("loss ce: a frame head scores each class for itself; use bce")
+        if (self.frozen or self.held > 1) and self.student is None:
+            raise WrongUse("frozen, held: only a streaming student has a body to leave as it is, and steps to hold")
+        if self.negatives and not self.frozen:
+            raise WrongUse("negatives: are embeddings of the student as it was; they need frozen=true")
         if self.student is not None:
             self._check_student()
         if (self.average_from is not None or self.schedule == "halving") and self.epochs is None:
@@ -138,9 +158,10 @@ class FinetuneConfig:
         return replace(vit_config(self.size, self.frames, self.spec.mels, self.drop_path), stride=self.stride)
 
     @property
-    def stream(self) -> StreamConfig:
+    def stream(self) -> StreamConfig | WarmConfig:
         """Of the student; only where there is one."""
-        return stream_config(self.student or {})
+        plain = self.student or {}
+        return warm_config(plain) if "trunk" in plain else stream_config(plain)
 
     @property
     def slots(self) -> int | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as nnf
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from asit_edge.audio.samples import Samples
@@ -21,6 +21,7 @@ from trainer.data.features import BatchedLogMel
 from trainer.data.recording import TrueEvent
 from trainer.finetuning.checkpoint import new_network
 from trainer.finetuning.config import FinetuneConfig
+from trainer.finetuning.negatives import Negatives
 from trainer.finetuning.state import Running
 from trainer.models.finetuned import FinetunedNetwork, StreamNetwork
 from trainer.models.pretrained import load_backbone
@@ -44,13 +45,15 @@ def train(
     events: Sequence[Sequence[TrueEvent]] | None = None,
     validate: Callable[[FinetunedNetwork], float] | None = None,
     categories: Sequence[str] = (),
+    negatives: Negatives | None = None,
 ) -> FinetunedNetwork:
     """Trains on waveforms at the front end's rate with multi-hot targets (clips, classes), or strong labels.
 
     A student that knows some of the `categories` already begins with what it knows of them. A run that was stopped goes
     on from what `running` has kept: a step depends on the settings and its number alone, and not on how many processes
-    share its batch. Returns the averaged weights: the last ones, or with `validate` (higher is better) the best ones.
-    Raises WrongUse, on all processes, where they differ.
+    share its batch. `negatives` are held against the classes of a student whose body is frozen, by one process. Returns
+    the averaged weights: the last ones, or with `validate` (higher is better) the best ones. Raises WrongUse, on all
+    processes, where they differ.
     """
     running, device = running or Running(), processes.device
     share = share_of(config.batch, processes)
@@ -72,9 +75,7 @@ def train(
             seed_step(config.seed, step, processes.rank)
             heard = features(waveforms.to(device, non_blocking=True))
             log_mel = augmented(heard, config, generator_of(config.seed, step, 1), share)
-            with autocast(device):
-                logits = network(log_mel).float()
-            loss = loss_of(logits, labels.to(device), config)
+            loss = loss_at(network, log_mel, labels.to(device), config, negatives, step)
             moves, rate = config.share_at(step + 1, epoch_steps), config.rate_at(step, epoch_steps)
             engine.step(loss, rate, config.weight_decay, moves)
             progress.report(engine.done, engine.loss)
@@ -105,6 +106,8 @@ def _begun(
     model = new_network(config, classes).to(device).train()
     if config.initial is not None:
         begin(model, Path(config.initial), categories)
+    if config.frozen and isinstance(model, StreamNetwork):
+        model.freeze_body()
     engine = Engine.alone(model, torch.optim.AdamW(layered_groups(model, config.layer_decay)), config.clip_norm)
     return (model, engine), running.go_on(engine, config, categories)
 
@@ -147,7 +150,7 @@ def make_batches(
         )
     else:
         sampler = WindowSampler(clips, targets, samples, rate, config.crops, config.slots, events, weights)
-        made = WindowClips(sampler, config.steps, config.seed, share)
+        made = WindowClips(sampler, config.steps, config.seed, share, config.held)
     steps = range(first, config.steps)
     if config.workers:
         loader = DataLoader(
@@ -167,6 +170,25 @@ def augmented(log_mel: Tensor, config: FinetuneConfig, generator: torch.Generato
     if config.noise:
         log_mel = add_noise(log_mel, config.noise, generator, share)
     return roll_frames(log_mel, config.roll, generator, share) if config.roll else log_mel
+
+
+def loss_at(
+    network: nn.Module,
+    log_mel: Tensor,
+    labels: Tensor,
+    config: FinetuneConfig,
+    negatives: Negatives | None,
+    step: int,
+) -> Tensor:
+    """The loss of a batch, with that of negatives where there are some."""
+    if negatives is None or not isinstance(network, StreamNetwork):
+        with autocast(log_mel.device):
+            logits = network(log_mel).float()
+        return loss_of(logits, labels, config)
+    with torch.no_grad(), autocast(log_mel.device):
+        embedded = network.student.embed(log_mel)[0].float()
+    loss = loss_of(network.student.classify(embedded).frames, labels, config)
+    return loss + negatives.loss(network, embedded, generator_of(config.seed, step, 2))
 
 
 def loss_of(logits: Tensor, labels: Tensor, config: FinetuneConfig) -> Tensor:

@@ -12,8 +12,9 @@ from trainer.data.layouts import audioset, folder, fsdd, speech_commands, voxcel
 from trainer.data.layouts.esc50 import read_esc50
 from trainer.finetuning.config import FinetuneConfig, with_settings
 from trainer.models.pretrained import stored_backbone
+from trainer.models.streaming_mobilenet import WarmConfig
 from trainer.run.settings import parse_settings
-from trainer.students.config import CNN, DistillConfig
+from trainer.students.config import CNN, WARM, DistillConfig
 from trainer.students.student import is_student, load_student
 
 DETECTOR = FinetuneConfig()
@@ -36,11 +37,15 @@ STUDENT = replace(
 Classes come alike: otherwise one with a tenth of the clips never reaches a score that starts an event.
 """
 
+FROZEN: dict[str, Any] = {**WARM, "frozen": True}
+"""What differs for a warm-started student, whose body knows enough: only one layer on its embedding learns."""
+
 STUDENT_FRAMES = 640
 """Length of a window that a student learns from, at most: 6.4 s, more than the context of any of its layers."""
 
-EVERYDAY_STUDENT = Path(__file__).parent.parent / "weights" / "asit-stream-nano.safetensors"
-"""The weights of nano 0.2.1, with all the labels that it was distilled on: what a folder of one's own begins with."""
+EVERYDAY_STUDENT = Path(__file__).parent.parent / "weights" / "asit-warm-tiny.safetensors"
+"""The weights of `asit-warm-tiny`, with all labels that it was distilled on: with them a folder of own sounds begins.
+The negatives that its bundle ships are embeddings of this body."""
 
 PAPER = FinetuneConfig(
     size="base", crop="whole", loss="ce", weight_decay=5e-7, averaging=0.0, drop_path=0.0, batch=48, epochs=25
@@ -117,7 +122,9 @@ def student_recipe(student: DistillConfig) -> FinetuneConfig:
     if student.size == CNN:
         raise WrongUse("--initial: the CNN baseline cannot be fine-tuned; take a streaming student")
     frames = STUDENT_FRAMES // student.stream.frames * student.stream.frames
-    return replace(STUDENT, student=asdict(student.stream), frames=frames, front_end=student.front_end)
+    front_end = student.spec.model_dump()
+    config = replace(STUDENT, student=asdict(student.stream), frames=frames, front_end=front_end)
+    return with_settings(config, FROZEN) if isinstance(student.stream, WarmConfig) else config
 
 
 RECIPES = {"detector": DETECTOR, **{name: task.recipe for name, task in TASKS.items() if name != "folder"}}
@@ -125,12 +132,18 @@ RECIPES = {"detector": DETECTOR, **{name: task.recipe for name, task in TASKS.it
 
 
 def configure(
-    task: str, recipe: str | None, initial: Path | None, size: str | None, options: dict[str, Any], pairs: list[str]
+    task: str,
+    recipe: str | None,
+    initial: Path | None,
+    size: str | None,
+    options: dict[str, Any],
+    pairs: list[str],
+    negatives: bool = True,
 ) -> FinetuneConfig:
     """The recipe with what was asked for instead. The size is that of the weights to begin with, if there are any.
 
     A distilled student that is begun with has a recipe of its own. One's own sounds begin with the student that comes
-    with the trainer, unless something else is asked for.
+    with the trainer, unless something else is asked for, and are held against the `negatives` that belong to it.
     """
     if recipe is not None and recipe not in RECIPES:
         raise WrongUse(f"--recipe {recipe}: unknown{nearest(recipe, list(RECIPES))}")
@@ -156,4 +169,11 @@ def configure(
             size = size or stored_backbone(initial)[0]
     if size is not None:
         settings["size"] = size
-    return with_settings(config, settings | parse_settings(pairs))
+    changed = settings | parse_settings(pairs)
+    own = task == "folder" and initial is not None and initial.resolve() == EVERYDAY_STUDENT.resolve()
+    if negatives and own and changed.get("frozen", config.frozen):
+        changed = {"negatives": True} | changed
+    config = with_settings(config, changed)
+    if config.negatives and not own:
+        raise WrongUse("negatives: are embeddings of the student that a folder begins with; take it, or leave them out")
+    return config

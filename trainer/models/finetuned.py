@@ -7,10 +7,16 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from asit_edge.model.frontend import FrontEnd
+from trainer.models.streaming import StreamingModel
+from trainer.models.streaming_mobilenet import StreamMobile, WarmConfig
 from trainer.models.streaming_vit import StreamConfig, StreamViT
 from trainer.models.vit import ViT, ViTConfig
 
 Head = Literal["clip", "frame"]
+
+LABEL_LAYERS = ("frame_head.", "correction.")
+"""Of a streaming student, the layers that make logits of time steps from its embedding."""
 
 
 class WindowNetwork(nn.Module):
@@ -49,15 +55,24 @@ class StreamNetwork(nn.Module):
     kind: Head = "frame"
     exclusive = False
 
-    def __init__(self, config: StreamConfig, classes: int, silence: float) -> None:
-        """`silence` is the log-mel value of digital silence, `FrontEnd.silence`."""
+    def __init__(self, config: StreamConfig | WarmConfig, classes: int, spec: FrontEnd) -> None:
         super().__init__()
-        self.student = StreamViT(config, classes, silence)
+        self.student: StreamingModel = (
+            StreamMobile(config, classes, spec)
+            if isinstance(config, WarmConfig)
+            else StreamViT(config, classes, spec.silence)
+        )
         # Most sounds are not there most of the time.
         nn.init.constant_(self.student.frame_head.bias, -4.0)
 
     def forward(self, log_mel: Tensor) -> Tensor:
         return self.student(log_mel)[0].frames  # type: ignore[no-any-return]
+
+    def freeze_body(self) -> None:
+        """From now on only the layers learn that have a row a label, and the rest computes as on a device."""
+        self.eval()
+        for name, parameter in self.student.named_parameters():
+            parameter.requires_grad_(name.startswith(LABEL_LAYERS))
 
 
 FinetunedNetwork = WindowNetwork | StreamNetwork

@@ -33,7 +33,7 @@ def layered_groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         found = re.search(r"blocks\.(\d+)\.", name)
-        embedding = re.search(r"(patch_embed|pos_embed|cls_token|frequency_embed|merges)", name)
+        embedding = re.search(r"(patch_embed|pos_embed|cls_token|frequency_embed|merges|picture|features)", name)
         below = depth - int(found[1]) if found else depth + 1 if embedding else 0
         groups.setdefault((below, _is_decayed(name, parameter)), []).append(parameter)
     return [

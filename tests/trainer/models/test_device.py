@@ -40,7 +40,7 @@ def test_the_cnn_decides_as_often_as_a_stream() -> None:
 
 
 def test_a_stream_is_found_in_what_was_made_of_it() -> None:
-    bare, tuned = StreamViT(SMALL, 2, SPEC.silence), StreamNetwork(SMALL, 2, SPEC.silence)
+    bare, tuned = StreamViT(SMALL, 2, SPEC.silence), StreamNetwork(SMALL, 2, SPEC)
     assert stream_of(bare) is bare
     assert stream_of(tuned) is tuned.student
     assert stream_of(WindowCnn(2)) is None

@@ -91,10 +91,13 @@ class WholeClips(TorchDataset[Taken]):
 
 
 class WindowClips(TorchDataset[Taken]):
-    """Item `step` is a batch of windows, or this process's share of it."""
+    """Item `step` is a batch of windows, or this process's share of it.
 
-    def __init__(self, sampler: WindowSampler, steps: int, seed: int, share: Share) -> None:
-        self._sampler, self._steps, self._seed, self._share = sampler, steps, seed, share
+    With a frame head a label counts for the `held` - 1 time steps after its own, too.
+    """
+
+    def __init__(self, sampler: WindowSampler, steps: int, seed: int, share: Share, held: int = 1) -> None:
+        self._sampler, self._steps, self._seed, self._share, self._held = sampler, steps, seed, share, held
 
     def __len__(self) -> int:
         return self._steps
@@ -102,7 +105,16 @@ class WindowClips(TorchDataset[Taken]):
     def __getitem__(self, step: int) -> Taken:
         skipped: dict[str, str] = {}
         chances = [np.random.default_rng((self._seed, step, place)) for place in self._share.places]
-        return Taken(*self._sampler.windows(chances, skipped), skipped)
+        waveforms, labels = self._sampler.windows(chances, skipped)
+        return Taken(waveforms, held(labels, self._held), skipped)
+
+
+def held(labels: Samples, steps: int) -> Samples:
+    """Labels (batch, ..., classes) of which each also counts for the `steps` - 1 time steps after its own."""
+    if steps == 1:
+        return labels
+    padded = np.pad(labels, ((0, 0), (steps - 1, 0), (0, 0)))
+    return np.lib.stride_tricks.sliding_window_view(padded, steps, axis=1).max(axis=-1)
 
 
 def clip_windows(clip: Samples, spec: FrontEnd, frames: int) -> list[Samples]:

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.evaluation.detection import Timeline, track
+from trainer.evaluation.families import parents, related
 from trainer.evaluation.scoring import SoundModel
-from trainer.evaluation.yardstick.families import parents, related
 from trainer.evaluation.yardstick.listening import Listening
 
 AGREED = 0.3

@@ -15,9 +15,9 @@ from trainer.data.dataset import SHORTEST, Dataset
 from trainer.data.decode import LazyClips, length_of
 from trainer.data.left_out import original
 from trainer.data.recording import Recording, Role
+from trainer.evaluation.families import covered
 from trainer.evaluation.metrics import average_precision, bootstrap, mean_average_precision
 from trainer.evaluation.scoring import SoundModel
-from trainer.evaluation.yardstick.families import covered
 
 LONGEST = 10.0
 """Seconds of a clip; of a longer recording these in its middle."""

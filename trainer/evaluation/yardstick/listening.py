@@ -14,8 +14,8 @@ from trainer.data.decode import length_of, samples_of
 from trainer.data.left_out import collection_of, original
 from trainer.data.recording import Recording, TrueEvent
 from trainer.data.soundscapes import SoundLibrary, Soundscape, SoundscapeConfig
+from trainer.evaluation.families import covered, parents, related
 from trainer.evaluation.yardstick.clips import choose_clips
-from trainer.evaluation.yardstick.families import covered, parents, related
 
 AMBIENCES = ("noixer", "muges_ambientsounds", "drunkentoast_ambience", "scikit_maad")
 """Collections among the left-out ones whose recordings are of places, not of single sounds."""

@@ -7,12 +7,12 @@ import numpy as np
 
 from asit_edge.detect.hysteresis import ClassSettings
 from trainer.evaluation.detection import Timeline, miss_rate_at, operating_points, outcomes, together, track
+from trainer.evaluation.families import parents
 from trainer.evaluation.metrics import average_precision, bootstrap, mean_average_precision
 from trainer.evaluation.psds import PSDS1, PSDS2, psds
 from trainer.evaluation.results import ALARM_RATES
 from trainer.evaluation.scoring import SoundModel
 from trainer.evaluation.yardstick.clips import columns_for, unknown_labels
-from trainer.evaluation.yardstick.families import parents
 from trainer.evaluation.yardstick.listening import Scenes
 
 THRESHOLDS = tuple(float(threshold) for threshold in np.concatenate(([0.01, 0.02], np.arange(1, 24) / 24, [0.99])))

@@ -8,7 +8,7 @@ from tests.conftest import RATE
 from tests.trainer.evaluation.yardstick.sounds import Ear
 from trainer.data.left_out import is_left_out, split_left_out
 from trainer.data.recording import Recording
-from trainer.evaluation.yardstick.families import related
+from trainer.evaluation.families import related
 from trainer.evaluation.yardstick.listening import Scenes, ambience, scene_library, scenes_of
 from trainer.evaluation.yardstick.scenes import scene_quality
 

@@ -1,7 +1,7 @@
 """Kinds of sounds: AudioSet's names, a hierarchy without circles."""
 
 from trainer.data.audioset import audioset_ids
-from trainer.evaluation.yardstick.families import CHILDREN, covered, parents, related
+from trainer.evaluation.families import CHILDREN, covered, parents, related
 
 
 def test_families_are_of_audioset_and_nothing_is_a_kind_of_itself() -> None:
