@@ -45,11 +45,12 @@ Builder = Callable[[Bundle, Options, EngineCache], None]
 """Puts an engine into the cache. Raises AsitEdgeError if there will be none."""
 
 
-def onnx_precision(bundle: Bundle, config: Config) -> Precision:
-    """fp32, unless another precision is asked for or int8 passed its gate and was measured to be faster here."""
+def onnx_precision(bundle: Bundle, config: Config, listens: bool = True) -> Precision:
+    """fp32, unless another precision is asked for, or who asks `listens` and int8 passed its gate and was measured to
+    be faster here. A recording is heard the same way whatever has been measured."""
     if config.precision != "auto":
         return _asked_for(bundle, config.precision)
-    int8 = bundle.variants.get("int8")
+    int8 = bundle.variants.get("int8") if listens else None
     if int8 is not None and int8.gate.passed and faster(bundle, config.provider, config.threads):
         return "int8"
     return "fp32"
@@ -141,7 +142,7 @@ def open_backend(
     there is none, or no GPU.
     """
     parts, told = parts or Parts(), serving or Serving()
-    precision = onnx_precision(bundle, config)
+    precision = onnx_precision(bundle, config, listens=may_build)
     first = Way(f"onnxruntime {config.provider}", precision, lambda: fallback)
     fallback = open_onnx(bundle.at(precision), config.threads, config.provider)
     asked = config.backend == "onnxruntime"

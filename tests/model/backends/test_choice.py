@@ -263,6 +263,8 @@ def test_int8_needs_a_passed_gate_and_a_measured_gain(
     assert onnx_precision(bundle, Config()) == chosen
     assert onnx_precision(bundle, Config(threads=2)) == "fp32"  # measured with one thread only
     assert onnx_precision(bundle, Config(precision="int8")) == "int8"
+    assert onnx_precision(bundle, Config(), listens=False) == "fp32"
+    assert onnx_precision(bundle, Config(precision="int8"), listens=False) == "int8"
 
 
 def test_fp16_needs_a_passed_gate(tone_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
