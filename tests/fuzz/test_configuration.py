@@ -113,7 +113,7 @@ def use_mqtt(config: Config, manifest: Manifest) -> None:
     known = reported(config, manifest)
     said = dict(starting_state(topics, known, "now"))
     if config.home_assistant.discovery:
-        said |= HomeAssistant(config, topics, "model 1", [], Path("/dev/null/never-written")).start(known)
+        said |= HomeAssistant(config, topics, "model 1", [], Path("/dev/null/never-written")).know(known)
     for topic, payload in said.items():
         client.publish(topic, payload, qos=1, retain=True)
     client.will_set(topics.available, "offline", qos=1, retain=True)
