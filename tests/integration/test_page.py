@@ -49,8 +49,8 @@ def listening(tmp_path_factory: pytest.TempPathFactory, tone_bundle: Path, broke
         model=str(tone_bundle),
         events={"merge_gap": 0.3},
         mqtt={"host": "127.0.0.1", "port": broker.port},
-        # A process that is stopped counts no seconds less: it is not to be taken for a source that has stalled.
-        sources=[{"type": "stdin", "name": "kitchen", "stall_after": 60}],
+        # A process that is stopped counts these seconds, too: its source is not to be given up meanwhile.
+        sources=[{"type": "stdin", "name": "kitchen", "reopen_after": 120}],
     ).start()
     answers(made)
     yield made
