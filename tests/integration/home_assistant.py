@@ -6,8 +6,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.conftest import ROOT, require
 from tests.integration.mosquitto import Mosquitto, free_port, wait_for
 
@@ -25,10 +23,8 @@ class Core:
 
     def __init__(self, version: str, folder: Path, broker: Mosquitto) -> None:
         environment = ROOT / ".home-assistant" / version
-        if (environment / "absent").exists():
-            pytest.skip((environment / "absent").read_text(encoding="utf-8").strip())
         self._python = environment / "bin" / "python"
-        require(self._python.exists(), f"Home Assistant {version}: scripts/install-home-assistant")
+        require(self._python.exists(), f"Home Assistant {version} (scripts/install-home-assistant, and its Python)")
         self.version = version
         self.broker = broker
         self._folder, self._port = folder, free_port()

@@ -191,11 +191,10 @@ BEFORE = [
 ]
 
 
+@pytest.mark.parametrize("core", [NEW], indirect=True)
 def test_entities_of_before_are_kept_when_they_move_to_messages_of_devices_and_back(
     core: Core, tmp_path: Path, model: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if core.version == OLD:
-        pytest.skip(f"Home Assistant {OLD} knows no messages of devices")
     monkeypatch.setattr("asit_edge.deliver.home_assistant.LET_GO_SECONDS", 2.0)
     store = Store(tmp_path / "events.db", 100, None, 100.0, sinks={})
     store.remember_retained([topic for topic, _ in BEFORE])

@@ -26,7 +26,7 @@ from asit_edge.model.backends.build import asked_in
 from asit_edge.model.backends.choice import BUILD_UNIT, Parts, build_apart, open_backend
 from asit_edge.model.backends.onnx import OnnxWindows
 from asit_edge.model.bundle import load_bundle
-from tests.conftest import ROOT
+from tests.conftest import ROOT, require
 from tests.model.backends.fake_gpu import FakeTensorRT, HostCuda
 from tests.model.backends.test_choice import on_engine, wait_for
 
@@ -49,7 +49,7 @@ def group() -> Iterator[Path]:
     except OSError as error:
         if made.is_dir():
             made.rmdir()
-        pytest.skip(f"needs to be let make control groups with a memory limit ({error.strerror})")
+        require(False, f"leave to make control groups with a memory limit ({error.strerror})")
     yield made
     made.rmdir()
 
