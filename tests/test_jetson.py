@@ -25,8 +25,13 @@ def verified(folder: Path, more: str = "") -> str:
     (folder / UNIT.name).write_text(unit)
     (folder / DROP_IN.parent.name).mkdir(exist_ok=True)
     (folder / DROP_IN.parent.name / DROP_IN.name).write_text(DROP_IN.read_text() + more)
+    return said_of(folder, UNIT.name)[1]
+
+
+def said_of(folder: Path, unit: str) -> tuple[int, str]:
+    """Exit code and words of systemd-analyze about a unit in that folder."""
     done = subprocess.run(
-        ["systemd-analyze", "verify", f"./{UNIT.name}"],
+        ["systemd-analyze", "--man=no", "verify", f"./{unit}"],
         cwd=folder,
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:"},
         capture_output=True,
@@ -34,7 +39,7 @@ def verified(folder: Path, more: str = "") -> str:
         timeout=60,
         check=False,
     )
-    return done.stdout + done.stderr
+    return done.returncode, done.stdout + done.stderr
 
 
 def test_the_unit_with_the_drop_in_is_as_systemd_wants_it(tmp_path: Path) -> None:
@@ -62,16 +67,7 @@ def test_the_builders_units_are_as_systemd_wants_them(tmp_path: Path) -> None:
     text = BUILD.read_text().replace("/opt/asit-edge/bin/python", sys.executable)
     (tmp_path / BUILD.name).write_text(text)
     for name in (BUILD.name, BUILD.with_suffix(".path").name):
-        done = subprocess.run(
-            ["systemd-analyze", "--man=no", "verify", f"./{name}"],
-            cwd=tmp_path,
-            env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+        assert said_of(tmp_path, name) == (0, "")
     command = ["systemd-analyze", "security", "--offline=true", str(tmp_path / BUILD.name)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     found = re.search(r"exposure level for asit-edge-build\.service: ([\d.]+)", done.stdout)

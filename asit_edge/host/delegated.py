@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asit_edge.errors import AsitEdgeError
-from asit_edge.host.files import write_whole
+from asit_edge.host.files import read_object, write_whole
 
 REQUEST, CLAIMED, ANSWER = "request.json", "claimed.json", "answer.json"
 
@@ -44,7 +44,7 @@ def ask(folder: Path, work: Mapping[str, Any], patience: float = PATIENCE, longe
             raise NobodyBegins(f"{request}: no unit has begun with it in {patience:g} s")
         time.sleep(EVERY)
     while time.monotonic() - began < longest:
-        answer = _read(folder / ANSWER)
+        answer = read_object(folder / ANSWER)
         if answer.get("name") == name:
             (folder / ANSWER).unlink(missing_ok=True)
             if problem := str(answer.get("problem", "")):
@@ -64,7 +64,7 @@ def do_asked(folder: Path, do: Callable[[Mapping[str, Any]], None]) -> None:
     except FileNotFoundError:
         return
     try:
-        do(dict(_read(folder / CLAIMED).get("work") or {}))
+        do(dict(read_object(folder / CLAIMED).get("work") or {}))
     except AsitEdgeError as error:
         _answer(folder, str(error))
         raise
@@ -83,14 +83,6 @@ def answer_for_the_ended(folder: Path, environment: Mapping[str, str]) -> None:
 
 
 def _answer(folder: Path, problem: str) -> None:
-    name = _read(folder / CLAIMED).get("name", "")
+    name = read_object(folder / CLAIMED).get("name", "")
     write_whole(folder / ANSWER, json.dumps({"name": name, "problem": problem}).encode())
     (folder / CLAIMED).unlink(missing_ok=True)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -1,10 +1,12 @@
 """Files that are always whole, and nobody else's business: what a microphone heard is for its owner alone."""
 
 import contextlib
+import json
 import os
 import stat
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from asit_edge.errors import AsitEdgeError
 
@@ -60,6 +62,15 @@ def write_whole(file: Path, content: bytes) -> None:
         put_whole(file, content)
     except OSError as error:
         raise AsitEdgeError(f"{file}: cannot be written ({error.strerror})") from None
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; an empty one where there is none, or it cannot be read: what can be made anew."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def hand_over(file: Path, folder: Path) -> None:

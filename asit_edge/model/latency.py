@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from asit_edge.errors import WrongUse
 from asit_edge.host.directories import default_cache
-from asit_edge.host.files import write_whole
+from asit_edge.host.files import read_object, write_whole
 from asit_edge.model.bundle import Bundle
 from asit_edge.model.classifier import Classifier
 from asit_edge.model.front_ends import AnyFrontEnd
@@ -62,7 +62,7 @@ def measure(classifier: Classifier, front_end: AnyFrontEnd, batch: int = 1, seco
 def remember(bundle: Bundle, provider: str, threads: int, medians: dict[Precision, float]) -> None:
     """Keeps measurements for `faster`. Raises AsitEdgeError if they cannot be written."""
     file = _file()
-    known = _read(file)
+    known = read_object(file)
     known[place(bundle, provider, threads)] = {"p50_ms": medians}
     write_whole(file, json.dumps(known, indent=2).encode())
 
@@ -70,7 +70,7 @@ def remember(bundle: Bundle, provider: str, threads: int, medians: dict[Precisio
 def faster(bundle: Bundle, provider: str, threads: int) -> bool:
     """Was int8 measured to be faster than fp32, with this bundle, on this machine, with this ONNX Runtime?"""
     try:
-        record = Record.model_validate(_read(_file()).get(place(bundle, provider, threads)))
+        record = Record.model_validate(read_object(_file()).get(place(bundle, provider, threads)))
     except (ValidationError, WrongUse):  # WrongUse: this user has no place for a cache
         return False
     medians = record.p50_ms
@@ -91,14 +91,6 @@ def _steps(
 
 def _file() -> Path:
     return default_cache() / "latency.json"
-
-
-def _read(file: Path) -> dict[str, object]:
-    try:
-        content = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def place(bundle: Bundle, provider: str, threads: int) -> str:

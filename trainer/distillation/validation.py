@@ -9,6 +9,7 @@ from torch import nn
 
 from asit_edge.detect.chunker import Decision
 from asit_edge.model.frontend import FrontEnd
+from trainer.data.clips.targets import heard_lately
 from trainer.data.dataset import is_held_out
 from trainer.data.decode import FULL_SCALE, Waveforms
 from trainer.data.features import BatchedLogMel
@@ -20,7 +21,6 @@ from trainer.models.device import device_classifier, stream_of
 from trainer.models.streaming import is_streaming
 from trainer.models.streaming_vit import STEP
 from trainer.students.config import DistillConfig
-from trainer.teachers.frame_targets import heard_lately
 
 
 def validation_scores(

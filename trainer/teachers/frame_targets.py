@@ -170,9 +170,3 @@ def with_events(
             if name in labels:
                 settled[first : max(last, first + 1), labels.index(name)] = CERTAIN
     return settled
-
-
-def heard_lately(targets: Probabilities, steps: int) -> Probabilities:
-    """The highest target (time steps, labels) of each step and the `steps` - 1 before it."""
-    padded = np.concatenate((np.zeros((steps - 1, targets.shape[1]), targets.dtype), targets))
-    return np.lib.stride_tricks.sliding_window_view(padded, steps, axis=0).max(axis=-1)

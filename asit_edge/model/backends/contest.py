@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from asit_edge.config.root import Config
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
 from asit_edge.host.directories import default_cache
-from asit_edge.host.files import write_whole
+from asit_edge.host.files import read_object, write_whole
 from asit_edge.model.backends.engine import Key
 from asit_edge.model.backends.session import Provider, providers_here
 from asit_edge.model.backends.shapes import Backend, as_classifier, open_onnx
@@ -121,7 +121,7 @@ class Times:
     def read(self) -> list[Time] | None:
         """None if there are none, or none that can be read."""
         try:
-            return _LIST.validate_python(_content(_file()).get(self._name))
+            return _LIST.validate_python(read_object(_file()).get(self._name))
         except (ValidationError, WrongUse):  # WrongUse: this user has no place for a cache
             return None
 
@@ -129,7 +129,7 @@ class Times:
         """That they could not be kept is said, and no reason not to use them."""
         try:
             file = _file()
-            content = {**_content(file), self._name: [time.model_dump() for time in times]}
+            content = {**read_object(file), self._name: [time.model_dump() for time in times]}
             write_whole(file, json.dumps(content, indent=2).encode())
         except (AsitEdgeError, OSError) as error:
             log.warning("how fast backends are here could not be kept: %s", error)
@@ -140,11 +140,3 @@ _LIST = TypeAdapter(list[Time])
 
 def _file() -> Path:
     return default_cache() / "backends.json"
-
-
-def _content(file: Path) -> dict[str, object]:
-    try:
-        content = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

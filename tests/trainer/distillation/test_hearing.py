@@ -3,12 +3,12 @@
 import numpy as np
 import torch
 
+from trainer.data.clips import targets as numbers
 from trainer.data.scenes import SceneConfig
 from trainer.distillation.batches import Scenes
 from trainer.distillation.hearing import Hearing, heard_lately
 from trainer.run.ranks.sharing import Share, whole
 from trainer.students.config import DistillConfig
-from trainer.teachers import frame_targets
 
 STEPS = 8
 
@@ -36,5 +36,5 @@ def test_a_share_hears_its_rows_of_the_batch() -> None:
 def test_heard_lately_is_what_validation_takes_for_it() -> None:
     targets = scenes(3).targets
     for steps in (1, 4, 12):
-        expected = np.stack([frame_targets.heard_lately(one.numpy(), steps) for one in targets])
+        expected = np.stack([numbers.heard_lately(one.numpy(), steps) for one in targets])
         assert np.array_equal(heard_lately(targets, steps).numpy(), expected)

@@ -11,7 +11,7 @@ from asit_edge.model.bundle import find_bundle, load_bundle
 from asit_edge.teach.space import FULL, load_space
 from tests.conftest import RATE, tones
 from tests.trainer.commands import call
-from trainer.data.clips.batches import held
+from trainer.data.clips.targets import heard_lately
 from trainer.evaluation.families import related
 from trainer.finetune import main
 from trainer.finetuning.checkpoint import new_network
@@ -93,8 +93,8 @@ def test_with_them_fewer_of_them_are_taken_for_a_class(negatives: Negatives) -> 
 def test_a_label_is_held_for_as_long_as_asked() -> None:
     labels = np.zeros((1, 6, 2), np.float32)
     labels[0, 1, 0] = labels[0, 5, 1] = 1
-    assert held(labels, 1) is labels
-    assert held(labels, 3)[0].T.tolist() == [[0, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1]]
+    assert heard_lately(labels, 1) is labels
+    assert heard_lately(labels, 3)[0].T.tolist() == [[0, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1]]
 
 
 def test_where_they_are_of_no_use_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.data.clips.targets import heard_lately
 from trainer.data.recording import StrongLabel
 from trainer.teachers.frame_targets import (
     CERTAIN,
     audible_steps,
-    heard_lately,
     steps_from_windows,
     with_events,
     with_label,

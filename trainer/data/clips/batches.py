@@ -14,7 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from asit_edge.audio.samples import Samples
 from asit_edge.model.frontend import FrontEnd
-from trainer.data.clips.targets import Rows
+from trainer.data.clips.targets import Rows, heard_lately
 from trainer.data.clips.usable import StandIns
 from trainer.data.clips.windows import WindowSampler
 from trainer.data.mixing import fitted
@@ -106,15 +106,7 @@ class WindowClips(TorchDataset[Taken]):
         skipped: dict[str, str] = {}
         chances = [np.random.default_rng((self._seed, step, place)) for place in self._share.places]
         waveforms, labels = self._sampler.windows(chances, skipped)
-        return Taken(waveforms, held(labels, self._held), skipped)
-
-
-def held(labels: Samples, steps: int) -> Samples:
-    """Labels (batch, ..., classes) of which each also counts for the `steps` - 1 time steps after its own."""
-    if steps == 1:
-        return labels
-    padded = np.pad(labels, ((0, 0), (steps - 1, 0), (0, 0)))
-    return np.lib.stride_tricks.sliding_window_view(padded, steps, axis=1).max(axis=-1)
+        return Taken(waveforms, heard_lately(labels, self._held), skipped)
 
 
 def clip_windows(clip: Samples, spec: FrontEnd, frames: int) -> list[Samples]:

@@ -61,3 +61,12 @@ class MultiHot:
 def of_table(targets: Rows) -> MultiHot:
     """A table of 0 and 1, (clips, classes), by the places of its ones."""
     return MultiHot([np.flatnonzero(targets[index]).tolist() for index in range(len(targets))], targets.shape[1])
+
+
+def heard_lately(targets: Samples, steps: int) -> Samples:
+    """The highest target (..., time steps, labels) of each step and the `steps` - 1 before it."""
+    if steps == 1:
+        return targets
+    before = np.zeros((*targets.shape[:-2], steps - 1, targets.shape[-1]), targets.dtype)
+    padded = np.concatenate((before, targets), axis=-2)
+    return np.lib.stride_tricks.sliding_window_view(padded, steps, axis=-2).max(axis=-1)
