@@ -17,7 +17,7 @@ from onnx import ModelProto, TensorProto, numpy_helper
 
 from asit_edge.errors import AsitEdgeError
 from asit_edge.model.backends.shapes import open_classifier
-from asit_edge.model.bundle import Bundle, StreamModel, load_bundle
+from asit_edge.model.bundle import Bundle, StreamModel, find_bundle, load_bundle
 from asit_edge.model.golden import allowed_for, golden_deviation
 from asit_edge.model.variant import Precision
 from trainer.run.command import run
@@ -117,14 +117,14 @@ def noticed(bundle: Bundle, precision: Precision) -> bool:
 
 
 def main(
-    bundles: Annotated[list[Path], typer.Argument(help="Directories of bundles; they are not changed.")],
+    bundles: Annotated[list[Path], typer.Argument(help="Bundles, by name or directory; they are not changed.")],
     tries: Annotated[int, typer.Option(min=1, help="Of each damage.")] = TRIES,
     precision: Annotated[list[str], typer.Option(help="Only these; several times. Without: all that are here.")] = [],  # noqa: B006
     every: Annotated[bool, typer.Option("--every", help="Also zero every label's head in turn.")] = False,
 ) -> None:
     """Print which damages of a model its golden inputs show."""
     for path in bundles:
-        bundle = load_bundle(path)
+        bundle = load_bundle(find_bundle(path))
         wanted = [one for one in bundle.precisions if not precision or one in precision]
         print(f"| {bundle.manifest.name} {bundle.manifest.version} | {' | '.join(wanted)} |")
         print(f"|---|{'---|' * len(wanted)}")
