@@ -24,7 +24,6 @@ import resource
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +34,7 @@ from asit_edge.assembly import Model
 from asit_edge.audio.sources.source import Source
 from asit_edge.config.root import Config
 from asit_edge.detect.class_settings import class_settings
+from asit_edge.host.flag import Flag
 from asit_edge.host.lines import Lines
 from asit_edge.host.malloc import return_freed_memory
 from asit_edge.listen.last_heard import LastHeard
@@ -310,7 +310,7 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     return_freed_memory()  # as `asit-edge listen` does
     began = time.monotonic()
-    stopped = threading.Event()
+    stopped = Flag()
     signal.signal(signal.SIGINT, lambda *_: stopped.set())
     outcome = soak(own.hours, own.sources, own.seed, stopping=stopped.is_set)
     took = time.monotonic() - began

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -18,6 +17,7 @@ from asit_edge.config.file import SYSTEM_CONFIG, load_config, load_local, load_w
 from asit_edge.config.remote import record_file
 from asit_edge.config.sources import MicrophoneSource, StdinSource
 from asit_edge.errors import AsitEdgeError, WrongUse
+from asit_edge.host.flag import Flag
 from asit_edge.host.lines import Lines
 from asit_edge.remote.trial import begin_run, roll_back, start_anew
 
@@ -78,9 +78,8 @@ def listen(
     changes = Changes(
         read=lambda: chosen(load_config(config)),
         file=config or SYSTEM_CONFIG,
-        asked=threading.Event(),
+        asked=Flag(),
         tried=lambda wanted: chosen(load_with(wanted, config, os.environ).config),
-        restart=threading.Event(),
     )
     record = _from_afar(config)
     settings = changes.read()

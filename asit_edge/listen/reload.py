@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from asit_edge.config.remote import Wanted
 from asit_edge.config.root import Config
 from asit_edge.deliver.changing import Prepared
 from asit_edge.errors import AsitEdgeError, WrongUse, one_line
+from asit_edge.host.flag import Flag
 from asit_edge.model.bundle import Manifest
 from asit_edge.remote.differing import differing, needing_restart
 
@@ -30,18 +32,19 @@ Stamp = tuple[int, ...] | None
 """Another one means that the file is another; None: there is none."""
 
 
-class Changes(NamedTuple):
+@dataclass(frozen=True)
+class Changes:
     """Where a configuration comes from that takes the place of the first."""
 
     read: Callable[[], Config]
     """Raises AsitEdgeError where it cannot be used."""
     file: Path | None
     """Read anew when it changes."""
-    asked: threading.Event
+    asked: Flag
     """Set to have it read anew all the same."""
     tried: Callable[[Wanted | None], Config] | None = None
     """The same with this from afar; raises AsitEdgeError where it does not fit. None: nothing comes from there."""
-    restart: threading.Event = threading.Event()
+    restart: threading.Event = field(default_factory=threading.Event)
     """Set to have the listener end, and begin anew."""
 
 

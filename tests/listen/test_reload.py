@@ -1,7 +1,6 @@
 """A configuration that changes meanwhile is taken whole or not at all, and what is not taken is said."""
 
 import logging
-import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from asit_edge.config.file import load_config
 from asit_edge.config.root import Config
 from asit_edge.deliver.changing import Prepared
+from asit_edge.host.flag import Flag
 from asit_edge.listen import reload
 from asit_edge.listen.reload import Change, Changes, Reloading
 from asit_edge.model.bundle import Manifest, find_bundle, load_bundle
@@ -35,8 +35,8 @@ def opened(_before: Config, after: Config) -> Change:
     return Change(after, {}, Prepared(after, None, [], None), lambda: None)
 
 
-def watching(file: Path) -> tuple[Reloading, threading.Event]:
-    asked = threading.Event()
+def watching(file: Path) -> tuple[Reloading, Flag]:
+    asked = Flag()
     reloading = Reloading(load_config(file), Changes(lambda: load_config(file), file, asked), opened)
     reloading.start()
     return reloading, asked

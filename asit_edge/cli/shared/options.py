@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ import typer
 from asit_edge.cli.shared import completion
 from asit_edge.config.file import load_config
 from asit_edge.config.root import Config
+from asit_edge.host.flag import Flag
 
 ConfigOption = Annotated[
     Path | None,
@@ -30,12 +30,12 @@ ModelOption = Annotated[
 ]
 
 
-def stop_on_signals(on_hangup: Callable[[], None] | None = None) -> threading.Event:
-    """An event that is set when this process is asked to end, or when the terminal that it belongs to goes away.
+def stop_on_signals(on_hangup: Callable[[], None] | None = None) -> Flag:
+    """Raised when this process is asked to end, or when the terminal that it belongs to goes away.
 
     Without a terminal (a service) a SIGHUP is what `on_hangup` makes of it; after `nohup` it means nothing.
     """
-    stopping = threading.Event()
+    stopping = Flag()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

@@ -183,7 +183,11 @@ class _Switch:
     serving: Serving
 
     def to(self, way: Way, backend: Backend, why: str) -> None:
-        self.switched.offer(backend)
+        """What can fail in other ways than the first serves over it; another precision of the first in its place."""
+        if way.backend == self.first.backend:
+            self.switched.fall_back_on(backend)
+        else:
+            self.switched.offer(backend)
         self.serving.tell(way.backend, way.precision, why)
         log.info("%s serves, %s: %s", way.backend, way.precision, why)
 

@@ -36,6 +36,10 @@ class SwitchedWindows:
         """From now on the engine serves."""
         self._engine = engine
 
+    def fall_back_on(self, backend: WindowBackend) -> None:
+        """From now on this one serves, without an engine; the one before is let go."""
+        self._fallback, self._engine = backend, None
+
     def score(self, windows: LogMels) -> Scores:
         if engine := self._engine:
             try:
@@ -72,8 +76,13 @@ class SwitchedStream:
         """From now on the engine serves; streams move over with their next chunk."""
         self._engine = engine
 
+    def fall_back_on(self, backend: StreamBackend) -> None:
+        """From now on this one serves, without an engine; the one before is let go once every stream has moved."""
+        self._fallback, self._engine = backend, None
+
     def open(self) -> Held:
-        return Held(self._fallback, self._fallback.open())
+        fallback = self._fallback
+        return Held(fallback, fallback.open())
 
     @property
     def embedding(self) -> int | None:
@@ -96,21 +105,22 @@ class SwitchedStream:
             except Exception as error:  # whatever it is, a listener goes on
                 self._engine = None
                 self._told.failed(error)
+        fallback = self._fallback
         for held in memories:
-            if held.owner is not self._fallback:
-                self._bring_back(held)
-        return run(self._fallback, [held.memory for held in memories])
+            if held.owner is not fallback:
+                self._bring_back(held, fallback)
+        return run(fallback, [held.memory for held in memories])
 
-    def _bring_back(self, held: Held) -> None:
+    def _bring_back(self, held: Held, fallback: StreamBackend) -> None:
         try:
             state = held.owner.suspend(held.memory)
             if not all(np.isfinite(values).all() for values in state.values()):
                 raise AsitEdgeError("its states are not numbers")
-            held.memory = self._fallback.resume(state)
+            held.memory = fallback.resume(state)
         except Exception as error:
             log.warning("what the engine remembered of a stream is lost (%s); it starts from silence", error)
-            held.memory = self._fallback.open()
-        held.owner = self._fallback
+            held.memory = fallback.open()
+        held.owner = fallback
 
 
 class _Told:

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,29 @@ def test_streams_move_to_the_engine_and_back_without_forgetting(
     assert not switched.on_engine
     assert "the engine failed (its scores are not probabilities)" in caplog.text
     step(5)
+    assert "lost" not in caplog.text
+
+
+def test_what_takes_the_place_of_the_fallback_goes_on_where_it_was_and_the_one_before_is_let_go(
+    tone_stream: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = OnnxStream(load_bundle(tone_stream))
+    let_go = weakref.ref(before)
+    switched, reference = SwitchedStream(before, Serving()), OnnxStream(load_bundle(tone_stream))
+    del before
+    held, memories = [switched.open() for _ in range(2)], [reference.open() for _ in range(2)]
+
+    def step(number: int) -> None:
+        expected = reference.step(chunks(2, number), memories)
+        np.testing.assert_allclose(switched.step(chunks(2, number), held), expected, atol=1e-6)
+
+    step(0)
+    switched.fall_back_on(OnnxStream(load_bundle(tone_stream)))
+    step(1)
+    gc.collect()
+    assert let_go() is None
+    step(2)
+    assert not switched.on_engine
     assert "lost" not in caplog.text
 
 
