@@ -15,12 +15,12 @@ from trainer.run.command import Threads, run
 
 def main(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of trainer.distill.")],
-    scenes: Annotated[list[Path], typer.Option(help="Pool of scenes that it has not learnt from; repeat.")],
+    scenes: Annotated[list[Path], typer.Option(help="Pool of scenes, validation's first; repeat.")],
     out: Annotated[Path, typer.Option(help="The checkpoint to write.")],
     most: Annotated[int, typer.Option(min=1, help="Scenes of each that are heard, at most.")] = 1024,
     threads: Threads = 0,
 ) -> None:
-    """Scale each label's scores so that they say how likely an event is right."""
+    """Scale each label's scores so that they say how likely the label sounds."""
     found = rescale(checkpoint, [open_pool(folder) for folder in scenes], most, out)
     factors = sorted(one.factor for one in found.values())
     middle = factors[len(factors) // 2]

@@ -30,6 +30,9 @@ LEAST_SPREAD = 0.25
 CERTAIN = 1e-6
 """Probabilities nearer to 0 or 1 are taken for this near: beyond, logits say nothing."""
 
+ROUNDING = 2e-7
+"""By so much a probability in float32 may be another for nothing but the way in which it is computed."""
+
 EXACT = 1e-3
 """Allowed difference of an fp32 probability to the golden one: processors round differently."""
 MARGIN = 0.02
@@ -147,11 +150,12 @@ def deviation(
 def label_errors(
     expected: npt.NDArray[np.floating], actual: npt.NDArray[np.floating], certain: float = CERTAIN
 ) -> npt.NDArray[np.float64]:
-    """How far each label's logits strayed, (classes,): root mean square of the differences over the expected ones'
-    standard deviation; 0 of a label whose expected logits hardly differ."""
+    """How far each label's logits strayed, (classes,): root mean square of the differences, less what is rounded, over
+    the expected ones' standard deviation; 0 of a label whose expected logits hardly differ."""
     wanted, found = (logits_of(scores, certain).reshape(-1, scores.shape[-1]) for scores in (expected, actual))
     spread = wanted.std(axis=0)
-    strayed = np.sqrt(np.square(found - wanted).mean(axis=0))
+    rounded = ROUNDING * (2 + 2 * np.cosh(wanted))  # a logit changes so much for one of a probability
+    strayed = np.sqrt(np.square(np.maximum(np.abs(found - wanted) - rounded, 0)).mean(axis=0))
     return np.where(spread >= LEAST_SPREAD, strayed / np.maximum(spread, LEAST_SPREAD), 0.0)
 
 

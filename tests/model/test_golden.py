@@ -116,6 +116,15 @@ def test_a_label_that_hardly_varies_is_not_judged_and_no_number_is_infinite() ->
     assert deviation(expected, broken).label == 1
 
 
+def test_what_float32_rounds_is_no_stray_and_a_dead_label_is_also_where_scores_are_tiny() -> None:
+    rng = np.random.default_rng(0)
+    expected = 1 / (1 + np.exp(rng.uniform(8, 14, (200, 1))))  # nothing above 0.0004
+    rounded = expected + rng.uniform(-1e-7, 1e-7, expected.shape)
+    assert np.abs(logits_of(rounded) - logits_of(expected)).max() > 0.05
+    assert label_errors(expected, rounded)[0] < LABEL_ERROR["fp32"] / 10
+    assert label_errors(expected, np.full_like(expected, expected.mean()))[0] > 0.5
+
+
 def test_of_a_model_that_rounds_within_no_step_of_rounding_is_a_stray_and_a_dead_label_is(
     shipped: dict[str, Bundle], tmp_path: Path
 ) -> None:

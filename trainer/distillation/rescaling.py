@@ -1,8 +1,8 @@
-"""Scores of different labels made comparable, from a pool of scenes that the student has not learnt from.
+"""Scores of different labels made comparable, from pools of scenes.
 
 A student learns each label's scores from teachers who are sure of one label where they hardly dare to say another. Of
 every label the logits are scaled and shifted (Platt, "Probabilistic outputs for support vector machines", 1999) so that
-of the events that come to a score of 0.8 about 80 % are right. That changes no order within a label: its average
+of the moments with a score of 0.8 the label sounds in about 80 %. That changes no order within a label: its average
 precision stays, and so does every event at a threshold that is moved along.
 """
 
@@ -16,20 +16,16 @@ import numpy.typing as npt
 from asit_edge.errors import WrongUse
 from trainer.distillation.heard_scenes import HeardScenes, heard_scenes
 from trainer.distillation.pool import ScenePool
-from trainer.distillation.scene_thresholds import NEAR, runs, widened
 from trainer.distillation.validation import SOUNDING
 from trainer.run.checkpoint import load_checkpoint, save_checkpoint
 from trainer.students.student import HEADS, STUDENT, load_student
 
 HOLD_SHIFT, HOLD_SCALE = 0.5, 5.0
-"""How strongly a label is held to what fits all of them: so much of squared difference weighs as much as one nat of an
-event's surprise. A label with a hundred events is its own, one with none is as the mean."""
+"""How strongly a label is held to what fits all of them: so much of squared difference weighs as much as one nat of a
+moment's surprise. A label with a hundred moments is its own, one with none is as the mean."""
 
-APART = 5
-"""Steps: an event is where a score is the highest of so many before and after it."""
-
-LOWEST = 0.02
-"""Of an event's score; below it nobody would set a threshold."""
+ENOUGH = 2_000_000
+"""Moments of all labels that say what fits them all, about."""
 
 ROUNDS = 50
 """Of Newton's method, at most; it is there after about six."""
@@ -51,7 +47,7 @@ AS_IT_IS = Scale(1.0, 0.0)
 
 
 def fitted(logits: Values, there: npt.NDArray[np.bool_], around: Scale, hold: Scale) -> Scale:
-    """The scale under which events (n,) are least surprising, held to `around` with the weights of `hold`."""
+    """The scale under which moments (n,) are least surprising, held to `around` with the weights of `hold`."""
     inputs = np.stack((logits, np.ones_like(logits)), axis=1)
     anchor, weights = np.array(around), np.array(hold)
     found = anchor.copy()
@@ -67,15 +63,19 @@ def fitted(logits: Values, there: npt.NDArray[np.bool_], around: Scale, hold: Sc
 
 
 def scales(heard: HeardScenes) -> dict[str, Scale]:
-    """Of every label that the pool knows; of one that never sounds, what fits all. Raises WrongUse where none does."""
-    events = {name: _events(*heard.of(name)) for name in heard.known}
-    sounding = [(logits, right) for logits, right in events.values() if right.any()]
+    """Of every label that the pools know; of one that never sounds, what fits all. Raises WrongUse where none does."""
+    every = max(heard.scores.size // ENOUGH, 1)
+    some = [_moments(heard, name, every) for name in heard.known]
+    sounding = [(logits, there) for logits, there in some if there.any()]
     if not sounding:
         raise WrongUse("in none of the scenes does a label of the student sound, so nothing says what its scores mean")
-    logits, right = (np.concatenate(part) for part in zip(*sounding, strict=True))
-    mean = fitted(logits, right, AS_IT_IS, Scale(0.0, 0.0))
-    hold = Scale(HOLD_SCALE, HOLD_SHIFT)
-    return {name: fitted(*event, mean, hold) if event[1].any() else mean for name, event in events.items()}
+    logits, there = (np.concatenate(part) for part in zip(*sounding, strict=True))
+    mean = fitted(logits, there, AS_IT_IS, Scale(0.0, 0.0))
+    found = {}
+    for name in heard.known:
+        logits, there = _moments(heard, name)
+        found[name] = fitted(logits, there, mean, Scale(HOLD_SCALE, HOLD_SHIFT)) if there.any() else mean
+    return found
 
 
 def rescale(checkpoint: Path, pools: Sequence[ScenePool], most: int, out: Path) -> dict[str, Scale]:
@@ -102,21 +102,12 @@ def rescale(checkpoint: Path, pools: Sequence[ScenePool], most: int, out: Path) 
     return found
 
 
-def _events(
-    scores: npt.NDArray[np.float32], targets: npt.NDArray[np.float32], near: npt.NDArray[np.float32]
-) -> tuple[Values, npt.NDArray[np.bool_]]:
-    """Logits of a label's events in scenes (scenes, steps), and whether they are right: of each sound the highest
-    score, and every other score that is the highest about it where neither the label nor one of its kind sounds."""
-    right, wrong = [], []
-    padded = np.pad(scores, ((0, 0), (APART, APART)))
-    highest = np.lib.stride_tricks.sliding_window_view(padded, 2 * APART + 1, axis=1).max(axis=2)
-    for score, most, target, beside in zip(scores, highest, targets, near, strict=True):
-        right += [score[first : last + NEAR // 2].max() for first, last in runs(target >= SOUNDING)]
-        maybe = widened(beside >= SOUNDING / 5, NEAR + NEAR // 2)
-        wrong += list(score[(score == most) & (score >= LOWEST) & ~maybe])
-    found = [score for score in right if score >= LOWEST]
-    chances = np.clip(np.array([*found, *wrong], np.float64), CERTAIN, 1 - CERTAIN)
-    return np.log(chances / (1 - chances)), np.arange(len(chances)) < len(found)
+def _moments(heard: HeardScenes, name: str, every: int = 1) -> tuple[Values, npt.NDArray[np.bool_]]:
+    """Logits of the label, and whether it sounds, at every so-manieth moment of which that is known."""
+    scores, targets, near = heard.of(name)
+    asked = (targets >= SOUNDING) | (near < SOUNDING / 5)
+    chances = np.clip(scores[asked][::every].astype(np.float64), CERTAIN, 1 - CERTAIN)
+    return np.log(chances / (1 - chances)), targets[asked][::every] >= SOUNDING
 
 
 def _probability(logits: Values) -> Values:
