@@ -2,64 +2,85 @@
 
 import itertools
 import re
+import runpy
 import shlex
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import typer
 
-from bench.lab import parity, scaling
 from tests.conftest import ROOT
-from trainer import curves, finetune, prepare, pretrain, probe
 from trainer.asit.config import make_config
 from trainer.finetuning.config import with_settings
 from trainer.finetuning.recipes import RECIPES
+from trainer.run import command as lab
 from trainer.run.settings import parse_settings
 
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "trainer.pretrain": pretrain.main,
-    "trainer.prepare": prepare.prepare,
-    "trainer.probe": probe.main,
-    "trainer.curves": curves.main,
-    "trainer.finetune": finetune.main,
-    "bench.lab.scaling": scaling.main,
-    "bench.lab.parity": parity.main,
-}
-PLACES = {"training": ("",), "results": ("## Pre-training", "## With and without pre-training")}
-"""Documents, and from which headings to the next of their kind; "" is all."""
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+STARTED = r"\s*(?:[A-Z_]+=\S+ |srun )*(?:\S*/)?(?:python|torchrun)\b(?:.*?) -m "
+COMMAND = re.compile(STARTED + r"((?:trainer|export|bench\.lab|bench\.teach)(?:\.\w+)*)\b(.*)")
 
 
-def printed(document: str) -> list[list[str]]:
-    """Every command of those, as words."""
-    text = (ROOT / "docs" / f"{document}.md").read_text(encoding="utf-8")
-    parts = []
-    for heading in PLACES[document]:
-        start = text.index(f"\n{heading}\n") if heading else 0
-        end = text.find("\n## ", start + 5) if heading else len(text)
-        parts.append(text[start : end if end > 0 else len(text)])
-    whole = "\n".join(parts).replace("\\\n", " ")
-    spans = [*re.findall(r"`([^`]*)`", re.sub("```.*?```", "", whole, flags=re.DOTALL)), *whole.splitlines()]
-    lines = [one for one in spans if re.search(r"-m (?:trainer|bench)\.", one) and "`" not in one]
-    names = "|".join(map(re.escape, COMMANDS))
-    found = [re.search(rf"-m ({names})\b(.*)", line, flags=re.DOTALL) for line in lines]
-    return [[one[1], *shlex.split(one[2], comments=True)] for one in found if one]
+def printed(text: str) -> Iterator[list[str]]:
+    """Every command of a document, as words: the module first. What its lines set as variables is put in."""
+    whole = text.replace("\\\n", " ")
+    spans = re.findall(r"`([^`\n]*)`", re.sub("```.*?```", "", whole, flags=re.DOTALL))
+    variables: dict[str, str] = {}
+    for line in [*whole.splitlines(), *spans]:
+        if given := re.fullmatch(r'\s*(\w+)="([^"]*)"', line):
+            variables[given[1]] = given[2]
+        elif "`" not in line and (found := COMMAND.match(line)):
+            words = re.sub(r"\$(\w+)", lambda one: variables.get(one[1], one[0]), found[2])
+            yield [found[1], *shlex.split(words, comments=True)]
 
 
-@pytest.mark.parametrize("document", PLACES)
-def test_printed_commands_are_whole_and_their_options_exist(document: str) -> None:
-    commands = printed(document)
-    assert len(commands) > 8
-    for name, *words in commands:
-        assert "..." not in words, (name, words)
-        app = typer.Typer(add_completion=False)
-        app.command()(COMMANDS[name])
-        command = typer.main.get_command(app)
-        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        options = {word.partition("=")[0] for word in words if word.startswith("--")}
-        assert options <= known, (name, options - known)
-        settings = parse_settings(value for flag, value in itertools.pairwise(words) if flag == "--set")
-        if name in ("trainer.pretrain", "bench.lab.scaling"):
-            make_config("2024", None, {"data": ["-"], **settings})
-        elif name == "trainer.finetune" and settings:
-            with_settings(RECIPES[words[0]], settings)
+@cache
+def parser_of(module: str) -> Any:
+    """What the module runs, as it runs it."""
+    with mock.patch.object(lab, "run") as started, mock.patch.object(typer, "run") as plain:
+        runpy.run_module(module, run_name="__main__")
+    command = (started.call_args or plain.call_args).args[-1]
+    app = command if isinstance(command, typer.Typer) else lab.new_app()
+    if app is not command:
+        app.command()(command)
+    return typer.main.get_command(app)
+
+
+def check(module: str, *words: str) -> None:
+    """Raises AssertionError where it is not whole, and what its parser and its settings raise."""
+    assert "..." not in words, (module, words)
+    parser, arguments = parser_of(module), list(words)
+    while arguments and arguments[0] in getattr(parser, "commands", {}):
+        parser = parser.commands[arguments.pop(0)]
+    parser.make_parser(parser.context_class(parser)).parse_args(arguments)
+    settings = parse_settings(value for flag, value in itertools.pairwise(words) if flag == "--set")
+    if module in ("trainer.pretrain", "bench.lab.scaling"):
+        make_config("2024", None, {"data": ["-"], **settings})
+    elif module == "trainer.finetune" and settings:
+        with_settings(RECIPES[words[0]], settings)
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+@pytest.mark.parametrize(
+    "document", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda one: one.stem
+)
+def test_printed_commands_are_whole_and_their_options_exist(document: Path) -> None:
+    for command in printed(document.read_text(encoding="utf-8")):
+        check(*command)
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_there_are_some_and_what_cannot_be_pasted_is_found() -> None:
+    assert sum(1 for document in DOCUMENTS for _ in printed(document.read_text(encoding="utf-8"))) > 120
+    for wrong in ("--datas x", "...", "--threads"):
+        with pytest.raises(Exception, match=r"(?i)no such option|\.\.\.|requires an argument"):
+            check("trainer.probe", "random", *wrong.split())
+    with pytest.raises(ImportError):
+        check("trainer.prob")
+    text = 'Like so:\n\n    HEARD="--data a"\n    python -m trainer.probe $HEARD \\\n      --threads 1\n'
+    assert list(printed(text)) == [["trainer.probe", "--data", "a", "--threads", "1"]]
