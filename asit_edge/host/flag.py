@@ -13,7 +13,7 @@ LOOK_EVERY = 0.1
 
 
 class Flag:
-    """Down at first. Whoever may raises it, also several times."""
+    """Down at first. Anybody may raise it, also several times."""
 
     def __init__(self) -> None:
         self._raised = False
