@@ -14,6 +14,7 @@ import typer
 from asit_edge.errors import WrongUse
 from trainer.data.audioset import read_labels
 from trainer.data.layouts.collections import read_recordings
+from trainer.data.left_out import read_collections
 from trainer.data.scenes import SceneConfig
 from trainer.distillation.material import scene_material
 from trainer.distillation.pool import SCENES, write_pool
@@ -41,6 +42,10 @@ def main(
     validation: Annotated[
         bool, typer.Option("--validation", help="Of the recordings that training never hears, to choose by.")
     ] = False,
+    choose_by: Annotated[
+        Path | None,
+        typer.Option(help="List of collections that training never hears; --validation draws from them alone."),
+    ] = None,
     least: Annotated[int, typer.Option(min=1, help="Independent recordings that a label needs.")] = 3,
     speed: Annotated[float, typer.Option(min=0.0, max=0.5, help="Sounds are played up to this share faster.")] = 0.4,
     sharealike: Annotated[bool, typer.Option("--sharealike", help="Use share-alike recordings too.")] = False,
@@ -60,6 +65,7 @@ def main(
         live=[str(file) for file in live],
         test_fold=test_fold,
         focus=read_labels(focus) if focus else [],
+        chosen_by=sorted(read_collections(choose_by)) if choose_by else [],
         scenes=SceneConfig(steps=steps, speed=speed, most=7),
     )
     sampler, labels, sources = scene_material(recordings, teacher or [], config, out.parent, validation, least)
@@ -72,6 +78,7 @@ def main(
         "teachers": [file.name for file in live],
         "part": "validation" if validation else "training",
         "test_fold": test_fold,
+        **({"chosen_by": config.chosen_by} if config.chosen_by else {}),
         "recordings": sources,
         **({"assigned": assigned} if assigned else {}),
     }

@@ -19,10 +19,11 @@ from trainer.data.audioset import read_labels
 from trainer.data.dataset import Dataset
 from trainer.data.layouts.collections import read_recordings
 from trainer.data.layouts.esc50 import read_esc50
+from trainer.data.left_out import read_collections
 from trainer.evaluation.results import Json, choose_part, plain
 from trainer.evaluation.scoring import SoundModel, open_model
 from trainer.evaluation.yardstick.measure import PARTS, make_yardstick, measure, who_agrees
-from trainer.evaluation.yardstick.tables import by_label, tables
+from trainer.evaluation.yardstick.tables import CHOSEN_BY, LEFT_OUT, by_label, tables
 from trainer.run.command import Threads, run
 from trainer.teachers.peers import MeanOfPeers, open_efficientat, open_yamnet
 
@@ -45,6 +46,9 @@ def main(
     fold: Annotated[int, typer.Option(help="Its fold that nobody has learnt from.")] = 5,
     yamnet: Annotated[Path | None, typer.Option(help="YAMNet's TFLite file.")] = None,
     efficientat: Annotated[Path | None, typer.Option(help="An EfficientAT state dict, such as mn04's.")] = None,
+    choose_by: Annotated[
+        Path | None, typer.Option(help="List of collections to choose models by; measured in place of the left-out.")
+    ] = None,
     labels: Annotated[Path, typer.Option(help="Labels that matter; kinds of them count too.")] = EVERYDAY,
     hours: Annotated[float, typer.Option(min=0.0, max=10.0, help="Of scenes in which false alarms are counted.")] = 1.0,
     part: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(PARTS)}; repeat.")] = None,
@@ -59,7 +63,8 @@ def main(
     wanted = read_labels(labels)
     ten: Dataset | None = choose_part(read_esc50(esc50), str(fold)) if esc50 else None
     recordings = [recording for root in data for recording in read_recordings(root)]
-    yardstick = make_yardstick(recordings, wanted, ten, hours, part or PARTS)
+    chosen_by = read_collections(choose_by) if choose_by else ()
+    yardstick = make_yardstick(recordings, wanted, ten, hours, part or PARTS, chosen_by)
     cache = out and out / "peers"
     peers: list[SoundModel] = [open_efficientat(efficientat, cache)] if efficientat else []
     peers += [open_yamnet(yamnet, cache)] if yamnet else []
@@ -82,7 +87,7 @@ def main(
                 if out is not None:  # after every part: what an interrupted run has measured is there
                     out.mkdir(parents=True, exist_ok=True)
                     (out / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
-    text = tables(results)
+    text = tables(results, CHOSEN_BY if chosen_by else LEFT_OUT)
     print(text)
     if out is not None:
         (out / "tables.md").write_text(text, encoding="utf-8")

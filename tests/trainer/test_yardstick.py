@@ -74,3 +74,20 @@ def test_wrong_use_is_one_line(
     shutil.copy(pool / "audio" / "petz" / "0.wav", tmp_path / "kept" / "audio")
     (tmp_path / "kept" / "manifest.csv").write_text("path,audioset_label\n0.wav,Dog\n")
     assert "nothing can be measured" in said(dog_bundle, "--data", tmp_path / "kept")
+
+
+def test_it_measures_on_collections_to_choose_by(
+    pool: Path, dog_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, listed = tmp_path / "labels.txt", tmp_path / "listed.txt"
+    labels.write_text("Dog\nDoorbell\n")
+    listed.write_text("petz\n")
+    arguments = ["--data", pool, "--labels", labels, "--part", "clips", "--out", tmp_path / "out"]
+    assert call("trainer.yardstick", main, dog_bundle, *arguments, "--choose-by", listed) == 0
+    (results,) = json.loads((tmp_path / "out" / "results.json").read_text()).values()
+    assert results["clips"]["clips"] == 24, "twelve a label of petz; of the left-out ones there are 16"
+    assert "clips to choose by: 24 clips of 2 labels" in capsys.readouterr().out
+    listed.write_text("nobody_has_it\n")
+    capsys.readouterr()
+    assert call("trainer.yardstick", main, dog_bundle, *arguments, "--choose-by", listed) == 2
+    assert "none of the collections to choose by (nobody_has_it) is there" in capsys.readouterr().err

@@ -1,13 +1,16 @@
 """Which recordings are for measuring only: `trainer/left_out.txt` names their collections.
 
 Two collections may have cut their files from one recording (Freesound's number says so), so that keeping away from a
-collection also means keeping away from its recordings elsewhere.
+collection also means keeping away from its recordings elsewhere. The same holds for collections that models and
+thresholds are chosen by, where a list of such is given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
+from asit_edge.errors import WrongUse, one_line
 from trainer.data.recording import Recording
 
 FREESOUND = "fs:"
@@ -20,8 +23,22 @@ AUDIO = "audio"
 @cache
 def left_out_collections() -> frozenset[str]:
     """The names in the list; # begins a comment."""
-    lines = files("trainer").joinpath("left_out.txt").read_text(encoding="utf-8").splitlines()
-    return frozenset(name for line in lines if (name := line.partition("#")[0].strip()))
+    return _names(files("trainer").joinpath("left_out.txt").read_text(encoding="utf-8"))
+
+
+def read_collections(file: Path) -> frozenset[str]:
+    """The names in such a list. Raises WrongUse where it cannot be read or names none."""
+    try:
+        names = _names(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUse(f"{file}: cannot be read ({one_line(error)}); it lists collections, a name a line") from None
+    if not names:
+        raise WrongUse(f"{file}: names no collection; it lists collections, a name a line")
+    return names
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name for line in text.splitlines() if (name := line.partition("#")[0].strip()))
 
 
 def collection_of(recording: Recording) -> str:
@@ -57,7 +74,18 @@ def split_left_out(
     What was cut from a recording that a left-out collection has too is in neither; nor is the test fold of collections
     that have folds, and whatever shares a recording with it.
     """
-    left_out = [one for one in recordings if is_left_out(one)]
-    tested = [one for one in recordings if test_fold is not None and one.fold == test_fold]
-    known = {original(one) for one in [*left_out, *tested]}
-    return [one for one in recordings if not is_left_out(one) and original(one) not in known], left_out
+    tested = {original(one) for one in recordings if test_fold is not None and one.fold == test_fold}
+    kept, left_out = split_collections(recordings, left_out_collections())
+    return [one for one in kept if original(one) not in tested], left_out
+
+
+def split_collections(
+    recordings: Sequence[Recording], names: Collection[str]
+) -> tuple[list[Recording], list[Recording]]:
+    """Those of other collections, and those of the collections that are named, each in the order given.
+
+    What was cut from a recording that a named collection has too is in neither.
+    """
+    named = [one for one in recordings if collection_of(one) in names]
+    known = {original(one) for one in named}
+    return [one for one in recordings if collection_of(one) not in names and original(one) not in known], named

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from asit_edge.audio.samples import Samples
 from trainer.data.audioset import audioset_ids
 from trainer.data.decode import Pcm, Waveforms, load_waveforms, to_samples
-from trainer.data.left_out import collection_of, split_left_out
+from trainer.data.left_out import collection_of, original, split_left_out
 from trainer.data.mixing import block_powers, from_direct_sound
 from trainer.data.recording import Recording, Role
 from trainer.data.scenes import SceneSampler, StoredTargets, Targets
@@ -234,8 +234,14 @@ def heard(recordings: Sequence[Recording], sources: Sequence[Path], config: Dist
     waveforms = load_waveforms(kept, rate, cache / "waveforms")
     teachers = [teacher_scores(source, kept, waveforms, rate, cache / "teachers") for source in sources]
     sounds = [index for index, recording in enumerate(kept) if recording.role is Role.SOUND]
-    training = [index for index in sounds if not held_out(kept[index], config)]
-    return Heard(kept, waveforms, teachers, training, [index for index in sounds if held_out(kept[index], config)])
+    held = [index for index in sounds if held_out(kept[index], config)]
+    training = sorted(set(sounds) - set(held))
+    if config.chosen_by:
+        held = [index for index in sounds if collection_of(kept[index]) in config.chosen_by]
+        # Their recordings may lie in other collections, too.
+        known = {original(kept[index]) for index in held}
+        training = [index for index in training if original(kept[index]) not in known]
+    return Heard(kept, waveforms, teachers, training, held)
 
 
 def scene_material(

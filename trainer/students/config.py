@@ -65,6 +65,8 @@ class DistillConfig:
     seed: int = 0
     validation: float = 0.1
     """Share of groups of recordings that are never trained on."""
+    chosen_by: list[str] = field(default_factory=list)
+    """Collections that are never trained on, by which models and thresholds are chosen; none: by those groups."""
     test_fold: int | None = None
     """Fold of collections in the ESC-50 layout that is never trained on."""
     scenes: SceneConfig = field(default_factory=SceneConfig)

@@ -6,9 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asit_edge.errors import WrongUse
 from tests.conftest import ROOT
 from trainer.data.layouts.collections import read_recordings
-from trainer.data.left_out import collection_of, is_left_out, left_out_collections, original, split_left_out
+from trainer.data.left_out import (
+    collection_of,
+    is_left_out,
+    left_out_collections,
+    original,
+    read_collections,
+    split_collections,
+    split_left_out,
+)
 from trainer.data.recording import Recording
 
 
@@ -101,3 +110,23 @@ def test_it_holds_for_collections_as_they_are_read(tmp_path: Path) -> None:
     kept, left_out = split_left_out(read_recordings(pool))
     assert [one.path.name for one in kept] == ["dog.wav"]
     assert [one.path.name for one in left_out] == ["train.wav"]
+
+
+def test_a_list_of_ones_own_names_collections(tmp_path: Path) -> None:
+    file = tmp_path / "strangers.txt"
+    file.write_text("# to choose by\npetz  # dogs\n\n mk48\n", encoding="utf-8")
+    assert read_collections(file) == {"petz", "mk48"}
+    file.write_text("# nothing\n", encoding="utf-8")
+    with pytest.raises(WrongUse, match="names no collection; it lists collections, a name a line"):
+        read_collections(file)
+    file.write_bytes(b"\xff\xfe")
+    for bad in (file, tmp_path / "none.txt", tmp_path):
+        with pytest.raises(WrongUse, match="cannot be read"):
+            read_collections(bad)
+
+
+@given(RECORDINGS)
+def test_collections_to_choose_by_share_no_recording_with_the_others(recordings: list[Recording]) -> None:
+    others, named = split_collections(recordings, {"petz"})
+    assert named == [one for one in recordings if collection_of(one) == "petz"]
+    assert others == [one for one in recordings if original(one) not in {original(each) for each in named}]

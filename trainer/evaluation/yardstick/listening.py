@@ -1,6 +1,6 @@
 """Long sound and what is known to be in it: real ambience, or scenes mixed of left-out sounds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -95,13 +95,15 @@ class Scenes:
         return [TrueEvent(one.onset, one.offset, places[one.category]) for one in self.scene(index).events]
 
 
-def ambience(left_out: Sequence[Recording]) -> Ambience:
-    """The recordings of places among those that are left out."""
-    chosen = [one for one in left_out if collection_of(one) in AMBIENCES and (length_of(one) or 0.0) >= LEAST_AMBIENCE]
+def ambience(left_out: Sequence[Recording], places: Collection[str] = AMBIENCES) -> Ambience:
+    """The recordings of places among those that are left out: the long ones of these collections."""
+    chosen = [one for one in left_out if collection_of(one) in places and (length_of(one) or 0.0) >= LEAST_AMBIENCE]
     return Ambience(chosen)
 
 
-def scene_library(left_out: Sequence[Recording], labels: Sequence[str]) -> SoundLibrary:
+def scene_library(
+    left_out: Sequence[Recording], labels: Sequence[str], places: Collection[str] = AMBIENCES
+) -> SoundLibrary:
     """Short sounds of the labels (and kinds of them) that enough clips have, over places where none of them is.
 
     A sound is an event of its own label and of every wanted label that it is a kind of. Other sounds are of labels that
@@ -120,14 +122,14 @@ def scene_library(left_out: Sequence[Recording], labels: Sequence[str]) -> Sound
     def apart(one: Recording) -> bool:
         return bool(one.labels) and one.label not in NEAR and not any(related(one.label, name) for name in wanted)
 
-    places = ambience(left_out).recordings
-    drawn = {original(one) for one in [*clips.recordings, *places]}
+    long = ambience(left_out, places).recordings
+    drawn = {original(one) for one in [*clips.recordings, *long]}
     others = [
         one
         for one in left_out
         if apart(one) and original(one) not in drawn and not covered(one.label, labels) and _short(one)
     ]
-    backgrounds = [one for one in places if apart(one)]
+    backgrounds = [one for one in long if apart(one)]
     return SoundLibrary(sounds, others, backgrounds, [], SCENES.rate)
 
 

@@ -1,17 +1,25 @@
 """The yardstick: what is measured on, made once of the collections at hand; one model after the other is held to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from asit_edge.errors import WrongUse
 from trainer.data.dataset import Dataset, is_held_out
-from trainer.data.left_out import original, split_left_out
+from trainer.data.left_out import original, split_collections, split_left_out
 from trainer.data.recording import Recording
 from trainer.evaluation.scoring import SoundModel
 from trainer.evaluation.yardstick.alarms import Agreement, agreements, false_alarms
 from trainer.evaluation.yardstick.clips import choose_clips, clip_quality
-from trainer.evaluation.yardstick.listening import SCENES, Ambience, Scenes, ambience, scene_library, scenes_of
+from trainer.evaluation.yardstick.listening import (
+    AMBIENCES,
+    SCENES,
+    Ambience,
+    Scenes,
+    ambience,
+    scene_library,
+    scenes_of,
+)
 from trainer.evaluation.yardstick.scenes import scene_quality
 
 PARTS = ("clips", "scenes", "folds", "same", "ambience", "long")
@@ -45,18 +53,26 @@ def make_yardstick(
     fold: Dataset | None,
     hours: float,
     parts: Sequence[str] = PARTS,
+    chosen_by: Collection[str] = (),
 ) -> Yardstick:
-    """Of all recordings of the pools; `labels` are those that matter. Raises WrongUse without left-out collections."""
+    """Of all recordings of the pools; `labels` are those that matter. With `chosen_by`, of those collections in place
+    of the left-out ones. Raises WrongUse without them."""
     kept, left_out = split_left_out(recordings)
+    if chosen_by:
+        kept, left_out = split_collections(kept, chosen_by)
+        if not left_out:
+            raise WrongUse(f"--data: none of the collections to choose by ({', '.join(sorted(chosen_by))}) is there")
     if not left_out:
         raise WrongUse("--data: none of the collections of trainer/left_out.txt is there, so nothing can be measured")
-    library = scene_library(left_out, labels) if {"scenes", "long"} & set(parts) else None
+    places = chosen_by or AMBIENCES
+    name = "collections to choose by" if chosen_by else "left-out collections"
+    library = scene_library(left_out, labels, places) if {"scenes", "long"} & set(parts) else None
     return Yardstick(
-        choose_clips("left-out collections", left_out, labels) if "clips" in parts else None,
+        choose_clips(name, left_out, labels) if "clips" in parts else None,
         scenes_of(library, COUNT, SEED) if library and "scenes" in parts else None,
         fold if "folds" in parts else None,
         _same(kept, labels) if "same" in parts else None,
-        ambience(left_out) if "ambience" in parts else None,
+        ambience(left_out, places) if "ambience" in parts else None,
         scenes_of(library, round(hours * 3600 / SCENES.seconds), LONG_SEED)
         if library and hours and "long" in parts
         else None,

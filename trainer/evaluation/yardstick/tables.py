@@ -9,10 +9,13 @@ SHOWN = 8
 """Labels that a row of false alarms names."""
 
 
-def tables(results: Mapping[str, Json]) -> str:
-    """Results by model's name, each as `measure` gives them."""
+LEFT_OUT, CHOSEN_BY = "left-out clips", "clips to choose by"
+
+
+def tables(results: Mapping[str, Json], clips: str = LEFT_OUT) -> str:
+    """Results by model's name, each as `measure` gives them; `clips` says what its clips are."""
     first = next(iter(results.values()))
-    parts = [_quality(results), _sizes(first)]
+    parts = [_quality(results, clips), _sizes(first, clips)]
     if "ambience" in first or "long" in first:
         parts.append(_alarms(results))
     return "\n\n".join(parts) + "\n"
@@ -31,9 +34,9 @@ def by_label(results: Mapping[str, Json], part: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _quality(results: Mapping[str, Json]) -> str:
+def _quality(results: Mapping[str, Json], clips: str) -> str:
     columns = {
-        "clips": ("left-out clips: top-1, mAP",),
+        "clips": (f"{clips}: top-1, mAP",),
         "scenes": (
             "scenes: clip mAP",
             "PSDS1, PSDS2",
@@ -70,9 +73,9 @@ def _scenes(result: Json) -> list[str]:
     ]
 
 
-def _sizes(result: Json) -> str:
+def _sizes(result: Json, clips: str) -> str:
     said = []
-    titles = {"clips": "left-out clips", "folds": "held-out fold", "same": "same collections"}
+    titles = {"clips": clips, "folds": "held-out fold", "same": "same collections"}
     for part, title in titles.items():
         if part in result:
             said.append(f"{title}: {result[part]['clips']} clips of {result[part]['labels']} labels")
